@@ -1,0 +1,1 @@
+"""What is known: the only SQL of the project, and the raw blobs."""

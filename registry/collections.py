@@ -1,0 +1,145 @@
+"""Tenants, collections, sources and embedding spaces."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from registry.connection import Connection, Database
+from registry.queries import load
+from schemas.digest import EMPTY_STATE
+from schemas.embedding import EmbeddingSpace
+from schemas.errors import CollectionNotFound
+from schemas.release import Collection
+from schemas.source import Source
+
+_SQL = load("collections")
+
+
+def ensure_tenant(admin: Connection, name: str) -> int:
+    """The tenant's id, created on first use."""
+    row = admin.execute(_SQL["find_tenant"], {"name": name}).fetchone()
+    if row is None:
+        admin.execute(_SQL["create_tenant"], {"name": name})
+        row = admin.execute(_SQL["find_tenant"], {"name": name}).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def find_collection(db: Database, name: str) -> Collection | None:
+    """The collection, or None where this tenant has none of that name."""
+    with db.connection() as connection:
+        row = connection.execute(
+            _SQL["find_collection"], {"tenant": db.tenant_id, "name": name}
+        ).fetchone()
+    return Collection(*row) if row else None
+
+
+def get_collection(db: Database, name: str) -> Collection:
+    """The collection.
+
+    Raises:
+        CollectionNotFound: there is none; the advice names those there are.
+    """
+    found = find_collection(db, name)
+    if found is None:
+        names = [row["name"] for row in list_collections(db)]
+        raise CollectionNotFound(
+            f"There is no collection named {name!r}.",
+            advice=f"There are: {', '.join(names)}." if names else "Run `revector ingest PATH` first.",
+        )
+    return found
+
+
+def ensure_collection(db: Database, name: str, *, kind: str = "documents") -> Collection:
+    """The collection, created on first use."""
+    if (found := find_collection(db, name)) is not None:
+        return found
+    with db.connection() as connection:
+        connection.execute(
+            _SQL["create_collection"],
+            {"tenant": db.tenant_id, "name": name, "kind": kind, "digest_state": EMPTY_STATE},
+        )
+    return get_collection(db, name)
+
+
+def list_collections(db: Database) -> list[dict[str, Any]]:
+    """All collections of the tenant with the numbers of their current release, by name."""
+    with db.connection() as connection:
+        rows = connection.execute(_SQL["list_collections"], {"tenant": db.tenant_id}).fetchall()
+    names = (
+        "id", "name", "kind", "release", "model", "revision", "dim",
+        "documents", "chunks", "activated_at", "digest", "rejected",
+    )  # fmt: skip
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def list_sources(db: Database, collection_id: int) -> list[Source]:
+    """Sources of a collection by name."""
+    with db.connection() as connection:
+        rows = connection.execute(
+            _SQL["list_sources"], {"tenant": db.tenant_id, "collection": collection_id}
+        ).fetchall()
+    return [Source(name, url, tuple(inc), tuple(exc), id_) for id_, name, url, inc, exc in rows]
+
+
+def ensure_source(db: Database, collection_id: int, source: Source, *, authority: int = 0) -> Source:
+    """The registered source with that root; its name gets a number where it is taken."""
+    base, suffix = source.name, 1
+    while True:
+        known = list_sources(db, collection_id)
+        for other in known:
+            if other.root_url == source.root_url:
+                return other
+        name = base if suffix == 1 else f"{base}-{suffix}"
+        if all(other.name != name for other in known):
+            with db.connection() as connection:
+                connection.execute(
+                    _SQL["create_source"],
+                    {
+                        "tenant": db.tenant_id,
+                        "collection": collection_id,
+                        "name": name,
+                        "root_url": source.root_url,
+                        "include": list(source.include),
+                        "exclude": list(source.exclude),
+                        "authority": authority,
+                    },
+                )
+            continue
+        suffix += 1
+
+
+def find_space(db: Database, space: EmbeddingSpace) -> int | None:
+    """The id of an equal space, None where the registry has not seen it."""
+    with db.connection() as connection:
+        row = connection.execute(_SQL["find_space"], {"fingerprint": space.fingerprint}).fetchone()
+    return int(row[0]) if row else None
+
+
+def ensure_space(db: Database, space: EmbeddingSpace) -> int:
+    """The id of the space, registered on first use."""
+    if (found := find_space(db, space)) is None:
+        with db.connection() as connection:
+            connection.execute(
+                _SQL["create_space"], {**asdict(space), "fingerprint": space.fingerprint}
+            )
+        found = find_space(db, space)
+    assert found is not None
+    return found
+
+
+def get_space(db: Database, space_id: int) -> EmbeddingSpace:
+    """The space with that id."""
+    with db.connection() as connection:
+        row = connection.execute(_SQL["get_space"], {"space": space_id}).fetchone()
+    assert row is not None, f"no embedding space {space_id}"
+    return EmbeddingSpace(*row)
+
+
+def ensure_vector_partition(db: Database, space_id: int, collection_id: int) -> None:
+    """Create the partition that holds a collection's vectors of a space, if it is not there."""
+    with db.transaction() as connection:
+        connection.execute(
+            _SQL["create_vector_partition"], {"space": space_id, "collection": collection_id}
+        )

@@ -1,0 +1,86 @@
+"""What the registry knows of documents: the past that a plan is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from registry.connection import Database
+from registry.queries import load
+from schemas.plan import Known
+from schemas.source import Stat
+from schemas.version import StoredVersion
+
+_SQL = load("documents")
+
+
+def known_documents(db: Database, source_id: int) -> dict[str, Known]:
+    """uri -> active document of a source."""
+    with db.connection() as connection:
+        rows = connection.execute(
+            _SQL["known_documents"], {"tenant": db.tenant_id, "source": source_id}, binary=True
+        )
+        return {
+            row[0]: Known(row[1], row[2], _stat(row[3:8]), row[8], row[9], row[10]) for row in rows
+        }
+
+
+def known_rejections(db: Database, source_id: int) -> dict[str, Known]:
+    """uri -> rejection that will not go away by itself; retryable ones have no stat."""
+    with db.connection() as connection:
+        rows = connection.execute(
+            _SQL["known_rejections"], {"tenant": db.tenant_id, "source": source_id}, binary=True
+        )
+        return {
+            row[0]: Known(None, None, _stat(row[2:7]), None if row[1] else row[7], row[8], row[9], True)
+            for row in rows
+        }
+
+
+def restat(db: Database, source_id: int, stats: dict[str, Stat | None]) -> None:
+    """Remember new stats of documents and rejections whose bytes are the same."""
+    if not stats:
+        return
+    rows = [stat or (None,) * len(Stat._fields) for stat in stats.values()]
+    columns = dict(zip(Stat._fields, map(list, zip(*rows, strict=True)), strict=True))
+    values = {"tenant": db.tenant_id, "source": source_id, "uris": list(stats), **columns}
+    with db.transaction() as connection:
+        connection.execute(_SQL["restat_documents"], values)
+        connection.execute(_SQL["restat_rejections"], values)
+
+
+def stored_versions(db: Database, source_id: int, uris: Sequence[str]) -> dict[str, list[StoredVersion]]:
+    """uri -> versions of that document, oldest first."""
+    found: dict[str, list[StoredVersion]] = {}
+    with db.connection() as connection:
+        rows = connection.execute(
+            _SQL["stored_versions"],
+            {"tenant": db.tenant_id, "source": source_id, "uris": list(uris)},
+            binary=True,
+        )
+        for uri, *rest in rows:
+            found.setdefault(uri, []).append(StoredVersion(*rest))
+    return found
+
+
+def find_parsed(
+    db: Database, collection_id: int, keys: Sequence[tuple[bytes, str, str]]
+) -> dict[tuple[bytes, str], bytes]:
+    """(content sha256, parser) -> stored parser result, for (sha256, parser, version) keys."""
+    if not keys:
+        return {}
+    hashes, parsers, versions = (list(part) for part in zip(*keys, strict=True))
+    values = {
+        "tenant": db.tenant_id,
+        "collection": collection_id,
+        "hashes": hashes,
+        "parsers": parsers,
+        "versions": versions,
+    }
+    with db.connection() as connection:
+        rows = connection.execute(_SQL["find_parsed"], values, binary=True).fetchall()
+    return {(sha256, parser): document for sha256, parser, document in rows}
+
+
+def _stat(row: Sequence[Any]) -> Stat | None:
+    return None if row[0] is None else Stat._make(row)

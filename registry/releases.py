@@ -1,0 +1,121 @@
+"""Releases: activation in one short transaction, and the history."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from psycopg import sql
+
+from registry.collections import get_space
+from registry.connection import Connection, Database
+from registry.locks import lock_collection
+from registry.queries import load
+from registry.vectors import vector_table
+from schemas.digest import release_digest, update_state
+from schemas.errors import DatabaseError, SpaceMismatch
+from schemas.release import Activation, Release
+
+_SQL = load("releases")
+
+
+def activate_run(
+    db: Database, collection_id: int, space_id: int, run_id: UUID, *, kind: str = "ingest", note: str = ""
+) -> Activation:
+    """Show what the run staged, as a new release; all of it or nothing.
+
+    A document that another run changed after this one planned is left as that run made it
+    and counted as a conflict; the next run looks at it again. Its cost follows what changed.
+
+    Raises:
+        DatabaseError: a staged chunk has no vector (invariant 1); nothing is activated.
+        SpaceMismatch: the collection's space was switched meanwhile.
+    """
+    fingerprint = get_space(db, space_id).fingerprint
+    values: dict[str, Any] = {"tenant": db.tenant_id, "collection": collection_id, "run": run_id}
+    with db.transaction() as connection:
+        lock_collection(connection, collection_id)
+        current, state = _locked_state(connection, values, space_id)
+        conflicts = _drop_conflicts(connection, values)
+        _require_vectors(connection, values, space_id)
+        pairs = connection.execute(_SQL["changed_digests"], values).fetchall()
+        release = None
+        if pairs:
+            state = update_state(
+                state, [new for new, _ in pairs if new], [old for _, old in pairs if old]
+            )
+            previous = _get_release(connection, values, current)
+            grown = sum(1 for _, old in pairs if old is None) - sum(1 for new, _ in pairs if new is None)
+            values |= {
+                "number": current + 1,
+                "kind": kind,
+                "note": note,
+                "space": space_id,
+                "digest": release_digest(state, fingerprint),
+                "digest_state": state,
+                "documents": (previous.documents if previous else 0) + grown,
+            }
+            release = _write_release(connection, values, previous)
+        connection.execute(_SQL["update_stats"], values)
+        connection.execute(_SQL["drop_solved_rejections"], values)
+        connection.execute(_SQL["drop_staged"], values)
+    return Activation(release, conflicts)
+
+
+def list_releases(db: Database, collection_id: int, *, most: int = 1000) -> list[Release]:
+    """Releases of a collection, newest first."""
+    with db.connection() as connection:
+        rows = connection.execute(
+            _SQL["list_releases"], {"tenant": db.tenant_id, "collection": collection_id, "most": most}
+        ).fetchall()
+    return [Release(*row) for row in rows]
+
+
+def _locked_state(connection: Connection, values: dict[str, Any], space_id: int) -> tuple[int, bytes]:
+    row = connection.execute(_SQL["lock_state"], values).fetchone()
+    assert row is not None
+    current, active_space, state = row
+    if active_space not in (None, space_id):
+        raise SpaceMismatch(
+            "The collection's embedding model was switched while this run embedded with another.",
+            advice="Run it again with the configured model.",
+        )
+    return int(current), bytes(state)
+
+
+def _drop_conflicts(connection: Connection, values: dict[str, Any]) -> int:
+    """Staged rows whose base moved on; one that already shows the same version is no conflict."""
+    rows = connection.execute(_SQL["drop_conflicts"], values).fetchall()
+    return sum(1 for (already_shown,) in rows if not already_shown)
+
+
+def _require_vectors(connection: Connection, values: dict[str, Any], space_id: int) -> None:
+    query = sql.SQL(_SQL["missing_vectors"]).format(vectors=vector_table(space_id))
+    row = connection.execute(query, values).fetchone()
+    if row and row[0]:
+        raise DatabaseError(
+            f"{row[0]} staged chunks have no vector; nothing was activated.",
+            advice="Run the ingest again: it embeds what is missing.",
+        )
+
+
+def _write_release(
+    connection: Connection, values: dict[str, Any], previous: Release | None
+) -> Release:
+    row = connection.execute(_SQL["update_visible"], values).fetchone()
+    assert row is not None
+    values["chunks"] = (previous.chunks if previous else 0) + int(row[0])
+    stamp = connection.execute(_SQL["create_release"], values).fetchone()
+    assert stamp is not None
+    connection.execute(_SQL["close_activations"], values)
+    connection.execute(_SQL["open_activations"], values)
+    connection.execute(_SQL["update_collection"], values)
+    return Release(
+        values["number"], values["kind"], str(values["run"]), stamp[0], values["digest"],
+        values["documents"], values["chunks"],
+    )  # fmt: skip
+
+
+def _get_release(connection: Connection, values: dict[str, Any], number: int) -> Release | None:
+    row = connection.execute(_SQL["get_release"], {**values, "number": number}).fetchone()
+    return Release(*row) if row else None

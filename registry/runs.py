@@ -1,0 +1,146 @@
+"""Runs and the rejections they record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from registry.connection import Database
+from registry.locks import hold_run, is_run_alive
+from registry.queries import load
+from schemas.release import Rejection, RunState
+from schemas.source import Stat
+
+_SQL = load("runs")
+
+
+class RejectionRow(NamedTuple):
+    """A rejection with what tells the next run that nothing has changed since."""
+
+    rejection: Rejection
+    stat: Stat | None
+    content_sha256: bytes | None
+    parser: str
+    fingerprint: bytes
+
+
+@contextmanager
+def hold_new_run(
+    db: Database,
+    collection_id: int,
+    run_id: UUID,
+    *,
+    flow: str,
+    trigger: str,
+    scope: str,
+    prefect_flow_run_id: UUID | None = None,
+) -> Iterator[None]:
+    """Record a run and hold its lock while it lives, so that others can tell it from a dead one."""
+    with db.dedicated() as connection:
+        hold_run(connection, str(run_id))
+        connection.execute(
+            _SQL["create_run"],
+            {
+                "run": run_id,
+                "tenant": db.tenant_id,
+                "collection": collection_id,
+                "flow": flow,
+                "trigger": trigger,
+                "prefect_flow_run": prefect_flow_run_id,
+                "scope": scope,
+            },
+        )
+        yield
+
+
+def finish_run(
+    db: Database, run_id: UUID, state: RunState, *, stats: dict[str, Any], error: str | None = None
+) -> None:
+    """Record how a run ended. What it staged stays only where it is to be looked at (`staged`)."""
+    with db.transaction() as connection:
+        if state != "staged":
+            connection.execute(_SQL["drop_staged"], {"run": run_id, "tenant": db.tenant_id})
+        connection.execute(
+            _SQL["finish_run"],
+            {"run": run_id, "tenant": db.tenant_id, "state": state, "stats": Jsonb(stats), "error": error},
+        )
+
+
+def mark_crashed_runs(db: Database, collection_id: int) -> list[UUID]:
+    """Mark runs whose process is gone; their staged changes are dropped, what they stored is reused."""
+    with db.connection() as connection:
+        rows = connection.execute(
+            _SQL["list_running"], {"tenant": db.tenant_id, "collection": collection_id}
+        ).fetchall()
+    crashed = []
+    for (run_id,) in rows:
+        with db.transaction() as connection:
+            if is_run_alive(connection, str(run_id)):
+                continue
+            values = {"run": run_id, "tenant": db.tenant_id}
+            connection.execute(_SQL["drop_staged"], values)
+            connection.execute(_SQL["mark_crashed"], values)
+            crashed.append(run_id)
+    return crashed
+
+
+def latest_runs(db: Database, collection_id: int, *, most: int = 20) -> list[dict[str, Any]]:
+    """The last runs, newest first."""
+    with db.connection() as connection:
+        rows = connection.execute(
+            _SQL["latest_runs"], {"tenant": db.tenant_id, "collection": collection_id, "most": most}
+        ).fetchall()
+    names = ("run_id", "flow", "trigger", "scope", "started_at", "finished_at", "state", "stats", "error")
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def record_rejections(
+    db: Database, collection_id: int, source_id: int, run_id: UUID, rows: Iterable[RejectionRow]
+) -> None:
+    """Store rejections; one of the same document before is replaced."""
+    values = [
+        {
+            "tenant": db.tenant_id,
+            "collection": collection_id,
+            "source": source_id,
+            "run": run_id,
+            "uri": row.rejection.uri,
+            "stage": row.rejection.stage,
+            "error": row.rejection.error,
+            "message": row.rejection.message.replace("\x00", ""),
+            "retryable": row.rejection.retryable,
+            **(row.stat._asdict() if row.stat else dict.fromkeys(Stat._fields)),
+            "content_sha256": row.content_sha256,
+            "parser": row.parser,
+            "fingerprint": row.fingerprint,
+        }
+        for row in rows
+    ]
+    if values:
+        with db.transaction() as connection, connection.cursor() as cursor:
+            cursor.executemany(_SQL["upsert_rejections"], values)
+
+
+def drop_rejections(db: Database, source_id: int, uris: Sequence[str]) -> None:
+    """Forget rejections of documents that are gone or were indexed."""
+    if uris:
+        with db.connection() as connection:
+            connection.execute(
+                _SQL["drop_rejections"], {"tenant": db.tenant_id, "source": source_id, "uris": list(uris)}
+            )
+
+
+def list_rejections(
+    db: Database, collection_id: int, *, source_id: int | None = None, most: int = 10_000
+) -> list[Rejection]:
+    """What stands rejected now, latest first."""
+    with db.connection() as connection:
+        rows = connection.execute(
+            _SQL["list_rejections"],
+            {"tenant": db.tenant_id, "collection": collection_id, "source": source_id, "most": most},
+        ).fetchall()
+    return [Rejection(*row) for row in rows]

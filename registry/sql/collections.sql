@@ -1,0 +1,51 @@
+-- name: find_tenant
+SELECT id FROM tenant WHERE name = %(name)s
+
+-- name: create_tenant
+INSERT INTO tenant (name) VALUES (%(name)s) ON CONFLICT (name) DO NOTHING
+
+-- name: find_collection
+SELECT id, name, kind, active_space_id, current_release
+FROM collection WHERE tenant_id = %(tenant)s AND name = %(name)s
+
+-- name: create_collection
+INSERT INTO collection (tenant_id, name, kind, digest_state)
+VALUES (%(tenant)s, %(name)s, %(kind)s, %(digest_state)s)
+ON CONFLICT (tenant_id, name) DO NOTHING
+
+-- name: list_collections
+SELECT c.id, c.name, c.kind, c.current_release, s.model, s.revision, s.dim,
+       coalesce(r.documents, 0), coalesce(r.chunks, 0), r.activated_at, r.digest,
+       (SELECT count(*) FROM rejection j WHERE j.tenant_id = c.tenant_id AND j.collection_id = c.id)
+FROM collection c
+LEFT JOIN embedding_space s ON s.id = c.active_space_id
+LEFT JOIN release r ON r.collection_id = c.id AND r.number = c.current_release
+WHERE c.tenant_id = %(tenant)s
+ORDER BY c.name LIMIT 1000
+
+-- name: list_sources
+SELECT id, name, root_url, include, exclude
+FROM source WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s
+ORDER BY name LIMIT 10000
+
+-- name: create_source
+INSERT INTO source (tenant_id, collection_id, name, root_url, include, exclude, authority)
+VALUES (%(tenant)s, %(collection)s, %(name)s, %(root_url)s, %(include)s, %(exclude)s, %(authority)s)
+ON CONFLICT DO NOTHING
+
+-- name: find_space
+SELECT id, fingerprint FROM embedding_space WHERE fingerprint = %(fingerprint)s
+
+-- name: get_space
+SELECT modality, provider, model, revision, dim, dtype, normalised, document_prompt, query_prompt
+FROM embedding_space WHERE id = %(space)s
+
+-- name: create_space
+INSERT INTO embedding_space (modality, provider, model, revision, dim, dtype, normalised,
+                             document_prompt, query_prompt, fingerprint)
+VALUES (%(modality)s, %(provider)s, %(model)s, %(revision)s, %(dim)s, %(dtype)s, %(normalised)s,
+        %(document_prompt)s, %(query_prompt)s, %(fingerprint)s)
+ON CONFLICT (fingerprint) DO NOTHING
+
+-- name: create_vector_partition
+SELECT create_vector_partition(%(space)s, %(collection)s)

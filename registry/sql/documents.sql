@@ -1,0 +1,90 @@
+-- name: known_documents
+SELECT d.uri, d.id, a.version_id, d.size, d.mtime_ns, d.ctime_ns, d.inode, d.etag,
+       d.content_sha256, v.parser, v.fingerprint
+FROM document d
+JOIN activation a ON a.document_id = d.id AND a.to_release IS NULL
+JOIN document_version v ON v.id = a.version_id
+WHERE d.tenant_id = %(tenant)s AND d.source_id = %(source)s
+
+-- name: known_rejections
+SELECT uri, retryable, size, mtime_ns, ctime_ns, inode, etag, content_sha256, parser, fingerprint
+FROM rejection
+WHERE tenant_id = %(tenant)s AND source_id = %(source)s
+
+-- name: restat_documents
+UPDATE document d
+SET size = s.size, mtime_ns = s.mtime_ns, ctime_ns = s.ctime_ns, inode = s.inode, etag = s.etag
+FROM unnest(%(uris)s::text[], %(size)s::bigint[], %(mtime_ns)s::bigint[], %(ctime_ns)s::bigint[],
+            %(inode)s::bigint[], %(etag)s::text[]) AS s(uri, size, mtime_ns, ctime_ns, inode, etag)
+WHERE d.tenant_id = %(tenant)s AND d.source_id = %(source)s AND d.uri = s.uri
+
+-- name: restat_rejections
+UPDATE rejection r
+SET size = s.size, mtime_ns = s.mtime_ns, ctime_ns = s.ctime_ns, inode = s.inode, etag = s.etag
+FROM unnest(%(uris)s::text[], %(size)s::bigint[], %(mtime_ns)s::bigint[], %(ctime_ns)s::bigint[],
+            %(inode)s::bigint[], %(etag)s::text[]) AS s(uri, size, mtime_ns, ctime_ns, inode, etag)
+WHERE r.tenant_id = %(tenant)s AND r.source_id = %(source)s AND r.uri = s.uri
+
+-- name: stored_versions
+SELECT d.uri, v.id, v.content_sha256, v.parser, v.fingerprint, v.text_sha256, v.metadata_sha256, v.chunks
+FROM document d
+JOIN document_version v ON v.document_id = d.id
+WHERE d.tenant_id = %(tenant)s AND d.source_id = %(source)s AND d.uri = ANY(%(uris)s)
+ORDER BY d.uri, v.version
+
+-- name: create_documents
+INSERT INTO document (tenant_id, collection_id, source_id, uri)
+SELECT %(tenant)s, %(collection)s, %(source)s, uri FROM unnest(%(uris)s::text[]) AS uri
+ON CONFLICT (source_id, uri) DO NOTHING
+
+-- name: document_ids
+SELECT uri, id FROM document
+WHERE tenant_id = %(tenant)s AND source_id = %(source)s AND uri = ANY(%(uris)s)
+
+-- name: create_version
+INSERT INTO document_version (
+    tenant_id, collection_id, document_id, version, content_sha256, parser, fingerprint, text_sha256,
+    metadata_sha256, mime, title, author, authored_at, language, tags, metadata, authority, chunks, digest,
+    created_run)
+VALUES (
+    %(tenant)s, %(collection)s, %(document)s,
+    (SELECT coalesce(max(version), 0) + 1 FROM document_version WHERE document_id = %(document)s),
+    %(content_sha256)s, %(parser)s, %(fingerprint)s, %(text_sha256)s, %(metadata_sha256)s, %(mime)s, %(title)s,
+    %(author)s, %(authored_at)s, %(language)s, %(tags)s, %(metadata)s, %(authority)s, %(chunks)s, %(digest)s,
+    %(run)s)
+ON CONFLICT ON CONSTRAINT document_version_identity_key DO UPDATE SET created_run = document_version.created_run
+RETURNING id
+
+-- name: link_chunks
+INSERT INTO version_chunk (tenant_id, collection_id, version_id, ordinal, chunk_id, char_start, char_end, page, heading)
+SELECT %(tenant)s, %(collection)s, *
+FROM unnest(%(version)s::bigint[], %(ordinal)s::int[], %(chunk)s::bigint[], %(char_start)s::int[],
+            %(char_end)s::int[], %(page)s::int[], %(heading)s::text[])
+ON CONFLICT (version_id, ordinal) DO NOTHING
+
+-- name: stage
+INSERT INTO staged_change (tenant_id, collection_id, run_id, document_id, action, version_id, base_version_id,
+                           size, mtime_ns, ctime_ns, inode, etag, content_sha256)
+VALUES (%(tenant)s, %(collection)s, %(run)s, %(document)s, %(action)s, %(version)s, %(base)s,
+        %(size)s, %(mtime_ns)s, %(ctime_ns)s, %(inode)s, %(etag)s, %(content_sha256)s)
+ON CONFLICT (run_id, document_id) DO NOTHING
+
+-- name: stage_deletions
+INSERT INTO staged_change (tenant_id, collection_id, run_id, document_id, action, base_version_id)
+SELECT %(tenant)s, %(collection)s, %(run)s, d.id, 'deleted', a.version_id
+FROM document d
+JOIN activation a ON a.document_id = d.id AND a.to_release IS NULL
+WHERE d.tenant_id = %(tenant)s AND d.source_id = %(source)s AND d.uri = ANY(%(uris)s)
+ON CONFLICT (run_id, document_id) DO NOTHING
+
+-- name: find_parsed
+SELECT content_sha256, parser, document FROM parsed
+WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s
+  AND (content_sha256, parser, parser_version) IN (
+      SELECT * FROM unnest(%(hashes)s::bytea[], %(parsers)s::text[], %(versions)s::text[]))
+
+-- name: store_parsed
+INSERT INTO parsed (tenant_id, collection_id, content_sha256, parser, parser_version, document)
+VALUES (%(tenant)s, %(collection)s, %(content_sha256)s, %(parser)s, %(parser_version)s, %(document)s)
+ON CONFLICT (collection_id, content_sha256, parser) DO UPDATE
+SET parser_version = excluded.parser_version, document = excluded.document

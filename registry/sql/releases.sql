@@ -1,0 +1,106 @@
+-- name: lock_state
+SELECT current_release, active_space_id, digest_state
+FROM collection WHERE id = %(collection)s AND tenant_id = %(tenant)s
+FOR UPDATE
+
+-- name: drop_conflicts
+DELETE FROM staged_change s
+WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s
+  AND s.base_version_id IS DISTINCT FROM (
+      SELECT a.version_id FROM activation a WHERE a.document_id = s.document_id AND a.to_release IS NULL)
+RETURNING s.version_id IS NOT DISTINCT FROM (
+      SELECT a.version_id FROM activation a WHERE a.document_id = s.document_id AND a.to_release IS NULL)
+
+-- name: changed_digests
+SELECT new.digest, old.digest
+FROM staged_change s
+LEFT JOIN document_version new ON new.id = s.version_id
+LEFT JOIN document_version old ON old.id = s.base_version_id
+WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s
+  AND s.version_id IS DISTINCT FROM s.base_version_id
+
+-- name: missing_vectors
+SELECT count(*) FROM (
+    SELECT DISTINCT vc.chunk_id
+    FROM staged_change s JOIN version_chunk vc ON vc.version_id = s.version_id
+    WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s AND s.action <> 'restat') AS c
+WHERE NOT EXISTS (
+    SELECT FROM {vectors} v WHERE v.collection_id = %(collection)s AND v.chunk_id = c.chunk_id)
+
+-- name: create_release
+INSERT INTO release (tenant_id, collection_id, number, run_id, kind, space_id, digest, documents, chunks, note)
+VALUES (%(tenant)s, %(collection)s, %(number)s, %(run)s, %(kind)s, %(space)s, %(digest)s,
+        %(documents)s, %(chunks)s, %(note)s)
+RETURNING activated_at
+
+-- name: get_release
+SELECT number, kind, run_id::text, activated_at, digest, documents, chunks
+FROM release WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND number = %(number)s
+
+-- name: list_releases
+SELECT number, kind, run_id::text, activated_at, digest, documents, chunks
+FROM release WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s
+ORDER BY number DESC LIMIT %(most)s
+
+-- name: close_activations
+UPDATE activation a SET to_release = %(number)s
+FROM staged_change s
+WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s AND a.document_id = s.document_id
+  AND a.to_release IS NULL AND s.version_id IS DISTINCT FROM s.base_version_id
+
+-- name: open_activations
+INSERT INTO activation (tenant_id, collection_id, document_id, version_id, from_release)
+SELECT s.tenant_id, s.collection_id, s.document_id, s.version_id, %(number)s
+FROM staged_change s
+WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s
+  AND s.version_id IS NOT NULL AND s.version_id IS DISTINCT FROM s.base_version_id
+
+-- name: update_visible
+WITH delta AS MATERIALIZED (
+    SELECT chunk_id, sum(n)::int AS n
+    FROM (SELECT vc.chunk_id, 1 AS n
+          FROM staged_change s JOIN version_chunk vc ON vc.version_id = s.version_id
+          WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s
+            AND s.version_id IS DISTINCT FROM s.base_version_id
+          UNION ALL
+          SELECT vc.chunk_id, -1
+          FROM staged_change s JOIN version_chunk vc ON vc.version_id = s.base_version_id
+          WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s
+            AND s.version_id IS DISTINCT FROM s.base_version_id) AS change
+    GROUP BY chunk_id HAVING sum(n) <> 0
+), gone AS (
+    DELETE FROM visible v USING delta
+    WHERE v.collection_id = %(collection)s AND v.chunk_id = delta.chunk_id AND v.refs + delta.n = 0
+    RETURNING 1
+), changed AS (
+    UPDATE visible v SET refs = v.refs + delta.n FROM delta
+    WHERE v.collection_id = %(collection)s AND v.chunk_id = delta.chunk_id AND v.refs + delta.n <> 0
+    RETURNING 1
+), fresh AS (
+    INSERT INTO visible (tenant_id, collection_id, chunk_id, refs)
+    SELECT %(tenant)s, %(collection)s, delta.chunk_id, delta.n FROM delta
+    WHERE NOT EXISTS (
+        SELECT FROM visible v WHERE v.collection_id = %(collection)s AND v.chunk_id = delta.chunk_id)
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM fresh) - (SELECT count(*) FROM gone)
+
+-- name: update_stats
+UPDATE document d
+SET size = s.size, mtime_ns = s.mtime_ns, ctime_ns = s.ctime_ns, inode = s.inode, etag = s.etag,
+    content_sha256 = s.content_sha256
+FROM staged_change s
+WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s AND d.id = s.document_id AND s.action <> 'deleted'
+
+-- name: drop_solved_rejections
+DELETE FROM rejection r
+USING staged_change s JOIN document d ON d.id = s.document_id
+WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s AND r.source_id = d.source_id AND r.uri = d.uri
+
+-- name: update_collection
+UPDATE collection
+SET current_release = %(number)s, active_space_id = %(space)s, digest_state = %(digest_state)s
+WHERE id = %(collection)s AND tenant_id = %(tenant)s
+
+-- name: drop_staged
+DELETE FROM staged_change WHERE run_id = %(run)s AND tenant_id = %(tenant)s

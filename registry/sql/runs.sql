@@ -1,0 +1,48 @@
+-- name: create_run
+INSERT INTO run (id, tenant_id, collection_id, flow, trigger, prefect_flow_run_id, scope)
+VALUES (%(run)s, %(tenant)s, %(collection)s, %(flow)s, %(trigger)s, %(prefect_flow_run)s, %(scope)s)
+
+-- name: finish_run
+UPDATE run SET state = %(state)s, finished_at = now(), stats = %(stats)s, error = %(error)s
+WHERE id = %(run)s AND tenant_id = %(tenant)s
+
+-- name: list_running
+SELECT id FROM run
+WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND state = 'running'
+ORDER BY started_at LIMIT 1000
+
+-- name: mark_crashed
+UPDATE run SET state = 'crashed', finished_at = now(), error = 'the process ended without finishing the run'
+WHERE id = %(run)s AND tenant_id = %(tenant)s AND state = 'running'
+
+-- name: drop_staged
+DELETE FROM staged_change WHERE run_id = %(run)s AND tenant_id = %(tenant)s
+
+-- name: latest_runs
+SELECT id, flow, trigger, scope, started_at, finished_at, state, stats, error
+FROM run WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s
+ORDER BY started_at DESC, id LIMIT %(most)s
+
+-- name: upsert_rejections
+INSERT INTO rejection (tenant_id, collection_id, source_id, uri, run_id, stage, error_class, message, retryable,
+                       size, mtime_ns, ctime_ns, inode, etag, content_sha256, parser, fingerprint)
+VALUES (%(tenant)s, %(collection)s, %(source)s, %(uri)s, %(run)s, %(stage)s, %(error)s, %(message)s, %(retryable)s,
+        %(size)s, %(mtime_ns)s, %(ctime_ns)s, %(inode)s, %(etag)s, %(content_sha256)s, %(parser)s, %(fingerprint)s)
+ON CONFLICT (source_id, uri) DO UPDATE SET
+    run_id = excluded.run_id, stage = excluded.stage, error_class = excluded.error_class,
+    message = excluded.message, retryable = excluded.retryable, last_seen = now(),
+    attempts = CASE WHEN rejection.content_sha256 = excluded.content_sha256 THEN rejection.attempts + 1 ELSE 1 END,
+    size = excluded.size, mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns, inode = excluded.inode,
+    etag = excluded.etag, content_sha256 = excluded.content_sha256, parser = excluded.parser,
+    fingerprint = excluded.fingerprint
+
+-- name: drop_rejections
+DELETE FROM rejection
+WHERE tenant_id = %(tenant)s AND source_id = %(source)s AND uri = ANY(%(uris)s)
+
+-- name: list_rejections
+SELECT j.uri, j.stage, j.error_class, j.message, j.retryable, j.run_id::text, j.attempts, j.last_seen
+FROM rejection j
+WHERE j.tenant_id = %(tenant)s AND j.collection_id = %(collection)s
+  AND (%(source)s::int IS NULL OR j.source_id = %(source)s)
+ORDER BY j.last_seen DESC, j.source_id, j.uri LIMIT %(most)s

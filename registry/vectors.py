@@ -1,0 +1,169 @@
+"""Chunks and their vectors: what is missing, and writing it in bulk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from psycopg import sql
+
+from registry.connection import Connection, Database
+from registry.queries import load
+from schemas.chunk import Chunk
+
+_SQL = load("chunks")
+
+COPY_ROWS = 4096
+INDEX_FROM_ROWS = 5_000
+"""Below this many rows an exact scan answers in milliseconds and an index only costs."""
+
+_COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_COPY_TRAILER = b"\xff\xff"
+
+
+def vector_table(space_id: int) -> sql.Identifier:
+    """The table of a space's vectors: the partitioned parent, guarded by row level security."""
+    return sql.Identifier(f"vectors_{space_id}")
+
+
+def vector_partition(space_id: int, collection_id: int) -> sql.Identifier:
+    """The partition of one collection; the application may only insert into it by name."""
+    return sql.Identifier(f"vectors_{space_id}_{collection_id}")
+
+
+def hashes_with_vectors(
+    db: Database, collection_id: int, space_id: int, hashes: Sequence[bytes]
+) -> set[bytes]:
+    """Those of the chunk hashes that have a vector in the space."""
+    query = sql.SQL(_SQL["hashes_with_vectors"]).format(vectors=vector_table(space_id))
+    with db.connection() as connection:
+        rows = connection.execute(
+            query, {"tenant": db.tenant_id, "collection": collection_id, "hashes": list(hashes)}
+        ).fetchall()
+    return {bytes(row[0]) for row in rows}
+
+
+def chunks_without_vectors(
+    db: Database, space_id: int, version_ids: Sequence[int]
+) -> list[tuple[bytes, str, int]]:
+    """(hash, text, tokens) of stored chunks of these versions that the space has no vector of."""
+    if not version_ids:
+        return []
+    query = sql.SQL(_SQL["chunks_without_vectors"]).format(vectors=vector_table(space_id))
+    with db.connection() as connection:
+        rows = connection.execute(query, {"tenant": db.tenant_id, "versions": list(version_ids)}).fetchall()
+    return [(bytes(hash_), text, tokens) for hash_, _, text, tokens in rows]
+
+
+def write_chunks(
+    connection: Connection,
+    tenant_id: int,
+    collection_id: int,
+    chunks: Iterable[Chunk],
+    grams_of: dict[bytes, Sequence[int]],
+) -> None:
+    """Store chunks that are not there yet. Call inside a transaction that holds the collection."""
+    fresh = {chunk.hash: chunk for chunk in chunks}
+    connection.execute(
+        _SQL["create_chunks"],
+        {
+            "tenant": tenant_id,
+            "collection": collection_id,
+            "hash": list(fresh),
+            "kind": [chunk.kind for chunk in fresh.values()],
+            "text": [chunk.text for chunk in fresh.values()],
+            "tokens": [chunk.tokens for chunk in fresh.values()],
+            "grams": ["{" + ",".join(map(str, grams_of[hash_])) + "}" for hash_ in fresh],
+        },
+    )
+
+
+def chunk_ids(
+    connection: Connection, tenant_id: int, collection_id: int, hashes: Sequence[bytes]
+) -> dict[bytes, int]:
+    """hash -> id of stored chunks."""
+    rows = connection.execute(
+        _SQL["chunk_ids"], {"tenant": tenant_id, "collection": collection_id, "hashes": list(hashes)}
+    ).fetchall()
+    return {bytes(hash_): id_ for hash_, id_ in rows}
+
+
+def write_vectors(
+    connection: Connection,
+    tenant_id: int,
+    collection_id: int,
+    space_id: int,
+    ids: NDArray[np.int64],
+    vectors: NDArray[np.float32],
+) -> int:
+    """COPY the vectors whose chunk has none yet; returns how many were written.
+
+    Call inside a transaction that holds the collection, so that no other run writes the
+    same chunk in between.
+
+    Args:
+        connection: a connection in a transaction.
+        tenant_id, collection_id, space_id: whose vectors.
+        ids: (N,) chunk ids.
+        vectors: (N, D) float32.
+    """
+    query = sql.SQL(_SQL["ids_with_vectors"]).format(vectors=vector_table(space_id))
+    rows = connection.execute(
+        query, {"tenant": tenant_id, "collection": collection_id, "ids": ids.tolist()}
+    ).fetchall()
+    if rows:
+        keep = ~np.isin(ids, np.fromiter((row[0] for row in rows), dtype=np.int64))
+        ids, vectors = ids[keep], vectors[keep]
+    if len(ids):
+        copy = sql.SQL(_SQL["copy_vectors"]).format(partition=vector_partition(space_id, collection_id))
+        with connection.cursor() as cursor, cursor.copy(copy) as stream:
+            for block in encode_vectors(tenant_id, collection_id, ids, vectors):
+                stream.write(block)
+    return len(ids)
+
+
+def encode_vectors(
+    tenant_id: int, collection_id: int, ids: NDArray[np.int64], vectors: NDArray[np.float32]
+) -> Iterator[bytes]:
+    """The rows in PostgreSQL's binary COPY format, blocks of `COPY_ROWS`.
+
+    Source: PostgreSQL documentation, COPY, "Binary Format"; pgvector `vector_recv`.
+    """
+    dim = vectors.shape[1]
+    row = _copy_row(dim)
+    yield _COPY_HEADER
+    for start in range(0, len(ids), COPY_ROWS):
+        part = slice(start, start + COPY_ROWS)
+        block = np.zeros(len(ids[part]), dtype=row)
+        block["fields"], block["tenant_len"], block["collection_len"] = 4, 4, 4
+        block["chunk_len"], block["vector_len"] = 8, 4 + 4 * dim
+        block["tenant"], block["collection"], block["dim"] = tenant_id, collection_id, dim
+        block["chunk"], block["vector"] = ids[part], vectors[part]
+        yield block.tobytes()
+    yield _COPY_TRAILER
+
+
+def _copy_row(dim: int) -> np.dtype[Any]:
+    return np.dtype(
+        [
+            ("fields", ">i2"),
+            ("tenant_len", ">i4"), ("tenant", ">i4"),
+            ("collection_len", ">i4"), ("collection", ">i4"),
+            ("chunk_len", ">i4"), ("chunk", ">i8"),
+            ("vector_len", ">i4"), ("dim", ">i2"), ("unused", ">i2"), ("vector", ">f4", (dim,)),
+        ]
+    )  # fmt: skip
+
+
+def ensure_index(db: Database, space_id: int, collection_id: int) -> bool:
+    """Build the HNSW index once the partition has `INDEX_FROM_ROWS`; True where it has one now."""
+    query = sql.SQL(_SQL["count_vectors"]).format(vectors=vector_table(space_id))
+    values = {"tenant": db.tenant_id, "collection": collection_id, "most": INDEX_FROM_ROWS}
+    with db.transaction() as connection:
+        row = connection.execute(query, values).fetchone()
+        if row is None or row[0] < INDEX_FROM_ROWS:
+            return False
+        connection.execute(_SQL["create_vector_index"], {"space": space_id, "collection": collection_id})
+    return True

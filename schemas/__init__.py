@@ -1,0 +1,18 @@
+"""What things are: value types, errors, settings. No I/O, no clock, no randomness.
+
+Glossary (one word for one thing; the rest of the code keeps to it)
+
+==================== =====================================================================
+tenant               owner of collections; the isolation boundary, enforced by the database
+collection           a named corpus with one configuration and one active embedding space
+source               a place that lists items: a folder or an fsspec URL
+document             one item of a source, identified by (source, uri)
+document version     the immutable result of given bytes under a given pipeline fingerprint
+pipeline fingerprint hash of all that changes the result: parser, cleaning, masking, chunking
+chunk                a piece of text, content-addressed inside its collection
+embedding space      what makes vectors comparable: provider, model, revision, dimension, prompt
+release              a numbered state of a collection; the unit of activation and time travel
+run                  one execution of a flow; leads to at most one release
+rejection            a document that was not indexed, with stage and reason; never a silent drop
+==================== =====================================================================
+"""

@@ -1,0 +1,85 @@
+"""What a parser returns and what is kept of a document."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+ElementKind = Literal["heading", "text", "list_item", "table", "code"]
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """One block of a document in reading order.
+
+    Attributes:
+        text: the block's text. A table is Markdown rows, the header row and its
+            ``| --- |`` rule first; code keeps its lines and indentation.
+        kind: what the block is.
+        level: of a heading, 1 is the outermost; 0 for everything else.
+        page: 1-based page or slide, None where the format has none.
+        symbol: of code, the qualified name of the definition (``Class.method``), else "".
+        wrapped: True where line ends are the layout's, not the author's (PDF text):
+            cleaning joins such lines.
+    """
+
+    text: str
+    kind: ElementKind = "text"
+    level: int = 0
+    page: int | None = None
+    symbol: str = ""
+    wrapped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """Facts about a document, from the file itself where it has them, else from its path."""
+
+    title: str | None = None
+    author: str | None = None
+    authored_at: datetime | None = None
+    language: str | None = None
+    tags: tuple[str, ...] = ()
+    extra: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedDocument:
+    """The parser's result for given bytes: it does not depend on the document's path.
+
+    Attributes:
+        parser: name of the parser that made it (``pdf``, ``markdown``, ...).
+        mime: media type decided from the content.
+        elements: blocks in reading order, never empty.
+        metadata: what the file says of itself; unknown fields are None or empty.
+    """
+
+    parser: str
+    mime: str
+    elements: tuple[Element, ...]
+    metadata: Metadata = field(default_factory=Metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """An element after cleaning and masking, placed in the document's text."""
+
+    text: str
+    kind: ElementKind
+    start: int
+    end: int
+    page: int | None
+    heading: str
+    symbol: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CleanDocument:
+    """Cleaned and masked text. ``text[b.start:b.end] == b.text`` for each block.
+
+    ``heading`` of a block is its heading path joined with " > ", outermost first.
+    """
+
+    text: str
+    blocks: tuple[Block, ...]

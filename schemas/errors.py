@@ -1,0 +1,147 @@
+"""One tree of errors. Each says what happened and what to do next.
+
+``retryable`` tells a scheduler whether the same call may succeed later without a change.
+``stage`` names the step of the pipeline for errors that reject one document.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class RevectorError(Exception):
+    """Root of the tree: `message` says what happened, `advice` what to do next."""
+
+    retryable: ClassVar[bool] = False
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, advice: str = "", **facts: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.advice = advice
+        self.facts = facts
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.advice}".strip()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.message, self.advice, self.facts)
+
+
+def _rebuild(
+    cls: type[RevectorError], message: str, advice: str, facts: dict[str, Any]
+) -> RevectorError:
+    return cls(message, advice=advice, **facts)
+
+
+# --- configuration and environment: the run does not start -----------------------------
+
+
+class ConfigurationError(RevectorError):
+    """A setting is unknown, missing or contradicts another."""
+
+    exit_code = 2
+
+
+class SourceNotFound(ConfigurationError):
+    """The path or URL given does not exist or cannot be listed."""
+
+
+class HomeNotWritable(ConfigurationError):
+    """The data directory cannot be created or written."""
+
+
+class ModelNotAvailable(ConfigurationError):
+    """The embedding model is not on this machine and cannot be fetched."""
+
+
+class SpaceMismatch(ConfigurationError):
+    """The configured model is not the one the collection's vectors were made with."""
+
+
+class CollectionNotFound(ConfigurationError):
+    """No collection has that name."""
+
+
+# --- database ---------------------------------------------------------------------------
+
+
+class DatabaseError(RevectorError):
+    """The database refused or failed."""
+
+
+class DatabaseUnavailable(DatabaseError):
+    """The database cannot be reached or broke the connection."""
+
+    retryable = True
+
+
+class MigrationError(DatabaseError):
+    """The schema in the database is not one this version can work with."""
+
+
+# --- a run stops -------------------------------------------------------------------------
+
+
+class RunStopped(RevectorError):
+    """A guard or a gate stopped the run; the previous release keeps serving."""
+
+    exit_code = 3
+
+
+class MassDeletion(RunStopped):
+    """The run would retire more documents than the guard allows."""
+
+
+class GateFailed(RunStopped):
+    """The staged release did not pass its quality gate."""
+
+
+class EmbeddingFailed(RevectorError):
+    """The model could not embed a batch."""
+
+
+# --- one document is rejected, the run goes on ---------------------------------------------
+
+
+class DocumentError(RevectorError):
+    """One document cannot be indexed; it becomes a rejection."""
+
+    stage: ClassVar[str] = "parse"
+
+
+class FetchFailed(DocumentError):
+    """The bytes could not be read (permission, I/O, vanished, changed while reading)."""
+
+    stage = "fetch"
+    retryable = True
+
+
+class FileTooLarge(DocumentError):
+    """The file is larger than the configured limit."""
+
+    stage = "fetch"
+
+
+class UnsupportedFormat(DocumentError):
+    """No parser takes this content."""
+
+
+class EmptyDocument(DocumentError):
+    """The file has no bytes or its parser found no text in it."""
+
+
+class EncryptedDocument(DocumentError):
+    """The file needs a password."""
+
+
+class ParseFailed(DocumentError):
+    """The parser raised on this content."""
+
+
+class ParseTimeout(DocumentError):
+    """The parser did not finish in time and was killed."""
+
+
+class ParseCrashed(DocumentError):
+    """The parser process died (signal, memory limit)."""

@@ -1,0 +1,54 @@
+"""What a run would change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from schemas.source import Stat
+
+
+class Known(NamedTuple):
+    """What the registry knows of a document that is active now or rejected before."""
+
+    document_id: int | None
+    version_id: int | None
+    stat: Stat | None
+    content_sha256: bytes | None
+    parser: str
+    fingerprint: bytes
+    rejected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePlan:
+    """Uris by what happens to them, each list sorted.
+
+    Attributes:
+        added, changed: to be fetched and parsed.
+        moved: (old uri, new uri) with equal bytes; the new one is made from stored parts.
+        deleted: known, inside the scope, no longer listed.
+        unchanged: number of listed documents that need no work.
+        rejected: listed, rejected before with the same content and pipeline: not tried.
+        restat: unchanged bytes under a new stat, to be remembered.
+        hashes: sha256 of content where planning had to read it.
+    """
+
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    moved: tuple[tuple[str, str], ...] = ()
+    deleted: tuple[str, ...] = ()
+    unchanged: int = 0
+    rejected: tuple[str, ...] = ()
+    restat: dict[str, Stat] = field(default_factory=dict)
+    hashes: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def work(self) -> tuple[str, ...]:
+        """Uris to process, sorted: added, changed and the new names of moved ones."""
+        return tuple(sorted((*self.added, *self.changed, *(new for _, new in self.moved))))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the run has nothing to stage."""
+        return not (self.added or self.changed or self.moved or self.deleted)

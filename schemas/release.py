@@ -1,0 +1,60 @@
+"""Runs and releases as the registry records them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+RunState = Literal["running", "succeeded", "unchanged", "stopped", "staged", "failed", "crashed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A named corpus and the state it is in."""
+
+    id: int
+    name: str
+    kind: str
+    active_space_id: int | None
+    current_release: int
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A numbered state of a collection."""
+
+    number: int
+    kind: str
+    run_id: str
+    activated_at: datetime
+    digest: bytes
+    documents: int
+    chunks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """What activating a run did.
+
+    Attributes:
+        release: the new one, None where nothing had to change.
+        conflicts: documents another run changed meanwhile; left as that run made them.
+    """
+
+    release: Release | None
+    conflicts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A document that was not indexed."""
+
+    uri: str
+    stage: str
+    error: str
+    message: str
+    retryable: bool
+    run_id: str = ""
+    attempts: int = 1
+    last_seen: datetime | None = None

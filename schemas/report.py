@@ -1,0 +1,62 @@
+"""What a run reports. The JSON of the command line is made from these, field by field."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from schemas.release import Rejection
+
+
+@dataclass(slots=True)
+class DocumentCounts:
+    """Documents by what happened to them; `rejected` counts all that stand rejected now."""
+
+    added: int = 0
+    changed: int = 0
+    moved: int = 0
+    deleted: int = 0
+    unchanged: int = 0
+    duplicate: int = 0
+    rejected: int = 0
+
+
+@dataclass(slots=True)
+class ChunkCounts:
+    """Chunks of the documents this run processed; total = reused + embedded."""
+
+    total: int = 0
+    reused: int = 0
+    embedded: int = 0
+
+
+@dataclass(slots=True)
+class RunReport:
+    """One run, as shown to people and programs.
+
+    `seconds` holds wall time by stage. Stages overlap (parsing of one window with embedding
+    of another), so they add up to more than `total`.
+    """
+
+    run_id: str
+    collection: str
+    source: str = ""
+    state: str = "running"
+    release: int | None = None
+    digest: str | None = None
+    documents: DocumentCounts = field(default_factory=DocumentCounts)
+    chunks: ChunkCounts = field(default_factory=ChunkCounts)
+    parsed: int = 0
+    conflicts: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    rejections: list[Rejection] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, rejections without timestamps."""
+        data = asdict(self)
+        data["seconds"] = {name: round(value, 4) for name, value in self.seconds.items()}
+        data["rejections"] = [
+            {"uri": r.uri, "stage": r.stage, "error": r.error, "message": r.message}
+            for r in self.rejections
+        ]
+        return data

@@ -1,0 +1,31 @@
+"""What a search returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+SearchMode = Literal["hybrid", "vector", "keyword"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One chunk found.
+
+    Attributes:
+        score: hybrid: reciprocal rank fusion; vector: cosine; keyword: BM25. Higher is better.
+        uri, source, version, page, heading: of the first document that shows the chunk.
+        release: the state of the collection that was searched.
+        documents: uris of every active document that contains the chunk.
+    """
+
+    score: float
+    uri: str
+    source: str
+    version: int
+    release: int
+    text: str
+    page: int | None
+    heading: str
+    title: str | None
+    documents: tuple[str, ...]

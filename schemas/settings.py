@@ -1,0 +1,81 @@
+"""Settings: what a user may choose. Unknown keys are errors. Read by `flows.configuration`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+DEFAULT_EXCLUDE = (".*", "~$*", "*.tmp", "__pycache__", "node_modules", "Thumbs.db", "desktop.ini")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ChunkingSettings(_Section):
+    """Token limits of a chunk; None takes them from the embedding model."""
+
+    max_tokens: int | None = Field(None, ge=16)
+    min_tokens: int | None = Field(None, ge=1)
+
+
+class GuardSettings(_Section):
+    """When a run stops instead of retiring documents."""
+
+    max_deleted_share: float = Field(0.30, ge=0, le=1)
+    min_deleted: int = Field(10, ge=1)
+
+
+class SourceSettings(_Section):
+    """A source of a collection, known before its first ingest."""
+
+    path: str
+    name: str | None = None
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    authority: int = 0
+
+
+class CollectionSettings(_Section):
+    """One collection."""
+
+    model: str = "all-MiniLM-L6-v2"
+    mask: Literal["none"] = "none"
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = DEFAULT_EXCLUDE
+    chunking: ChunkingSettings = ChunkingSettings()
+    guard: GuardSettings = GuardSettings()
+    sources: tuple[SourceSettings, ...] = ()
+
+
+class LimitSettings(_Section):
+    """What one document may cost."""
+
+    max_file_mb: int = Field(100, ge=1)
+    parse_timeout_s: float = Field(60, gt=0)
+    parse_memory_mb: int = Field(2048, ge=256)
+    parse_workers: int | None = Field(None, ge=1, le=64)
+    window_documents: int = Field(256, ge=1)
+    window_mb: int = Field(64, ge=1)
+
+
+class Settings(_Section):
+    """All settings, defaults included.
+
+    `home`, `database_url`, `tenant`, `device` and `precision` are facts of a machine: they
+    may also come from the environment as `REVECTOR_HOME`, `REVECTOR_DATABASE_URL` and so on.
+    """
+
+    home: Path = Path(".revector")
+    database_url: SecretStr | None = None
+    tenant: str = Field("default", min_length=1)
+    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    limits: LimitSettings = LimitSettings()
+    collections: dict[str, CollectionSettings] = {}
+
+    def collection(self, name: str) -> CollectionSettings:
+        """Settings of a collection; the defaults where the file does not name it."""
+        return self.collections.get(name, CollectionSettings())
