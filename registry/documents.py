@@ -31,10 +31,17 @@ def known_rejections(db: Database, source_id: int) -> dict[str, Known]:
         rows = connection.execute(
             _SQL["known_rejections"], {"tenant": db.tenant_id, "source": source_id}, binary=True
         )
-        return {
-            row[0]: Known(None, None, _stat(row[2:7]), None if row[1] else row[7], row[8], row[9], True)
-            for row in rows
-        }
+        return {uri: _known_rejection(*rest) for uri, *rest in rows}
+
+
+def _known_rejection(
+    try_again: bool, *rest: Any
+) -> Known:
+    """Without a stat and a hash, nothing equals it: it is tried again."""
+    *stat, content_sha256, parser, fingerprint = rest
+    if try_again:
+        return Known(None, None, None, None, parser, fingerprint, rejected=True)
+    return Known(None, None, _stat(stat), content_sha256, parser, fingerprint, rejected=True)
 
 
 def restat(db: Database, source_id: int, stats: dict[str, Stat | None]) -> None:

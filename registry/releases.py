@@ -35,6 +35,9 @@ def activate_run(
     values: dict[str, Any] = {"tenant": db.tenant_id, "collection": collection_id, "run": run_id}
     with db.transaction() as connection:
         lock_collection(connection, collection_id)
+        done = connection.execute(_SQL["release_of_run"], values).fetchone()
+        if done:  # a retry after the connection broke between commit and answer
+            return Activation(Release(*done))
         current, state = _locked_state(connection, values, space_id)
         conflicts = _drop_conflicts(connection, values)
         _require_vectors(connection, values, space_id)

@@ -31,6 +31,7 @@ def search_collection(
     text: str | None = None,
     vector: NDArray[np.float32] | None = None,
     dtype: str = "vector",
+    vector_weight: float = 1.0,
 ) -> list[Hit]:
     """The k best chunks of the current release, best first; one consistent snapshot.
 
@@ -41,6 +42,7 @@ def search_collection(
         text: the query for the keyword side; None leaves that side out.
         vector: (D,) float32 unit query vector; None leaves that side out.
         dtype: column type of the collection's space.
+        vector_weight: weight of the vector side beside 1 for keywords.
     """
     if collection.active_space_id is None:
         return []
@@ -49,23 +51,24 @@ def search_collection(
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         sides = []
         if text is not None:
-            sides.append(_keyword_hits(connection, collection, text, most))
+            sides.append((1.0, _keyword_hits(connection, collection, text, most)))
         if vector is not None:
-            sides.append(_vector_hits(connection, db.tenant_id, collection, vector, dtype, most))
-        ranked = fuse(sides)[:k] if len(sides) > 1 else sides[0][:k]
+            hits = _vector_hits(connection, db.tenant_id, collection, vector, dtype, most)
+            sides.append((vector_weight, hits))
+        ranked = (fuse(sides) if len(sides) > 1 else sides[0][1])[:k]
         return _describe(connection, db.tenant_id, collection, ranked)
 
 
-def fuse(sides: Sequence[Sequence[tuple[int, float]]]) -> list[tuple[int, float]]:
-    """Reciprocal rank fusion; of equals, the one ranked higher by the first side wins.
+def fuse(sides: Sequence[tuple[float, Sequence[tuple[int, float]]]]) -> list[tuple[int, float]]:
+    """Weighted reciprocal rank fusion of (weight, ranked hits); of equals the first side's wins.
 
-    >>> fuse([[(1, 9.0), (2, 8.0)], [(2, 0.9), (3, 0.8)]])[0][0]
+    >>> fuse([(1.0, [(1, 9.0), (2, 8.0)]), (1.0, [(2, 0.9), (3, 0.8)])])[0][0]
     2
     """
     scores: dict[int, float] = {}
-    for side in sides:
+    for weight, side in sides:
         for rank, (chunk, _) in enumerate(side):
-            scores[chunk] = scores.get(chunk, 0.0) + 1 / (RRF_K + rank + 1)
+            scores[chunk] = scores.get(chunk, 0.0) + weight / (RRF_K + rank + 1)
     order = {chunk: position for position, chunk in enumerate(scores)}
     return sorted(scores.items(), key=lambda item: (-item[1], order[item[0]]))
 

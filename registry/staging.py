@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import numpy as np
-from numpy.typing import NDArray
 from psycopg.types.json import Jsonb
 
-from registry import vectors as vector_store
 from registry.connection import Connection, Database
 from registry.locks import lock_collection
 from registry.queries import load
+from registry.vectors import ensure_chunks
 from schemas.source import Stat
 from schemas.version import StagedDocument, VersionDraft
 
@@ -42,45 +40,23 @@ class ParsedRow:
     document: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class StageBatch:
-    """What one window brings.
-
-    Attributes:
-        documents: changes to stage.
-        grams: chunk hash -> keyword grams of every chunk of a draft.
-        vector_hashes: (N) chunk hashes, and
-        vectors: (N, D) float32, their vectors.
-        parsed: parser results.
-    """
-
-    documents: Sequence[StagedDocument]
-    grams: Mapping[bytes, Sequence[int]]
-    vector_hashes: Sequence[bytes]
-    vectors: NDArray[np.float32]
-    parsed: Sequence[ParsedRow] = ()
-
-
-def stage_window(db: Database, target: StageTarget, batch: StageBatch) -> int:
-    """Write one window in one transaction; returns how many vectors were new.
-
-    The collection is locked for the writing only: models ran before, readers never wait.
-    """
+def stage_window(
+    db: Database, target: StageTarget, documents: Sequence[StagedDocument], parsed: Sequence[ParsedRow] = ()
+) -> None:
+    """Write one window in one transaction. The vectors of its chunks were stored before."""
     with db.transaction() as connection:
         lock_collection(connection, target.collection_id)
-        _store_parsed(connection, db.tenant_id, target, batch.parsed)
-        documents = _document_ids(connection, db.tenant_id, target, [d.uri for d in batch.documents])
-        drafts = [doc.draft for doc in batch.documents if doc.draft]
-        ids = _store_chunks(connection, db.tenant_id, target, drafts, batch)
-        written = _store_vectors(connection, db.tenant_id, target, ids, batch)
+        _store_parsed(connection, db.tenant_id, target, parsed)
+        ids = _document_ids(connection, db.tenant_id, target, [document.uri for document in documents])
+        chunks = {c.hash: c for document in documents if document.draft for c in document.draft.chunks}
+        chunk_ids = ensure_chunks(connection, db.tenant_id, target.collection_id, chunks)
         versions = {
-            doc.uri: _store_version(connection, db.tenant_id, target, documents[doc.uri], doc.draft)
-            for doc in batch.documents
-            if doc.draft
+            document.uri: _store_version(connection, db.tenant_id, target, ids[document.uri], document.draft)
+            for document in documents
+            if document.draft
         }
-        _link_chunks(connection, db.tenant_id, target, batch.documents, versions, ids)
-        _stage(connection, db.tenant_id, target, batch.documents, documents, versions)
-    return written
+        _link_chunks(connection, db.tenant_id, target, documents, versions, chunk_ids)
+        _stage(connection, db.tenant_id, target, documents, ids, versions)
 
 
 def stage_deletions(db: Database, target: StageTarget, uris: Sequence[str]) -> None:
@@ -128,33 +104,6 @@ def _store_parsed(
                     for row in rows
                 ],
             )
-
-
-def _store_chunks(
-    connection: Connection,
-    tenant_id: int,
-    target: StageTarget,
-    drafts: Sequence[VersionDraft],
-    batch: StageBatch,
-) -> dict[bytes, int]:
-    chunks = {chunk.hash: chunk for draft in drafts for chunk in draft.chunks}
-    if chunks:
-        vector_store.write_chunks(
-            connection, tenant_id, target.collection_id, chunks.values(), dict(batch.grams)
-        )
-    wanted = list({*chunks, *batch.vector_hashes})
-    return vector_store.chunk_ids(connection, tenant_id, target.collection_id, wanted)
-
-
-def _store_vectors(
-    connection: Connection, tenant_id: int, target: StageTarget, ids: dict[bytes, int], batch: StageBatch
-) -> int:
-    if not batch.vector_hashes:
-        return 0
-    numbers = np.fromiter((ids[hash_] for hash_ in batch.vector_hashes), dtype=np.int64)
-    return vector_store.write_vectors(
-        connection, tenant_id, target.collection_id, target.space_id, numbers, batch.vectors
-    )
 
 
 def _store_version(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from psycopg import sql
 
 from registry.connection import Connection, Database
+from registry.locks import lock_collection
 from registry.queries import load
 from schemas.chunk import Chunk
+from schemas.grams import gram_hashes, text_grams
 
 _SQL = load("chunks")
 
@@ -45,27 +47,61 @@ def hashes_with_vectors(
     return {bytes(row[0]) for row in rows}
 
 
-def chunks_without_vectors(
-    db: Database, space_id: int, version_ids: Sequence[int]
-) -> list[tuple[bytes, str, int]]:
-    """(hash, text, tokens) of stored chunks of these versions that the space has no vector of."""
+def chunks_without_vectors(db: Database, space_id: int, version_ids: Sequence[int]) -> list[Chunk]:
+    """Stored chunks of these versions that the space has no vector of; without their places."""
     if not version_ids:
         return []
     query = sql.SQL(_SQL["chunks_without_vectors"]).format(vectors=vector_table(space_id))
     with db.connection() as connection:
         rows = connection.execute(query, {"tenant": db.tenant_id, "versions": list(version_ids)}).fetchall()
-    return [(bytes(hash_), text, tokens) for hash_, _, text, tokens in rows]
+    return [Chunk(text, kind, tokens, 0, 0, None, "") for _, kind, text, tokens in rows]
 
 
-def write_chunks(
-    connection: Connection,
-    tenant_id: int,
+def store_embedded(
+    db: Database,
     collection_id: int,
-    chunks: Iterable[Chunk],
-    grams_of: dict[bytes, Sequence[int]],
+    space_id: int,
+    chunks: Sequence[Chunk],
+    vectors: NDArray[np.float32],
+) -> int:
+    """Store chunks with their vectors in one transaction; returns how many vectors were new.
+
+    The collection is locked for the writing only: models ran before, readers never wait. A
+    chunk that no version refers to yet is invisible, and the next run finds it embedded.
+
+    Args:
+        db: the registry.
+        collection_id, space_id: where.
+        chunks: N chunks, all different.
+        vectors: (N, D) float32.
+    """
+    hashes = [chunk.hash for chunk in chunks]
+    with db.transaction() as connection:
+        lock_collection(connection, collection_id)
+        ids = ensure_chunks(connection, db.tenant_id, collection_id, dict(zip(hashes, chunks, strict=True)))
+        numbers = np.fromiter((ids[hash_] for hash_ in hashes), dtype=np.int64, count=len(hashes))
+        return write_vectors(connection, db.tenant_id, collection_id, space_id, numbers, vectors)
+
+
+def ensure_chunks(
+    connection: Connection, tenant_id: int, collection_id: int, chunks: Mapping[bytes, Chunk]
+) -> dict[bytes, int]:
+    """hash -> id of the chunks, storing those that are not there yet.
+
+    Call inside a transaction that holds the collection.
+    """
+    ids = chunk_ids(connection, tenant_id, collection_id, list(chunks))
+    fresh = {hash_: chunk for hash_, chunk in chunks.items() if hash_ not in ids}
+    if fresh:
+        _insert_chunks(connection, tenant_id, collection_id, fresh)
+        ids |= chunk_ids(connection, tenant_id, collection_id, list(fresh))
+    return ids
+
+
+def _insert_chunks(
+    connection: Connection, tenant_id: int, collection_id: int, fresh: Mapping[bytes, Chunk]
 ) -> None:
-    """Store chunks that are not there yet. Call inside a transaction that holds the collection."""
-    fresh = {chunk.hash: chunk for chunk in chunks}
+    grams = (gram_hashes(text_grams(chunk.text), collection_id) for chunk in fresh.values())
     connection.execute(
         _SQL["create_chunks"],
         {
@@ -75,7 +111,7 @@ def write_chunks(
             "kind": [chunk.kind for chunk in fresh.values()],
             "text": [chunk.text for chunk in fresh.values()],
             "tokens": [chunk.tokens for chunk in fresh.values()],
-            "grams": ["{" + ",".join(map(str, grams_of[hash_])) + "}" for hash_ in fresh],
+            "grams": ["{" + ",".join(map(str, row)) + "}" for row in grams],
         },
     )
 

@@ -31,7 +31,8 @@ class ChangePlan:
         unchanged: number of listed documents that need no work.
         rejected: listed, rejected before with the same content and pipeline: not tried.
         restat: unchanged bytes under a new stat, to be remembered.
-        hashes: sha256 of content where planning had to read it.
+        bases: of each changed document the active version.
+        forgotten: rejected before, inside the scope, no longer listed.
     """
 
     added: tuple[str, ...] = ()
@@ -41,7 +42,8 @@ class ChangePlan:
     unchanged: int = 0
     rejected: tuple[str, ...] = ()
     restat: dict[str, Stat] = field(default_factory=dict)
-    hashes: dict[str, bytes] = field(default_factory=dict)
+    bases: dict[str, int | None] = field(default_factory=dict)
+    forgotten: tuple[str, ...] = ()
 
     @property
     def work(self) -> tuple[str, ...]:

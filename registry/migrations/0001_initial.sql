@@ -68,7 +68,8 @@ CREATE TABLE release (
     documents     bigint NOT NULL,
     chunks        bigint NOT NULL,
     note          text NOT NULL DEFAULT '',
-    PRIMARY KEY (collection_id, number)
+    PRIMARY KEY (collection_id, number),
+    CONSTRAINT release_run_key UNIQUE (collection_id, run_id)
 );
 
 CREATE TABLE source (

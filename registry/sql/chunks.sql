@@ -32,7 +32,7 @@ COPY {partition} (tenant_id, collection_id, chunk_id, embedding) FROM STDIN (FOR
 -- name: count_vectors
 SELECT count(*) FROM (
     SELECT FROM {vectors} v WHERE v.tenant_id = %(tenant)s AND v.collection_id = %(collection)s
-    LIMIT %(most)s) AS some
+    LIMIT %(most)s) AS counted
 
 -- name: create_vector_index
 SELECT create_vector_index(%(space)s, %(collection)s)

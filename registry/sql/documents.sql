@@ -7,7 +7,7 @@ JOIN document_version v ON v.id = a.version_id
 WHERE d.tenant_id = %(tenant)s AND d.source_id = %(source)s
 
 -- name: known_rejections
-SELECT uri, retryable, size, mtime_ns, ctime_ns, inode, etag, content_sha256, parser, fingerprint
+SELECT uri, retryable OR (error_class IN ('ParseTimeout', 'ParseCrashed') AND attempts < 3), size, mtime_ns, ctime_ns, inode, etag, content_sha256, parser, fingerprint
 FROM rejection
 WHERE tenant_id = %(tenant)s AND source_id = %(source)s
 

@@ -37,6 +37,10 @@ RETURNING activated_at
 SELECT number, kind, run_id::text, activated_at, digest, documents, chunks
 FROM release WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND number = %(number)s
 
+-- name: release_of_run
+SELECT number, kind, run_id::text, activated_at, digest, documents, chunks
+FROM release WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND run_id = %(run)s
+
 -- name: list_releases
 SELECT number, kind, run_id::text, activated_at, digest, documents, chunks
 FROM release WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s

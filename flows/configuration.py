@@ -1,0 +1,101 @@
+"""Settings from `revector.toml` and the environment. Unknown keys are errors, with a guess."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from schemas.errors import ConfigurationError
+from schemas.settings import Settings
+
+CONFIG_FILE = "revector.toml"
+PREFIX = "REVECTOR_"
+MACHINE_KEYS = ("home", "database_url", "tenant", "device", "precision")
+"""Settings that may come from the environment; it wins over the file."""
+
+
+def load_settings(
+    config: Path | None = None, *, environ: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> Settings:
+    """The settings of this process; paths in the file are relative to the file.
+
+    Args:
+        config: a file that must exist; None means `REVECTOR_CONFIG`, else `revector.toml`
+            in the current folder if there is one.
+        environ: the environment, `os.environ` unless a test says otherwise.
+        cwd: the current folder, likewise.
+
+    Raises:
+        ConfigurationError: the file is missing, malformed, or names an unknown setting.
+    """
+    environ = os.environ if environ is None else environ
+    cwd = Path.cwd() if cwd is None else cwd
+    path = config or (Path(environ[f"{PREFIX}CONFIG"]) if environ.get(f"{PREFIX}CONFIG") else None)
+    if path is not None and not path.is_file():
+        raise ConfigurationError(f"There is no configuration file {path}.", advice="Check the path.")
+    if path is None and (cwd / CONFIG_FILE).is_file():
+        path = cwd / CONFIG_FILE
+    values = _read_toml(path) if path else {}
+    base = path.resolve().parent if path else cwd
+    values |= _read_environment(environ)
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as exc:
+        raise ConfigurationError(_explain(exc, path), advice="See docs/CONFIGURATION.md.") from exc
+    home = settings.home.expanduser()
+    return settings.model_copy(update={"home": home if home.is_absolute() else base / home})
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise ConfigurationError(f"{path} is not valid TOML: {exc}.", advice="Correct that line.") from exc
+
+
+def _read_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    known = {PREFIX + key.upper(): key for key in MACHINE_KEYS}
+    for name in environ:
+        if name.startswith(PREFIX) and name not in known and name != f"{PREFIX}CONFIG":
+            raise ConfigurationError(
+                f"{name} is no setting.", advice=_guess(name, [*known, f"{PREFIX}CONFIG"])
+            )
+    return {key: environ[name] for name, key in known.items() if environ.get(name)}
+
+
+def _explain(exc: ValidationError, path: Path | None) -> str:
+    error = exc.errors()[0]
+    where = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        siblings = _siblings(error["loc"])
+        return f"{path or 'The configuration'} has an unknown setting {where}. {_guess(str(error['loc'][-1]), siblings)}"
+    return f"{path or 'The configuration'}: {where}: {error['msg']}."
+
+
+def _siblings(location: tuple[int | str, ...]) -> list[str]:
+    """Names that are allowed where the unknown one stands."""
+    from schemas import settings as shapes
+
+    section: Any = Settings
+    for part in location[:-1]:
+        if isinstance(part, int):
+            continue
+        field = getattr(section, "model_fields", {}).get(part)
+        if part == "collections":
+            section = shapes.CollectionSettings
+        elif part == "sources":
+            section = shapes.SourceSettings
+        elif field is not None and hasattr(field.annotation, "model_fields"):
+            section = field.annotation
+    return list(section.model_fields)
+
+
+def _guess(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"Did you mean {close[0]}?" if close else f"Known: {', '.join(known)}."

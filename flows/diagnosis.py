@@ -1,0 +1,117 @@
+"""`revector doctor`: what works on this machine, and what to install."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from typing import Any
+
+from flows.session import open_session
+from registry.migrate import load_migrations
+from schemas.errors import RevectorError
+from schemas.settings import Settings
+from tasks.embedding.card import resolve_model
+
+API_TIMEOUT_S = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at. A missing optional part is no failure."""
+
+    name: str
+    ok: bool
+    detail: str
+    advice: str = ""
+    optional: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {name: getattr(self, name) for name in ("name", "ok", "optional", "detail", "advice")}
+
+
+def diagnose(settings: Settings) -> list[Check]:
+    """All checks; none of them raises."""
+    names = sorted({"default", *settings.collections})
+    return [
+        *_check_database(settings),
+        *(_check_model(settings, name) for name in names),
+        _check_gpu(),
+        _check_tesseract(),
+        _check_prefect(),
+    ]
+
+
+def _check_database(settings: Settings) -> list[Check]:
+    kind = "server at REVECTOR_DATABASE_URL" if settings.database_url else f"embedded, under {settings.home}"
+    try:
+        with open_session(settings) as session, session.db.connection() as connection:
+            row = connection.execute(
+                "SELECT current_setting('server_version'), extversion, current_user "
+                "FROM pg_extension WHERE extname = 'vector'"
+            ).fetchone()
+    except RevectorError as exc:
+        return [Check("database", False, exc.message, exc.advice)]
+    assert row is not None
+    version, vector, role = row
+    return [
+        Check("database", True, f"PostgreSQL {version}, pgvector {vector}, {kind}"),
+        Check("schema", True, f"migration {load_migrations()[-1].number:04d} is applied, role {role}"),
+        Check("data directory", True, f"{settings.home} can be written"),
+    ]
+
+
+def _check_model(settings: Settings, collection: str) -> Check:
+    name = f"text model of {collection!r}"
+    try:
+        card = resolve_model(settings.collection(collection).model)
+    except RevectorError as exc:
+        return Check(name, False, exc.message, exc.advice)
+    return Check(name, True, f"{card.name} ({card.revision}), {card.dim} dimensions, {card.max_tokens} tokens")
+
+
+def _check_gpu() -> Check:
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return Check("gpu", False, "no NVIDIA driver found; models run on the CPU.", optional=True)
+    try:
+        found = subprocess.run(
+            [tool, "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired) as exc:
+        return Check("gpu", False, f"nvidia-smi does not answer ({exc}).", optional=True)
+    gpus = found.stdout.split("\n")[0].strip()
+    if found.returncode or not gpus:
+        return Check("gpu", False, "the NVIDIA driver shows no GPU; models run on the CPU.", optional=True)
+    return Check("gpu", True, gpus, optional=True)
+
+
+def _check_tesseract() -> Check:
+    advice = "Scanned pages will be rejected; run scripts/install-debian.sh."
+    if shutil.which("tesseract") is None:
+        return Check("tesseract", False, "not installed.", advice, optional=True)
+    found = subprocess.run(["tesseract", "--list-langs"], capture_output=True, text=True, timeout=10)
+    missing = {"eng", "kor"} - set(found.stdout.split())
+    if missing:
+        return Check("tesseract", False, f"lacks {', '.join(sorted(missing))}.", advice, optional=True)
+    return Check("tesseract", True, "with kor and eng", optional=True)
+
+
+def _check_prefect() -> Check:
+    url = os.environ.get("PREFECT_API_URL")
+    if not url:
+        return Check("prefect", True, "PREFECT_API_URL is not set: runs are plain, without a server", optional=True)
+    import httpx
+
+    try:
+        httpx.get(f"{url.rstrip('/')}/health", timeout=API_TIMEOUT_S).raise_for_status()
+    except httpx.HTTPError as exc:
+        return Check(
+            "prefect",
+            False,
+            f"the server at {url} does not answer ({type(exc).__name__}).",
+            "Start it with `prefect server start`, or unset PREFECT_API_URL.",
+        )
+    return Check("prefect", True, f"the server at {url} answers")

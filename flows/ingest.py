@@ -1,0 +1,77 @@
+"""The Prefect flow `ingest`: the entrypoint of deployments is `flows.ingest:ingest`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from uuid import UUID
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
+from prefect.context import get_run_context
+
+from flows.configuration import load_settings
+from flows.pipeline import Progress, ingest_location
+from flows.reporting import artifact_key, report_markdown
+from flows.session import open_session
+from schemas.report import RunReport
+from tasks.steps import prefect_steps
+
+PROGRESS_EVERY_S = 1.0
+
+
+@flow(
+    name="ingest",
+    flow_run_name="ingest {collection} from {path}",
+    description="Bring a collection up to date with a folder; only what changed is embedded.",
+    persist_result=False,
+)
+def ingest(path: str, collection: str = "default", allow_deletions: bool = False) -> RunReport:
+    """Bring a collection up to date with a folder, a file or an fsspec URL.
+
+    Args:
+        path: what to ingest.
+        collection: where to; created at its first ingest.
+        allow_deletions: retire documents even if they are suspiciously many.
+    """
+    run = get_run_context().flow_run
+    with open_session(load_settings()) as session:
+        report = ingest_location(
+            session,
+            prefect_steps(),
+            path,
+            collection,
+            allow_deletions=allow_deletions,
+            trigger="schedule" if run and run.auto_scheduled else "manual",
+            prefect_flow_run_id=UUID(str(run.id)) if run else None,
+            progress=_progress_artifact(collection, time.monotonic),
+        )
+    create_markdown_artifact(
+        report_markdown(report),
+        key=artifact_key("ingest", collection),
+        description=f"{report.state}, release {report.release}",
+    )
+    return report
+
+
+def _progress_artifact(collection: str, timer: Callable[[], float]) -> Progress:
+    """A progress function that keeps one artifact up to date, at most once a second."""
+    artifact: UUID | None = None
+    shown = 0.0
+
+    def update(stage: str, done: int, total: int) -> None:
+        nonlocal artifact, shown
+        if stage != "documents" or total == 0:
+            return
+        percent = 100.0 * done / total
+        if artifact is None:
+            artifact = create_progress_artifact(
+                percent,
+                key=artifact_key("ingest-progress", collection),
+                description=f"documents of collection {collection}",
+            )  # type: ignore[assignment]
+        elif timer() - shown >= PROGRESS_EVERY_S or done == total:
+            update_progress_artifact(artifact, percent)  # type: ignore[arg-type]
+        shown = timer()
+
+    return update

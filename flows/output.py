@@ -1,0 +1,187 @@
+"""Results on standard output: JSON for programs, tables for people."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from schemas.errors import RevectorError
+from schemas.plan import ChangePlan
+from schemas.release import Rejection, Release
+from schemas.report import RunReport
+from schemas.search import Hit
+
+SHOWN_URIS = 15
+
+
+def print_json(data: Any) -> None:
+    """One JSON document."""
+    json.dump(data, sys.stdout, ensure_ascii=False, indent=2, default=_plain)
+    sys.stdout.write("\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, bytes | memoryview):
+        return bytes(value).hex()
+    return str(value)
+
+
+def plan_json(collection: str, plan: ChangePlan) -> dict[str, Any]:
+    """The plan by the contract of the command line."""
+    return {
+        "collection": collection,
+        "added": list(plan.added),
+        "changed": list(plan.changed),
+        "moved": [list(pair) for pair in plan.moved],
+        "deleted": list(plan.deleted),
+        "unchanged": plan.unchanged,
+        "rejected": list(plan.rejected),
+    }
+
+
+def hits_json(hits: Iterable[Hit]) -> dict[str, Any]:
+    """Search hits, best first."""
+    return {
+        "hits": [
+            {
+                "score": round(hit.score, 6),
+                "uri": hit.uri,
+                "source": hit.source,
+                "version": hit.version,
+                "release": hit.release,
+                "text": hit.text,
+                "page": hit.page,
+                "heading": hit.heading,
+                "title": hit.title,
+                "documents": list(hit.documents),
+            }
+            for hit in hits
+        ]
+    }
+
+
+def releases_json(releases: Iterable[Release]) -> dict[str, Any]:
+    """The history, newest first."""
+    return {
+        "releases": [
+            {
+                "number": release.number,
+                "kind": release.kind,
+                "run_id": release.run_id,
+                "activated_at": release.activated_at.isoformat(),
+                "digest": release.digest.hex(),
+                "documents": release.documents,
+                "chunks": release.chunks,
+            }
+            for release in releases
+        ]
+    }
+
+
+def failures_json(rejections: Iterable[Rejection]) -> dict[str, Any]:
+    """What stands rejected."""
+    return {
+        "failures": [
+            {
+                "uri": rejection.uri,
+                "stage": rejection.stage,
+                "error": rejection.error,
+                "message": rejection.message,
+                "run_id": rejection.run_id,
+                "attempts": rejection.attempts,
+            }
+            for rejection in rejections
+        ]
+    }
+
+
+def error_json(error: RevectorError) -> dict[str, Any]:
+    """A failure, with what to do next and the facts that belong to it."""
+    return {
+        "error": {
+            "class": type(error).__name__,
+            "message": error.message,
+            "advice": error.advice,
+            "retryable": error.retryable,
+            **error.facts,
+        }
+    }
+
+
+def print_plan(collection: str, plan: ChangePlan) -> None:
+    """The plan for people."""
+    print(f"Plan for collection {collection}:")
+    for sign, label, uris in (("+", "added", plan.added), ("~", "changed", plan.changed)):
+        _print_uris(sign, label, uris)
+    _print_uris(">", "moved", [f"{old} -> {new}" for old, new in plan.moved])
+    _print_uris("-", "deleted", plan.deleted)
+    print(f"  = {plan.unchanged} unchanged" + (f", {len(plan.rejected)} rejected before" if plan.rejected else ""))
+
+
+def print_report(report: RunReport) -> None:
+    """A run for people."""
+    d, c = report.documents, report.chunks
+    print(f"Run {report.run_id} of collection {report.collection}: {report.state}")
+    print(
+        f"  documents  {d.added} added, {d.changed} changed, {d.moved} moved, {d.deleted} deleted, "
+        f"{d.unchanged} unchanged, {d.rejected} rejected"
+    )
+    print(f"  chunks     {c.total} in these documents, {c.reused} reused, {c.embedded} embedded")
+    print("  seconds    " + ", ".join(f"{name} {value:.2f}" for name, value in report.seconds.items()))
+    if report.release is None:
+        print("  release    none: nothing changed")
+    else:
+        print(f"  release    {report.release}, digest {report.digest[:16] if report.digest else ''}")
+    if report.conflicts:
+        print(f"  conflicts  {report.conflicts} documents were changed by another run; ingest again")
+    for rejection in report.rejections:
+        print(f"  rejected   {rejection.uri}: {rejection.message}")
+
+
+def print_hits(hits: Sequence[Hit]) -> None:
+    """Search hits for people."""
+    if not hits:
+        print("Nothing found.")
+    for number, hit in enumerate(hits, start=1):
+        page = f", page {hit.page}" if hit.page else ""
+        heading = f" - {hit.heading}" if hit.heading else ""
+        print(f"{number}. {hit.uri}{page}{heading}  (score {hit.score:.4f}, version {hit.version})")
+        text = " ".join(hit.text.split())
+        print(f"   {text[:240]}{'...' if len(text) > 240 else ''}")
+        if len(hit.documents) > 1:
+            print(f"   also in: {', '.join(uri for uri in hit.documents if uri != hit.uri)}")
+
+
+def print_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, empty: str) -> None:
+    """Rows under their column names, aligned."""
+    cells = [[_cell(row.get(column)) for column in columns] for row in rows]
+    if not cells:
+        print(empty)
+        return
+    widths = [max(len(column), *(len(row[i]) for row in cells)) for i, column in enumerate(columns)]
+    for line in ([column.upper() for column in columns], *cells):
+        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, datetime):
+        return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    if isinstance(value, bytes | memoryview):
+        return bytes(value).hex()[:16]
+    return str(value)
+
+
+def _print_uris(sign: str, label: str, uris: Sequence[str]) -> None:
+    if uris:
+        print(f"  {sign} {len(uris)} {label}")
+        for uri in uris[:SHOWN_URIS]:
+            print(f"      {uri}")
+        if len(uris) > SHOWN_URIS:
+            print(f"      ... and {len(uris) - SHOWN_URIS} more")

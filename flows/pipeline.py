@@ -1,0 +1,250 @@
+"""The order of an ingest, written once: handed its steps, it does not know who runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from uuid import UUID, uuid4
+
+from flows.session import Session, open_workspace
+from flows.stopwatch import Stopwatch
+from registry.collections import ensure_collection, ensure_source, ensure_space, ensure_vector_partition
+from registry.documents import restat
+from registry.runs import (
+    RejectionRow,
+    drop_rejections,
+    finish_run,
+    hold_new_run,
+    list_rejections,
+    mark_crashed_runs,
+    record_rejections,
+)
+from schemas.errors import RunStopped
+from schemas.plan import ChangePlan
+from schemas.release import Rejection, RunState
+from schemas.report import RunReport
+from schemas.source import Listing, Scope
+from schemas.version import Action
+from tasks.batch import Steps
+from tasks.changes import is_racy
+from tasks.preparing import Window, WorkItem
+from tasks.workspace import MB, RunTarget, Workspace
+
+Progress = Callable[[str, int, int], None]
+"""(stage, done, total): called often; whoever shows it thins it out."""
+
+
+def ignore_progress(stage: str, done: int, total: int) -> None:
+    """Show nothing."""
+
+
+def plan_location(session: Session, steps: Steps, location: str, collection: str) -> ChangePlan:
+    """What an ingest of that location would change; writes nothing."""
+    with open_workspace(session, location, collection) as workspace:
+        return steps.plan_run(workspace, steps.list_source(workspace))
+
+
+def ingest_location(
+    session: Session,
+    steps: Steps,
+    location: str,
+    collection: str,
+    *,
+    allow_deletions: bool = False,
+    trigger: str = "manual",
+    prefect_flow_run_id: UUID | None = None,
+    progress: Progress = ignore_progress,
+) -> RunReport:
+    """Bring a collection up to date with a location; at most one release comes of it.
+
+    Raises:
+        RunStopped: a guard or gate held; the previous release serves on.
+        RevectorError: see the classes; nothing of the run is visible.
+    """
+    with open_workspace(session, location, collection) as workspace:
+        target = _open_target(workspace, collection)
+        workspace.target = target
+        report = RunReport(str(target.run_id), collection, workspace.scope.source.name)
+        held = hold_new_run(
+            session.db,
+            target.collection_id,
+            target.run_id,
+            flow="ingest",
+            trigger=trigger,
+            scope=location,
+            prefect_flow_run_id=prefect_flow_run_id,
+        )
+        with held:
+            started = session.timer()
+            try:
+                _ingest(session, workspace, steps, report, allow_deletions=allow_deletions, progress=progress)
+            except BaseException as exc:
+                state: RunState = "stopped" if isinstance(exc, RunStopped) else "failed"
+                _finish(session, target, report, state, started, error=f"{type(exc).__name__}: {exc}")
+                raise
+            _finish(session, target, report, "succeeded" if report.release else "unchanged", started)
+        return report
+
+
+def _open_target(workspace: Workspace, collection_name: str) -> RunTarget:
+    """Register collection, source and space; tidy up after runs that died."""
+    db = workspace.db
+    collection = ensure_collection(db, collection_name)
+    source = ensure_source(db, collection.id, workspace.scope.source)
+    workspace.scope = Scope(source, workspace.scope.prefix)
+    space_id = ensure_space(db, workspace.card.space())
+    ensure_vector_partition(db, space_id, collection.id)
+    mark_crashed_runs(db, collection.id)
+    assert source.id is not None
+    return RunTarget(collection.id, source.id, space_id, uuid4())
+
+
+def _ingest(
+    session: Session,
+    workspace: Workspace,
+    steps: Steps,
+    report: RunReport,
+    *,
+    allow_deletions: bool,
+    progress: Progress,
+) -> None:
+    clock = Stopwatch(session.timer, report.seconds)
+    listed_ns = session.clock_ns()
+    with clock("list"):
+        listing = steps.list_source(workspace)
+    with clock("plan"):
+        plan = steps.plan_run(workspace, listing, allow_deletions=allow_deletions)
+        _remember(workspace, listing, plan, listed_ns)
+    failed = _process(workspace, steps, listing, plan, report, clock, progress)
+    if not plan.is_empty:
+        with clock("activate"):
+            steps.retire_documents(workspace, plan)
+            activation = steps.activate(workspace)
+        report.conflicts = activation.conflicts
+        if activation.release:
+            report.release = activation.release.number
+            report.digest = activation.release.digest.hex()
+    _count(workspace, plan, report, failed)
+
+
+def _process(
+    workspace: Workspace,
+    steps: Steps,
+    listing: Listing,
+    plan: ChangePlan,
+    report: RunReport,
+    clock: Stopwatch,
+    progress: Progress,
+) -> dict[str, str]:
+    """Prepare, embed and write window by window; returns uri -> outcome of what was processed."""
+    windows = list(make_windows(workspace, listing, plan))
+    total, done = len(plan.work), 0
+    outcome: dict[str, str] = {}
+    pending = steps.prepare_window(workspace, windows[0]) if windows else None
+    for number, window in enumerate(windows, start=1):
+        assert pending is not None
+        with clock("wait"):
+            prepared = pending.result()
+        if number < len(windows):  # parse the next window while this one is embedded
+            pending = steps.prepare_window(workspace, windows[number])
+        clock.add("parse", prepared.seconds)
+        with clock("embed"):
+            result = steps.embed_window(
+                workspace, prepared, timer=clock.timer, progress=lambda n: progress("embed", n, 0)
+            )
+        clock.add("embed", -result.write_seconds)
+        clock.add("write", result.write_seconds)
+        with clock("write"):
+            steps.write_window(workspace, prepared)
+        report.parsed += len(prepared.parsed)
+        report.chunks.total += result.total
+        report.chunks.embedded += result.embedded
+        report.rejections += [row.rejection for row in prepared.rejections]
+        outcome |= {document.uri: document.action for document in prepared.documents}
+        outcome |= {row.rejection.uri: "rejected" for row in prepared.rejections}
+        done += len(window.items)
+        progress("documents", done, total)
+    report.chunks.reused = report.chunks.total - report.chunks.embedded
+    if report.chunks.embedded:
+        with clock("index"):
+            steps.index_vectors(workspace)
+    return outcome
+
+
+def make_windows(workspace: Workspace, listing: Listing, plan: ChangePlan) -> Iterator[Window]:
+    """The plan's work in windows of bounded number and size, in order of uri."""
+    limits = workspace.settings.limits
+    actions: dict[str, Action] = {
+        **dict.fromkeys(plan.changed, "changed"),
+        **{new: "moved" for _, new in plan.moved},
+    }
+    items: list[WorkItem] = []
+    size, number = 0, 1
+    for uri in plan.work:
+        stat = listing.items[uri]
+        if items and (len(items) >= limits.window_documents or size + stat.size > limits.window_mb * MB):
+            yield Window(number, items)
+            items, size, number = [], 0, number + 1
+        path, action = listing.paths.get(uri, uri), actions.get(uri, "added")
+        items.append(WorkItem(uri, path, action, stat, plan.bases.get(uri)))
+        size += stat.size
+    if items:
+        yield Window(number, items)
+
+
+def _remember(workspace: Workspace, listing: Listing, plan: ChangePlan, listed_ns: int) -> None:
+    """Store what planning found out: new stats, items that could not be listed, old rejections."""
+    target = workspace.require_target()
+    db = workspace.db
+    restat(
+        db,
+        target.source_id,
+        {uri: None if is_racy(stat, listed_ns) else stat for uri, stat in plan.restat.items()},
+    )
+    drop_rejections(db, target.source_id, plan.forgotten)
+    record_rejections(
+        db,
+        target.collection_id,
+        target.source_id,
+        target.run_id,
+        [
+            RejectionRow(
+                Rejection(problem.uri, "list", "NotListed", problem.message, retryable=True),
+                stat=None,
+                content_sha256=None,
+                parser="",
+                fingerprint=workspace.fingerprints[""],
+            )
+            for problem in listing.problems
+        ],
+    )
+
+
+def _count(workspace: Workspace, plan: ChangePlan, report: RunReport, outcome: dict[str, str]) -> None:
+    target = workspace.require_target()
+    counts = report.documents
+    counts.added = sum(1 for uri in plan.added if outcome.get(uri) == "added")
+    counts.changed = sum(1 for uri in plan.changed if outcome.get(uri) == "changed")
+    counts.moved = sum(1 for _, new in plan.moved if outcome.get(new) == "moved")
+    counts.deleted = len(plan.deleted)
+    counts.unchanged = plan.unchanged + sum(1 for action in outcome.values() if action == "restat")
+    counts.rejected = sum(
+        1
+        for rejection in list_rejections(workspace.db, target.collection_id, source_id=target.source_id)
+        if workspace.scope.covers(rejection.uri)
+    )
+
+
+def _finish(
+    session: Session,
+    target: RunTarget,
+    report: RunReport,
+    state: RunState,
+    started: float,
+    *,
+    error: str | None = None,
+) -> None:
+    report.state = state
+    report.seconds["total"] = session.timer() - started
+    stats = report.as_json()
+    stats.pop("rejections")
+    finish_run(session.db, target.run_id, state, stats=stats, error=error)

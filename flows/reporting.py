@@ -1,0 +1,73 @@
+"""A run's report as Markdown, for the Prefect UI."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from schemas.report import RunReport
+
+SHOWN_REJECTIONS = 50
+
+
+def artifact_key(prefix: str, name: str) -> str:
+    """A Prefect artifact key: lowercase letters, digits and dashes; unique for any name.
+
+    >>> artifact_key("ingest", "default")
+    'ingest-default'
+    """
+    slug = re.sub(r"[^a-z0-9]+", "-", name.casefold()).strip("-")
+    if slug != name:
+        slug = f"{slug}-{hashlib.sha256(name.encode()).hexdigest()[:8]}".strip("-")
+    return f"{prefix}-{slug}"
+
+
+def report_markdown(report: RunReport) -> str:
+    """Counts, timings, release and rejections of a run."""
+    d, c = report.documents, report.chunks
+    lines = [
+        f"# {report.state}: collection `{report.collection}`, source `{report.source}`",
+        "",
+        f"Release **{report.release}**, digest `{report.digest}`"
+        if report.release
+        else "**No release**: nothing changed.",
+        "",
+        "| documents | |",
+        "| --- | ---: |",
+        *(
+            f"| {name} | {value} |"
+            for name, value in (
+                ("added", d.added),
+                ("changed", d.changed),
+                ("moved", d.moved),
+                ("deleted", d.deleted),
+                ("unchanged", d.unchanged),
+                ("duplicate", d.duplicate),
+                ("rejected", d.rejected),
+            )
+        ),
+        "",
+        f"**Chunks:** {c.total} in these documents, {c.reused} reused, {c.embedded} embedded.",
+        "",
+        "| stage | seconds |",
+        "| --- | ---: |",
+        *(f"| {name} | {value:.2f} |" for name, value in report.seconds.items()),
+        "",
+        f"Run `{report.run_id}`.",
+    ]
+    if report.conflicts:
+        lines += ["", f"**{report.conflicts} documents** were changed by another run: ingest again."]
+    if report.rejections:
+        lines += ["", "## Rejected in this run", "", "| document | stage | error | what to do |"]
+        lines.append("| --- | --- | --- | --- |")
+        lines += [
+            f"| `{_cell(r.uri)}` | {r.stage} | {r.error} | {_cell(r.message)} |"
+            for r in report.rejections[:SHOWN_REJECTIONS]
+        ]
+        if len(report.rejections) > SHOWN_REJECTIONS:
+            lines.append(f"\n... and {len(report.rejections) - SHOWN_REJECTIONS} more: `revector failures`.")
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# The README's demo: samples in, search, one sentence edited, and what that costs.
+set -euo pipefail
+demo=.demo
+rm -rf "$demo" && mkdir -p "$demo"
+cp -R samples/documents "$demo/documents"
+export REVECTOR_HOME="$demo/home"
+
+say() { printf '\n\033[1m$ %s\033[0m\n' "$*"; }
+run() { say "$@"; "$@"; }
+
+run revector ingest "$demo/documents"
+run revector search "How many weeks of leave do adoptive parents get?" -k 1
+run revector search "차입금 평균 금리는 얼마인가" -k 1
+
+say "edit one sentence of handbook/release-checklist.txt"
+sed -i.bak 's/18 microamperes/21 microamperes/' "$demo/documents/handbook/release-checklist.txt"
+rm "$demo/documents/handbook/release-checklist.txt.bak"
+
+run revector plan "$demo/documents"
+run revector ingest "$demo/documents"
+run revector search "limit of the sleep current" -k 1
+run revector history
+run revector failures

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Debian packages revector makes use of. All are optional: `revector doctor` says what is missing
+# and what that costs.
+#   tesseract-ocr, tesseract-ocr-kor   reading scanned pages, Korean and English
+set -euo pipefail
+packages=(tesseract-ocr tesseract-ocr-kor)
+sudo=$([ "$(id -u)" = 0 ] || echo sudo)
+$sudo apt-get update --quiet
+$sudo apt-get install --quiet --yes --no-install-recommends "${packages[@]}"

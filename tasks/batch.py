@@ -1,0 +1,72 @@
+"""The steps of an ingest as one value, so that their order is written once.
+
+`plain_steps` calls the functions as they are; `tasks.steps` wraps the same ones for Prefect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from registry.releases import activate_run
+from registry.vectors import ensure_index
+from schemas.plan import ChangePlan
+from schemas.release import Activation
+from schemas.source import Listing
+from tasks.planning import list_source, plan_run
+from tasks.preparing import Prepared, Window, prepare_window
+from tasks.storing import EmbedResult, embed_window, retire_documents, write_window
+from tasks.workspace import Workspace
+
+
+class Pending(Protocol):
+    """A result that is being made."""
+
+    def result(self) -> Prepared:
+        """Wait for it; raises what making it raised."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What an ingest does, one function a step; `prepare_window` runs beside the others."""
+
+    list_source: Callable[[Workspace], Listing]
+    plan_run: Callable[..., ChangePlan]
+    prepare_window: Callable[[Workspace, Window], Pending]
+    embed_window: Callable[..., EmbedResult]
+    write_window: Callable[[Workspace, Prepared], None]
+    retire_documents: Callable[[Workspace, ChangePlan], None]
+    index_vectors: Callable[[Workspace], bool]
+    activate: Callable[[Workspace], Activation]
+
+
+def index_vectors(workspace: Workspace) -> bool:
+    """Build the vector index where the collection has grown enough; True where there is one."""
+    target = workspace.require_target()
+    return ensure_index(workspace.db, target.space_id, target.collection_id)
+
+
+def activate(workspace: Workspace) -> Activation:
+    """Show what was staged, in one transaction."""
+    target = workspace.require_target()
+    return activate_run(workspace.db, target.collection_id, target.space_id, target.run_id)
+
+
+@contextmanager
+def plain_steps() -> Iterator[Steps]:
+    """The steps as plain functions; one thread prepares ahead."""
+    with ThreadPoolExecutor(1, thread_name_prefix="prepare") as ahead:
+        yield Steps(
+            list_source=list_source,
+            plan_run=plan_run,
+            prepare_window=lambda workspace, window: ahead.submit(prepare_window, workspace, window),
+            embed_window=embed_window,
+            write_window=write_window,
+            retire_documents=retire_documents,
+            index_vectors=index_vectors,
+            activate=activate,
+        )

@@ -1,0 +1,1 @@
+"""Turning texts and images into vectors. Frameworks are imported by loaders only."""

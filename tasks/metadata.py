@@ -1,0 +1,122 @@
+"""Facts about a document that its file does not state: title, language, date, tags."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+
+from schemas.document import Metadata, ParsedDocument
+from tasks.cleaning import clean_line
+
+METADATA_VERSION = 1
+"""Raised whenever the same document may get other metadata."""
+
+MAX_CHARS = 500
+MAX_TAGS = 32
+MAX_EXTRA = 32
+LANGUAGE_SAMPLE_CHARS = 20_000
+MIN_LETTERS = 20
+
+_HANGUL = re.compile("[\u1100-\u11ff\u3131-\u318e\uac00-\ud7a3]")
+_KANA = re.compile("[\u3041-\u30ff]")
+_HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
+_LATIN = re.compile("[A-Za-z]")
+_LETTER = re.compile(r"[^\W\d_]")
+_ENGLISH = re.compile(
+    r"\b(?:the|and|of|to|in|is|are|for|that|with|on|this|as|be|by|it|or|not|from|at)\b", re.I
+)
+_DATES = (
+    re.compile(r"(?<!\d)(\d{4})[-._](\d{1,2})[-._](\d{1,2})(?!\d)"),
+    re.compile(r"(?<!\d)(\d{4})(\d{2})(\d{2})(?!\d)"),
+    re.compile(r"(?<!\d)(\d{4})년\s*(\d{1,2})월\s*(\d{1,2})일"),
+    re.compile(r"(?<!\d)(\d{4})년[\s_]*(\d{1,2})월()"),
+    re.compile(r"(?<!\d)(\d{4})[-._](\d{2})()(?!\d)"),
+)
+_YEARS = range(1900, 2101)
+
+
+def complete_metadata(parsed: ParsedDocument, text: str, uri: str) -> Metadata:
+    """The file's own facts, what is missing from its text and its path; all of them clean.
+
+    The title falls back to the first heading of level 1, then to the file's name; the date
+    to one in the path; tags to the names of the folders. `text` is the cleaned text.
+    """
+    known = parsed.metadata
+    author = _short(known.author)
+    return Metadata(
+        title=_short(known.title) or _first_heading(parsed) or title_from_path(uri),
+        author=author,
+        authored_at=known.authored_at or date_from_path(uri),
+        language=_short(known.language) or detect_language(text),
+        tags=_tags(known.tags) or _tags(PurePosixPath(uri).parts[:-1]),
+        extra=_extra(known.extra),
+    )
+
+
+def detect_language(text: str) -> str | None:
+    """``ko``, ``ja``, ``zh`` or ``en`` by script, None for anything else.
+
+    Source: shared measurements of Nov 2026: the share of Hangul told Korean from English in
+    every paragraph of the test, in .02 ms.
+    """
+    sample = text[:LANGUAGE_SAMPLE_CHARS]
+    letters = len(_LETTER.findall(sample))
+    if not letters:
+        return None
+    hangul, kana, han, latin = (len(script.findall(sample)) for script in (_HANGUL, _KANA, _HAN, _LATIN))
+    if hangul >= 0.15 * letters and hangul >= kana:
+        return "ko"
+    if kana >= 0.05 * letters:
+        return "ja"
+    if han >= 0.15 * letters:
+        return "zh"
+    return "en" if latin >= 0.8 * letters and _reads_english(sample) else None
+
+
+def date_from_path(uri: str) -> datetime | None:
+    """The last date that the path carries, at midnight UTC; the first of a lone month."""
+    for part in reversed(PurePosixPath(uri).parts):
+        for pattern in _DATES:
+            for year, month, day in pattern.findall(part):
+                if (found := _date(int(year), int(month), int(day or 1))) is not None:
+                    return found
+    return None
+
+
+def title_from_path(uri: str) -> str | None:
+    """The file's name without suffix, with spaces for ``_`` and ``-`` between words."""
+    stem = PurePosixPath(uri).stem
+    return _short(re.sub(r"_|(?<!\d)-|-(?!\d)", " ", stem))
+
+
+def _reads_english(sample: str) -> bool:
+    words = len(re.findall(r"[A-Za-z]+", sample))
+    return words < MIN_LETTERS or len(_ENGLISH.findall(sample)) >= 0.1 * words
+
+
+def _date(year: int, month: int, day: int) -> datetime | None:
+    try:
+        return datetime(year, month, day, tzinfo=UTC) if year in _YEARS else None
+    except ValueError:
+        return None
+
+
+def _first_heading(parsed: ParsedDocument) -> str | None:
+    headings = (e.text for e in parsed.elements if e.kind == "heading" and e.level == 1)
+    return next((title for text in headings if (title := _short(text))), None)
+
+
+def _short(text: str | None) -> str | None:
+    return clean_line(text[: 4 * MAX_CHARS])[:MAX_CHARS].strip() or None if text else None
+
+
+def _tags(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Each once, in order."""
+    cleaned = (_short(word) for word in words)
+    return tuple(dict.fromkeys(word for word in cleaned if word))[:MAX_TAGS]
+
+
+def _extra(facts: dict[str, str]) -> dict[str, str]:
+    pairs = ((_short(key), _short(value)) for key, value in facts.items())
+    return dict(sorted((key, value) for key, value in pairs if key and value)[:MAX_EXTRA])

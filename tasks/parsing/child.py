@@ -1,0 +1,148 @@
+"""The process that parses: reads requests from a pipe, answers on another, one by one.
+
+It is started by `tasks.parsing.worker` and ends when its parent does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import pickle
+import resource
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from schemas.document import ParsedDocument
+from schemas.errors import ParseCrashed, ParseFailed, RevectorError
+from tasks.parsing.limits import ParseLimits
+
+LENGTH_BYTES = 8
+READY = b"ready "
+"""First reply, followed by the peak RSS so far, as `getrusage` counts it."""
+PARENT_CHECK_S = 1.0
+CPU_MARGIN_S = 10
+
+ParseFile = Callable[[Path, str], ParsedDocument]
+
+
+def main(arguments: str) -> None:
+    """Serve until the request pipe closes. `arguments` is JSON from the parent."""
+    given = json.loads(arguments)
+    limits = ParseLimits(**given["limits"])
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_AS, limits.memory_mb * 2**20)
+    _end_with_parent(given["parent"])
+    module, name = given["parse"].split(":")
+    parse: ParseFile = getattr(importlib.import_module(module), name)
+    with os.fdopen(given["requests"], "rb") as requests, os.fdopen(given["replies"], "wb") as replies:
+        _write(replies, READY + str(_peak_rss()).encode())
+        _silence()
+        while (request := read_message(requests)) is not None:
+            _allow_cpu(limits)
+            path, uri = pickle.loads(request)
+            _write(replies, _answer(parse, path, uri, limits))
+
+
+def read_message(stream: BinaryIO) -> bytes | None:
+    """The next length-prefixed message, None at the end of the stream."""
+    prefix = stream.read(LENGTH_BYTES)
+    if len(prefix) < LENGTH_BYTES:
+        return None
+    return stream.read(int.from_bytes(prefix, "big"))
+
+
+def frame(payload: bytes) -> bytes:
+    """The message as it goes over the pipe."""
+    return len(payload).to_bytes(LENGTH_BYTES, "big") + payload
+
+
+def _answer(parse: ParseFile, path: str, uri: str, limits: ParseLimits) -> bytes:
+    try:
+        return _pickle(_parse(parse, path, uri), limits)
+    except MemoryError:
+        pass  # answered outside of the handler, where the parser's frames are freed
+    return pickle.dumps(
+        ParseCrashed(
+            f"The parser ran out of its {limits.memory_mb} MB of memory.",
+            advice="Split the document, or raise the parser's memory limit.",
+            cause="memory",
+        )
+    )
+
+
+def _parse(parse: ParseFile, path: str, uri: str) -> ParsedDocument | RevectorError:
+    try:
+        return parse(Path(path), uri)
+    except RevectorError as error:
+        return error
+    except MemoryError:
+        raise
+    except Exception as exc:
+        return ParseFailed(
+            f"The parser failed with {type(exc).__name__}.",
+            advice="Open the file in its own application and save it again, or exclude it.",
+            error=type(exc).__name__,
+        )
+
+
+def _pickle(result: ParsedDocument | RevectorError, limits: ParseLimits) -> bytes:
+    payload = pickle.dumps(result, pickle.HIGHEST_PROTOCOL)
+    if len(payload) <= limits.output_mb * 2**20:
+        return payload
+    error = ParseFailed(
+        f"The parser returned {len(payload) >> 20} MB, the limit is {limits.output_mb} MB.",
+        advice="Split the document, or raise the parser's output limit.",
+        size_bytes=len(payload),
+    )
+    return pickle.dumps(error)
+
+
+def _write(stream: BinaryIO, payload: bytes) -> None:
+    stream.write(frame(payload))
+    stream.flush()
+
+
+def _limit(what: int, value: int) -> None:
+    """Lower a limit; where the machine's own hard limit is lower still, that one holds."""
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(what, (value, value))
+
+
+def _allow_cpu(limits: ParseLimits) -> None:
+    """A backstop for the time after the parent's death: the parent kills far earlier."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    soft = int(used.ru_utime + used.ru_stime + 2 * limits.timeout_s) + CPU_MARGIN_S
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
+
+
+def _peak_rss() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _end_with_parent(parent: int) -> None:
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PARENT_CHECK_S)
+        os._exit(0)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+def _silence() -> None:
+    """Parsers print, and what they print may quote the document."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    os.dup2(nothing, 2)
+    os.close(nothing)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

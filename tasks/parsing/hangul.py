@@ -1,0 +1,139 @@
+"""Whether a Korean line break stands for a space or splits a word.
+
+Korean layouts break lines inside words; some producers leave the space of a break in the
+file, many drop it. The document's own text tells: how often its syllables, and pairs of
+them, have a space between them inside lines.
+
+Measured on 47,000 characters of Korean prose set by ReportLab, fpdf2, Typst and WeasyPrint
+(Nov 2026): 97-98 % of the breaks right where nothing in the file tells, all of them where
+breaks are at spaces only.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+LINE_HAS_ROOM_EM = 1.25
+"""Room at a line's end in which one more syllable would have stood."""
+
+_TRUSTED_SPACES = 0.2
+_MIN_ROOM_SHARE = 0.25
+_MIN_MEAN = 0.6
+_PAIR_WEIGHT = 0.7
+_TRAINING_CHARS = 200_000
+_LETTER = re.compile(r"[A-Za-z\u00c0-\u024f]")
+_DIGIT = re.compile(r"\d")
+_GAP = re.compile(r"(?=(\S)( ?)(\S))")
+
+_Feature = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """A line end inside a paragraph: the texts on both sides, and the room left in em."""
+
+    before: str
+    after: str
+    room_em: float
+
+    @property
+    def has_space(self) -> bool:
+        """Whether the file itself has a space at the break."""
+        return self.before[-1:].isspace() or self.after[:1].isspace()
+
+
+def is_hangul(char: str) -> bool:
+    """Whether the character is a Hangul syllable."""
+    return "\uac00" <= char <= "\ud7a3"
+
+
+def spaces_at(breaks: Sequence[Break], lines: Sequence[str]) -> list[bool]:
+    """For each break whether a space belongs there. `lines` is all text of the document."""
+    korean = [b for b in breaks if _is_korean(b)]
+    if not korean:
+        return [b.has_space or not _is_cjk(b) for b in breaks]
+    marked = sum(b.has_space for b in korean) / len(korean)
+    if marked >= _TRUSTED_SPACES:
+        return [b.has_space or not _touches_hangul(b) for b in breaks]
+    model = _Model(lines)
+    odds = {id(b): model.log_odds(b.before.rstrip(), b.after.lstrip()) for b in breaks if _touches_hangul(b)}
+    roomy = sum(b.room_em > LINE_HAS_ROOM_EM for b in korean) / len(korean)
+    mean = sum(1 / (1 + math.exp(-odds[id(b)])) for b in korean) / len(korean)
+    if roomy >= _MIN_ROOM_SHARE or mean > _MIN_MEAN:
+        return [True] * len(breaks)
+    return [b.has_space or odds.get(id(b), 1.0) > 0 for b in breaks]
+
+
+def _is_korean(b: Break) -> bool:
+    return all(map(is_hangul, _sides(b)))
+
+
+def _touches_hangul(b: Break) -> bool:
+    return any(map(is_hangul, _sides(b)))
+
+
+def _is_cjk(b: Break) -> bool:
+    """Chinese and Japanese have no spaces."""
+    return all("\u3000" <= c <= "\u30ff" or "\u4e00" <= c <= "\u9fff" for c in _sides(b))
+
+
+def _sides(b: Break) -> tuple[str, str]:
+    return b.before.rstrip()[-1:], b.after.lstrip()[:1]
+
+
+class _Model:
+    """Log odds of a space between two pieces of text, from the text's own lines."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self._counts: tuple[Counter[_Feature], Counter[_Feature]] = (Counter(), Counter())
+        for text in _sample(lines):
+            for match in _GAP.finditer(text):
+                start, end = match.start(1), match.start(3)
+                left, right = text[max(0, start - 1) : start + 1], text[end : end + 2]
+                self._counts[match[2] == " "].update(_features(left, right))
+        none, space = self._counts
+        self._prior = (space["", ""] + 0.25) / (none["", ""] + space["", ""] + 1)
+
+    def log_odds(self, left: str, right: str) -> float:
+        base = _logit(self._prior)
+        total = base
+        for feature in _features(left[-2:], right[:2]):
+            weight = 1.0 if len(feature[1]) == 1 else _PAIR_WEIGHT
+            total += weight * (self._odds(feature) - base)
+        return total
+
+    def _odds(self, feature: _Feature) -> float:
+        none, space = self._counts[0][feature], self._counts[1][feature]
+        return _logit((space + self._prior) / (none + space + 1))
+
+
+def _sample(lines: Sequence[str]) -> Iterator[str]:
+    left = _TRAINING_CHARS
+    for line in lines:
+        if left <= 0:
+            return
+        left -= len(line)
+        yield " ".join(line.split())
+
+
+def _features(left: str, right: str) -> list[_Feature]:
+    """What is left and right of a gap, Latin letters and digits by class."""
+    left, right = _classes(left), _classes(right)
+    features = [("", ""), ("<", left[-1]), (">", right[0]), ("<>", left[-1] + right[0])]
+    if len(left) > 1 and left[0] != " ":
+        features.append(("<<", left))
+    if len(right) > 1 and right[1] != " ":
+        features.append((">>", right))
+    return features
+
+
+def _classes(text: str) -> str:
+    return _DIGIT.sub("0", _LETTER.sub("A", text))
+
+
+def _logit(p: float) -> float:
+    return math.log(p / (1 - p))

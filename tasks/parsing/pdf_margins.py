@@ -1,0 +1,79 @@
+"""Running headers, footers and page numbers of a PDF."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from tasks.parsing.pdf_lines import Line, Page
+
+MARGIN = 0.12
+"""Share of a page's height, at its top and its bottom, where running lines are."""
+
+MIN_PAGES = 4
+MIN_SHARE = 0.6
+_LINES_PER_MARGIN = 3
+_PLACE_PT = 4.0
+_DIGITS = re.compile(r"\d+")
+
+_Key = tuple[str, bool, int]
+
+
+def body_lines(pages: Sequence[Page]) -> list[Line]:
+    """All lines but those that repeat, digits aside, at one place of most of the pages.
+
+    On fewer than four pages only lines that count the pages are taken out.
+    """
+    where: dict[_Key, dict[int, Line]] = defaultdict(dict)
+    for page in pages:
+        for line in _margin_lines(page):
+            for key in _keys(line, page):
+                where[key][page.number] = line
+    running: set[int] = set()
+    for found in where.values():
+        if _is_running(found, len(pages)):
+            running.update(id(line) for line in found.values())
+    return [line for page in pages for line in page.lines if id(line) not in running]
+
+
+def _margin_lines(page: Page) -> list[Line]:
+    by_height = sorted(page.lines, key=lambda line: line.bottom)
+    low = [x for x in by_height[:_LINES_PER_MARGIN] if x.top < page.height * MARGIN]
+    high = [x for x in by_height[-_LINES_PER_MARGIN:] if x.bottom > page.height * (1 - MARGIN)]
+    return low + high
+
+
+def _keys(line: Line, page: Page) -> Iterator[_Key]:
+    """Place with the text without its numbers, and with the numbers relative to the page's.
+
+    The first finds a repeated title, the second page numbers beside changing titles.
+    Places are given twice, half a step apart, so that no step divides equal ones.
+    """
+    at_top = line.bottom > page.height / 2
+    place = (page.height - line.bottom if at_top else line.bottom) / _PLACE_PT
+    texts = [_DIGITS.sub("#", " ".join(line.text.split()))]
+    numbers = [int(number[:9]) for number in _DIGITS.findall(line.text)]
+    texts += {f"\0{number - page.number}" for number in (*numbers[:1], *numbers[-1:])}
+    for text in texts:
+        yield text, at_top, 2 * int(place)
+        yield text, at_top, 2 * int(place + 0.5) + 1
+
+
+def _is_running(found: dict[int, Line], pages: int) -> bool:
+    if pages < MIN_PAGES:
+        return pages > 1 and len(found) == pages and _counts_pages(found)
+    needed = max(3, MIN_SHARE * pages)
+    if len(found) >= needed:
+        return True
+    # A title on each second page of a book: even and odd pages have their own.
+    one_side = len({number % 2 for number in found}) == 1
+    return one_side and len(found) >= max(3, MIN_SHARE * pages / 2)
+
+
+def _counts_pages(found: dict[int, Line]) -> bool:
+    """Whether some number in the lines goes up by one from page to page."""
+    numbers = [[int(n[:9]) for n in _DIGITS.findall(found[page].text)] for page in sorted(found)]
+    columns = list(zip(*numbers, strict=False))
+    return any(all(b - a == 1 for a, b in pairwise(column)) for column in columns)

@@ -1,0 +1,251 @@
+"""One parser process as its parent sees it: start, ask, kill, explain its death."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import pickle
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from schemas.document import ParsedDocument
+from schemas.errors import (
+    ConfigurationError,
+    DocumentError,
+    ParseCrashed,
+    ParseTimeout,
+    RevectorError,
+)
+from tasks.parsing.child import LENGTH_BYTES, READY, frame
+from tasks.parsing.limits import ParseLimits
+
+START_TIMEOUT_S = 60.0
+_READ_BYTES = 1 << 20
+_KEPT_VARIABLES = ("HOME", "LANG", "PATH", "TMPDIR", "TZ", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
+_KEPT_PREFIXES = ("LC_", "PYTHON")
+_PICKLED_MODULES = ("schemas.document", "schemas.errors", "datetime")
+
+
+class _ProcessEnded(Exception):
+    """The process closed its end of the pipe, or sends what our child would not."""
+
+
+class ParserProcess:
+    """A running child. Not for several threads, except `kill`."""
+
+    def __init__(self, limits: ParseLimits, parse: str) -> None:
+        self._limits = limits
+        self._served = 0
+        self._failed = False
+        self._reaping = threading.Lock()
+        self._exit_code: int | None = None
+        self._peak_at_start = 0
+        self._peak = 0
+        self._startup_log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the pipes
+        child_reads, self._requests = os.pipe()
+        self._replies, child_writes = os.pipe()
+        self._pipe_ends: tuple[int, ...] = (self._requests, self._replies)
+        try:
+            self._process = subprocess.Popen(
+                _command(limits, parse, child_reads, child_writes),
+                pass_fds=(child_reads, child_writes),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._startup_log,
+                env=_environment(),
+                start_new_session=True,
+            )
+        except OSError as exc:
+            self._close_files()
+            raise _cannot_start(str(exc)) from exc
+        finally:
+            os.close(child_reads)
+            os.close(child_writes)
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the next document needs another process."""
+        return self._failed or self._served >= self._limits.recycle_after
+
+    def wait_ready(self) -> None:
+        """Return when the child has imported its parser.
+
+        Raises:
+            ConfigurationError: it did not come up; its own last words are in the message.
+        """
+        try:
+            reply = self._read(time.monotonic() + START_TIMEOUT_S)
+        except (TimeoutError, _ProcessEnded):
+            reply = b""
+        if reply.startswith(READY):
+            self._peak_at_start = int(reply.removeprefix(READY))
+        else:
+            self.kill()
+            self._startup_log.seek(0)
+            log = self._startup_log.read()[-2000:].decode("utf-8", "replace").strip()
+            raise _cannot_start(log or f"exit code {self._exit_code}")
+
+    def parse(self, path: str, uri: str) -> ParsedDocument | DocumentError:
+        """What the child answers; its death or silence as an error.
+
+        Raises:
+            RevectorError: the cause is this machine, not the document (a missing library).
+        """
+        self._served += 1
+        deadline = time.monotonic() + self._limits.timeout_s
+        try:
+            self._send(pickle.dumps((path, uri)))
+            outcome = _unpickle(self._read(deadline))
+            if not isinstance(outcome, ParsedDocument | DocumentError):
+                raise outcome
+        except TimeoutError:
+            self.kill()
+            outcome = self._timeout_error()
+        except (_ProcessEnded, BrokenPipeError):
+            self.kill()
+            outcome = self._crash_error()
+        self._failed = isinstance(outcome, ParseTimeout | ParseCrashed)
+        return outcome
+
+    def kill(self) -> None:
+        """End the process with all of its group and reap it. Any thread, any number of times."""
+        with self._reaping:
+            if self._exit_code is not None:
+                return
+            # The group goes first: once the leader is reaped its id may be another's.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            _, status, usage = os.wait4(self._process.pid, 0)
+            self._exit_code = os.waitstatus_to_exitcode(status)
+            self._process.returncode = self._exit_code
+            self._peak = usage.ru_maxrss
+
+    def close(self) -> None:
+        """Kill and give back the pipes. For the thread that uses the process."""
+        self.kill()
+        self._close_files()
+
+    def _close_files(self) -> None:
+        self._startup_log.close()
+        for fd in self._pipe_ends:
+            os.close(fd)
+        self._pipe_ends = ()  # closed twice, the number may be another file's
+
+    def _send(self, payload: bytes) -> None:
+        data = memoryview(frame(payload))
+        while data:
+            data = data[os.write(self._requests, data) :]
+
+    def _read(self, deadline: float) -> bytes:
+        """One message. Raises TimeoutError, or _ProcessEnded at the end of the pipe."""
+        prefix = self._read_exactly(LENGTH_BYTES, deadline)
+        size = int.from_bytes(prefix, "big")
+        if size > self._limits.output_mb * 2**20 + 4096:
+            raise _ProcessEnded  # not what our child sends: it checks the limit itself
+        return self._read_exactly(size, deadline)
+
+    def _read_exactly(self, size: int, deadline: float) -> bytes:
+        poll = select.poll()
+        poll.register(self._replies, select.POLLIN)
+        data = bytearray()
+        while len(data) < size:
+            left = deadline - time.monotonic()
+            if left <= 0 or not poll.poll(left * 1000):
+                raise TimeoutError
+            part = os.read(self._replies, min(_READ_BYTES, size - len(data)))
+            if not part:
+                raise _ProcessEnded
+            data += part
+        return bytes(data)
+
+    def _timeout_error(self) -> ParseTimeout:
+        return ParseTimeout(
+            f"The parser did not finish within {self._limits.timeout_s:g} s.",
+            advice="Split the document, raise the parser's time limit, or exclude it.",
+            timeout_s=self._limits.timeout_s,
+        )
+
+    def _crash_error(self) -> ParseCrashed:
+        code = self._exit_code or 0
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
+        limit = self._limits.memory_mb
+        if code == -signal.SIGKILL or self._held_bytes() > limit * 2**20 / 2:
+            likely = f" Memory is the likely cause: the limit is {limit} MB."
+            advice = "Split the document, or raise the parser's memory limit."
+        else:
+            likely, advice = "", "Save the file again with its own application, or exclude it."
+        return ParseCrashed(f"The parser process {how}.{likely}", advice=advice, exit_code=code)
+
+    def _held_bytes(self) -> int:
+        """Peak memory, 0 where it cannot be told.
+
+        A process started by vfork + exec inherits its parent's peak (Linux counts it in
+        exec_mmap), so only a peak above the one at its start is its own.
+        """
+        unit = 1 if sys.platform == "darwin" else 1024
+        return self._peak * unit if self._peak > self._peak_at_start else 0
+
+
+def _command(limits: ParseLimits, parse: str, requests: int, replies: int) -> list[str]:
+    arguments = {
+        "limits": asdict(limits),
+        "parent": os.getpid(),
+        "parse": parse,
+        "requests": requests,
+        "replies": replies,
+    }
+    # -P: a json.py in the current directory must not become the child's json module.
+    return [sys.executable, "-P", "-m", "tasks.parsing.child", json.dumps(arguments)]
+
+
+def _environment() -> dict[str, str]:
+    """What a parser needs and no more: it reads hostile files and must not hold passwords."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in _KEPT_VARIABLES or name.startswith(_KEPT_PREFIXES)
+    }
+    root = str(Path(__file__).resolve().parents[2])
+    paths = [str(Path(path).absolute()) for path in sys.path]
+    kept["PYTHONPATH"] = os.pathsep.join(paths if root in paths else [*paths, root])
+    kept["PYTHONHASHSEED"] = "0"  # a parser that walks a set gives the same order each time
+    kept["OMP_THREAD_LIMIT"] = "1"
+    return kept
+
+
+def _cannot_start(reason: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"The parser process did not start: {reason}",
+        advice="Check the installation with `revector doctor`.",
+    )
+
+
+class _Unpickler(pickle.Unpickler):
+    """Only our value types: a parser taken over by its input must not run code here."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        found = super().find_class(module, name) if module in _PICKLED_MODULES else None
+        # A dotted name would lead from a class to what its module imports.
+        if "." in name or not (isinstance(found, type) or name == "_rebuild"):
+            raise pickle.UnpicklingError(f"{module}.{name} is no result of a parser")
+        return found
+
+
+def _unpickle(payload: bytes) -> ParsedDocument | RevectorError:
+    try:
+        outcome = _Unpickler(io.BytesIO(payload)).load()
+    except Exception as exc:  # a payload that is not a result can raise anything
+        raise _ProcessEnded from exc
+    if not isinstance(outcome, ParsedDocument | RevectorError):
+        raise _ProcessEnded
+    return outcome

@@ -1,0 +1,71 @@
+"""List a source and compare it with the registry."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+
+from registry.documents import known_documents, known_rejections
+from schemas.errors import DocumentError
+from schemas.plan import ChangePlan, Known
+from schemas.source import Listing
+from tasks.changes import check_deletions, plan_changes
+from tasks.workspace import Workspace
+
+HASH_THREADS = 4
+HASH_BLOCK = 1 << 20
+
+
+def list_source(workspace: Workspace) -> Listing:
+    """What the source holds now, inside the run's scope."""
+    return workspace.lister.list(workspace.scope)
+
+
+def plan_run(workspace: Workspace, listing: Listing, *, allow_deletions: bool = True) -> ChangePlan:
+    """What a run would change.
+
+    Raises:
+        MassDeletion: it would retire suspiciously much, and `allow_deletions` is off.
+    """
+    known, rejected = load_known(workspace)
+    plan = plan_changes(
+        listing,
+        known,
+        rejected,
+        workspace.fingerprints,
+        scope=workspace.scope,
+        hash_many=lambda uris: hash_items(workspace, listing, uris),
+    )
+    if not allow_deletions:
+        in_scope = sum(1 for uri in known if workspace.scope.covers(uri))
+        check_deletions(plan, len(listing.items), in_scope, workspace.collection.guard)
+    return plan
+
+
+def load_known(workspace: Workspace) -> tuple[dict[str, Known], dict[str, Known]]:
+    """Active documents and rejections of the source, by uri; empty for a new source."""
+    source_id = workspace.scope.source.id
+    if source_id is None:
+        return {}, {}
+    return known_documents(workspace.db, source_id), known_rejections(workspace.db, source_id)
+
+
+def hash_items(workspace: Workspace, listing: Listing, uris: Collection[str]) -> dict[str, bytes]:
+    """sha256 of items; one that cannot be read is left out."""
+    if not uris:
+        return {}
+    with ThreadPoolExecutor(HASH_THREADS) as threads:
+        hashes = threads.map(lambda uri: _hash_item(workspace, listing, uri), uris)
+        return {uri: sha256 for uri, sha256 in zip(uris, hashes, strict=True) if sha256 is not None}
+
+
+def _hash_item(workspace: Workspace, listing: Listing, uri: str) -> bytes | None:
+    hasher = hashlib.sha256()
+    try:
+        with workspace.lister.open(uri, listing.paths.get(uri, uri)) as (stream, _):
+            while block := stream.read(HASH_BLOCK):
+                hasher.update(block)
+    except DocumentError:
+        return None
+    return hasher.digest()

@@ -1,0 +1,255 @@
+"""A window of documents, from bytes to chunks: fetch, blob, parse, clean, mask, chunk."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from registry.documents import find_parsed, stored_versions
+from registry.runs import RejectionRow
+from registry.staging import ParsedRow
+from schemas.digest import version_digest
+from schemas.document import ParsedDocument
+from schemas.errors import DocumentError, EmptyDocument, ParseFailed
+from schemas.release import Rejection
+from schemas.source import Stat
+from schemas.version import Action, StagedDocument, StoredVersion, VersionDraft, metadata_sha256
+from tasks.chunking.base import chunk_document
+from tasks.cleaning import clean
+from tasks.fetching import Fetched, fetch
+from tasks.masking import mask_document
+from tasks.metadata import complete_metadata
+from tasks.parsing.base import choose_parser, parser_version
+from tasks.parsing.sniff import HEAD_BYTES
+from tasks.parsing.stored import dump_parsed, load_parsed
+from tasks.parsing.worker import ParseRequest
+from tasks.workspace import Workspace
+
+FETCH_THREADS = 4
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkItem:
+    """One document to process.
+
+    Attributes:
+        uri: its name; `path` is how the source spells it.
+        action: added, changed or moved.
+        stat: as listed.
+        base_version_id: the active version the plan saw.
+    """
+
+    uri: str
+    path: str
+    action: Action
+    stat: Stat
+    base_version_id: int | None
+
+
+class Window:
+    """Some documents that are processed together. Not a dataclass: see `Workspace`."""
+
+    def __init__(self, number: int, items: Sequence[WorkItem]) -> None:
+        self.number = number
+        self.items = items
+
+
+class Prepared:
+    """What preparing a window gave: documents to stage, rejections, parser results to keep."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.documents: list[StagedDocument] = []
+        self.rejections: list[RejectionRow] = []
+        self.parsed: list[ParsedRow] = []
+        self.adopted_chunks = 0
+        self.seconds = 0.0
+
+    @property
+    def adopted_versions(self) -> list[int]:
+        """Stored versions that are shown again as they are."""
+        return [d.version_id for d in self.documents if d.version_id is not None and d.action != "restat"]
+
+
+@dataclass(slots=True)
+class _Job:
+    item: WorkItem
+    fetched: Fetched
+    parser: str
+    stored: list[StoredVersion] = field(default_factory=list)
+    parsed: ParsedDocument | None = None
+
+    @property
+    def key(self) -> tuple[bytes, str]:
+        return self.fetched.sha256, self.parser
+
+
+def prepare_window(workspace: Workspace, window: Window) -> Prepared:
+    """Everything of a window but the vectors; a bad document becomes a rejection."""
+    prepared = Prepared(window.number)
+    started_ns = workspace.clock_ns()
+    jobs = _fetch_all(workspace, window.items, prepared)
+    stored = stored_versions(
+        workspace.db, workspace.require_target().source_id, [job.item.uri for job in jobs]
+    )
+    to_parse = []
+    for job in jobs:
+        job.stored = stored.get(job.item.uri, [])
+        version = _same_version(workspace, job)
+        if version is not None:
+            prepared.documents.append(_staged(job, job.item.action, version_id=version.id))
+            prepared.adopted_chunks += version.chunks
+        else:
+            to_parse.append(job)
+    for job in _parse_all(workspace, to_parse, prepared):
+        _finish(workspace, job, prepared)
+    prepared.seconds = (workspace.clock_ns() - started_ns) / 1e9
+    return prepared
+
+
+def _fetch_all(workspace: Workspace, items: Sequence[WorkItem], prepared: Prepared) -> list[_Job]:
+    with ThreadPoolExecutor(FETCH_THREADS) as threads:
+        outcomes = list(threads.map(lambda item: _fetch_one(workspace, item), items))
+    workspace.blobs.sync()
+    jobs = []
+    for item, outcome in zip(items, outcomes, strict=True):
+        if isinstance(outcome, _Job):
+            jobs.append(outcome)
+        else:
+            fetched, error = outcome
+            prepared.rejections.append(_rejection(workspace, item, error, fetched))
+    return jobs
+
+
+def _fetch_one(
+    workspace: Workspace, item: WorkItem
+) -> _Job | tuple[Fetched | None, DocumentError]:
+    fetched = None
+    try:
+        fetched = fetch(workspace, item.uri, item.path)
+        with fetched.path.open("rb") as stream:
+            head = stream.read(HEAD_BYTES)
+        return _Job(item, fetched, choose_parser(head, item.uri))
+    except DocumentError as exc:
+        return fetched, exc
+
+
+def _same_version(workspace: Workspace, job: _Job) -> StoredVersion | None:
+    """The stored version of these bytes under the current pipeline, if there is one."""
+    wanted = (job.fetched.sha256, job.parser, workspace.fingerprints[job.parser])
+    return next((v for v in job.stored if (v.content_sha256, v.parser, v.fingerprint) == wanted), None)
+
+
+def _parse_all(workspace: Workspace, jobs: Iterable[_Job], prepared: Prepared) -> list[_Job]:
+    """Jobs with their parser result, from the registry where it has it."""
+    jobs = list(jobs)
+    keys = {job.key: (*job.key, parser_version(job.parser)) for job in jobs}
+    collection_id = workspace.require_target().collection_id
+    kept = find_parsed(workspace.db, collection_id, list(keys.values()))
+    results: dict[tuple[bytes, str], ParsedDocument | DocumentError] = {
+        key: load_parsed(data) for key, data in kept.items()
+    }
+    fresh = {job.key: job for job in jobs if job.key not in results}
+    requests = [ParseRequest(job.fetched.path, job.item.uri) for job in fresh.values()]
+    for key, outcome in zip(fresh, workspace.pool.parse_many(requests) if requests else [], strict=True):
+        results[key] = outcome
+        if isinstance(outcome, ParsedDocument):
+            prepared.parsed.append(ParsedRow(*keys[key], dump_parsed(outcome)))
+    done = []
+    for job in jobs:
+        outcome = results[job.key]
+        if isinstance(outcome, ParsedDocument):
+            job.parsed = outcome
+            done.append(job)
+        else:
+            prepared.rejections.append(
+                _rejection(workspace, job.item, outcome, job.fetched, parser=job.parser)
+            )
+    return done
+
+
+def _finish(workspace: Workspace, job: _Job, prepared: Prepared) -> None:
+    try:
+        draft = _draft(workspace, job)
+    except DocumentError as exc:
+        error = exc
+    except Exception as exc:  # a bug met by one document must not cost the night's run
+        log.exception("document failed", extra={"uri": job.item.uri})
+        error = ParseFailed(
+            f"{job.item.uri} met a bug ({type(exc).__name__}: {exc}).", advice="Please report it."
+        )
+    else:
+        prepared.documents.append(_unless_same(job, draft))
+        return
+    prepared.rejections.append(_rejection(workspace, job.item, error, job.fetched, parser=job.parser))
+
+
+def _draft(workspace: Workspace, job: _Job) -> VersionDraft:
+    assert job.parsed is not None
+    document = mask_document(clean(job.parsed), workspace.collection.mask)
+    chunks = chunk_document(document, workspace.policy, workspace.counter)
+    if not chunks:
+        raise EmptyDocument(f"{job.item.uri} holds no text.", advice="Exclude it, or give it text.")
+    metadata = complete_metadata(job.parsed, document.text, job.item.uri)
+    text_sha256 = hashlib.sha256(document.text.encode()).digest()
+    fingerprint = workspace.fingerprints[job.parser]
+    meta_sha256 = metadata_sha256(metadata)
+    return VersionDraft(
+        content_sha256=job.fetched.sha256,
+        parser=job.parser,
+        fingerprint=fingerprint,
+        text_sha256=text_sha256,
+        metadata_sha256=meta_sha256,
+        mime=job.parsed.mime,
+        metadata=metadata,
+        chunks=chunks,
+        digest=version_digest(
+            job.item.uri, text_sha256, meta_sha256, fingerprint, (chunk.hash for chunk in chunks)
+        ),
+    )
+
+
+def _unless_same(job: _Job, draft: VersionDraft) -> StagedDocument:
+    """The change to stage: none but the stat where other bytes hold the same text and metadata."""
+    new = (draft.fingerprint, draft.text_sha256, draft.metadata_sha256)
+    for version in job.stored:
+        old = (version.fingerprint, version.text_sha256, version.metadata_sha256)
+        if version.id == job.item.base_version_id and old == new:
+            return _staged(job, "restat", version_id=version.id)
+    return _staged(job, job.item.action, draft=draft)
+
+
+def _staged(
+    job: _Job, action: Action, *, version_id: int | None = None, draft: VersionDraft | None = None
+) -> StagedDocument:
+    if version_id is not None and version_id == job.item.base_version_id:
+        action = "restat"
+    return StagedDocument(
+        uri=job.item.uri,
+        action=action,
+        stat=job.fetched.stat,
+        content_sha256=job.fetched.sha256,
+        base_version_id=job.item.base_version_id,
+        version_id=version_id,
+        draft=draft,
+    )
+
+
+def _rejection(
+    workspace: Workspace, item: WorkItem, error: DocumentError, fetched: Fetched | None, *, parser: str = ""
+) -> RejectionRow:
+    log.warning(
+        "document rejected", extra={"uri": item.uri, "stage": error.stage, "error": type(error).__name__}
+    )
+    return RejectionRow(
+        Rejection(item.uri, error.stage, type(error).__name__, str(error), error.retryable),
+        stat=fetched.stat if fetched else item.stat,
+        content_sha256=fetched.sha256 if fetched else None,
+        parser=parser,
+        fingerprint=workspace.fingerprints[parser],
+    )

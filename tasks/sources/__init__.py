@@ -1,0 +1,1 @@
+"""Sources: list what is there, open one item."""

@@ -1,0 +1,92 @@
+"""What a source can do, and which kind a path or URL names."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from schemas.errors import SourceNotFound
+from schemas.source import Listing, Scope, Source, Stat
+from tasks.sources.filesystem import LocalFolder
+from tasks.sources.remote import RemoteFolder
+
+
+class Lister(Protocol):
+    """Lists the items of a scope and opens one of them."""
+
+    def list(self, scope: Scope) -> Listing:
+        """What is there now."""
+        ...
+
+    def open(self, uri: str, path: str) -> AbstractContextManager[tuple[BinaryIO, Stat]]:
+        """The item's bytes and its stat at opening; raises FetchFailed."""
+        ...
+
+    def has_changed(self, path: str, stat: Stat) -> bool:
+        """Whether the item is no longer the one that was opened with `stat`."""
+        ...
+
+
+def open_lister(source: Source, *, foreign_roots: tuple[str, ...] = ()) -> Lister:
+    """The lister for a source.
+
+    Args:
+        source: where to look.
+        foreign_roots: roots of other sources of the collection; what lies under them is theirs.
+    """
+    if is_remote(source.root_url):
+        return RemoteFolder(source)
+    return LocalFolder(source, foreign_roots=foreign_roots)
+
+
+def is_remote(location: str) -> bool:
+    """Whether a location is an fsspec URL rather than a local path."""
+    return "://" in location and not location.startswith("file://")
+
+
+def locate(location: str, known: list[Source], *, include: tuple[str, ...], exclude: tuple[str, ...]) -> Scope:
+    """The source and the part of it that a path or URL names.
+
+    A folder inside a known source is a part of that source; any other folder is a new one. A
+    file outside all sources makes its folder a source, of which only that file is looked at.
+
+    Raises:
+        SourceNotFound: there is nothing at that path.
+    """
+    if is_remote(location):
+        return _locate_remote(location.rstrip("/"), known, include, exclude)
+    path = Path(location.removeprefix("file://")).expanduser()
+    if not path.exists():
+        raise SourceNotFound(
+            f"There is no file or folder at {path}.",
+            advice="Check the path. If a file of a source was deleted, ingest the source's folder: "
+            "that retires it.",
+        )
+    path = path.resolve()
+    inside = [s for s in known if not is_remote(s.root_url) and path.is_relative_to(s.root_url)]
+    if inside:
+        nearest = max(inside, key=lambda source: len(source.root_url))
+        return Scope(nearest, _relative(path, Path(nearest.root_url)))
+    root = path if path.is_dir() else path.parent
+    source = Source(root.name or "root", root.as_posix(), include, exclude)
+    return Scope(source, _relative(path, root))
+
+
+def _relative(path: Path, root: Path) -> str:
+    from unicodedata import normalize
+
+    relative = path.relative_to(root).as_posix()
+    return "" if relative == "." else normalize("NFC", relative)
+
+
+def _locate_remote(
+    url: str, known: list[Source], include: tuple[str, ...], exclude: tuple[str, ...]
+) -> Scope:
+    inside = [s for s in known if url == s.root_url or url.startswith(s.root_url + "/")]
+    if inside:
+        nearest = max(inside, key=lambda source: len(source.root_url))
+        return Scope(nearest, url[len(nearest.root_url) :].strip("/"))
+    RemoteFolder(Source("", url)).require_exists()
+    name = url.split("://", 1)[1].rsplit("/", 1)[-1] or "root"
+    return Scope(Source(name, url, include, exclude))

@@ -1,0 +1,87 @@
+"""The same steps as Prefect tasks: names, tags and retries, no logic. The one Prefect file here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from prefect import Task, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.utilities.annotations import quote
+
+from schemas.errors import RevectorError
+from tasks import batch
+from tasks.batch import Steps
+from tasks.planning import list_source, plan_run
+from tasks.preparing import Prepared, Window, prepare_window
+from tasks.storing import EmbedResult, embed_window, retire_documents, write_window
+from tasks.workspace import Workspace
+
+RETRY_DELAYS_S = [1.0, 5.0, 20.0]
+
+
+def is_retryable(_: Task[..., Any], __: TaskRun, state: State[Any]) -> bool:
+    """Our errors say themselves whether another try can help."""
+    try:
+        state.result()
+    except RevectorError as exc:
+        return exc.retryable
+    except Exception:  # a bug: trying again hides it
+        return False
+    return False
+
+
+def _as_task(function: Callable[..., Any], name: str) -> Task[..., Any]:
+    return task(
+        function,
+        name=name,
+        tags=["revector"],
+        retries=len(RETRY_DELAYS_S),
+        retry_delay_seconds=RETRY_DELAYS_S,
+        retry_condition_fn=is_retryable,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+    )
+
+
+LIST = _as_task(list_source, "list source")
+PLAN = _as_task(plan_run, "plan changes")
+PREPARE = _as_task(prepare_window, "parse window")
+EMBED = _as_task(embed_window, "embed window")
+WRITE = _as_task(write_window, "write window")
+RETIRE = _as_task(retire_documents, "retire documents")
+INDEX = _as_task(batch.index_vectors, "index vectors")
+ACTIVATE = _as_task(batch.activate, "activate release")
+
+
+def _call(wrapped: Task[..., Any], *args: Any, **options: Any) -> Any:
+    # quoted: Prefect would walk through every item of a listing looking for futures
+    return wrapped(*[quote(arg) for arg in args], **options)
+
+
+def _named(wrapped: Task[..., Any], number: int) -> Task[..., Any]:
+    return wrapped.with_options(task_run_name=f"{wrapped.name} {number}")
+
+
+def _prepare(workspace: Workspace, window: Window) -> Any:
+    return _named(PREPARE, window.number).submit(quote(workspace), quote(window))
+
+
+def _embed(workspace: Workspace, prepared: Prepared, **options: Any) -> EmbedResult:
+    result: EmbedResult = _call(_named(EMBED, prepared.number), workspace, prepared, **options)
+    return result
+
+
+def prefect_steps() -> Steps:
+    """The steps, each call a task run of the current flow run."""
+    return Steps(
+        list_source=lambda workspace: _call(LIST, workspace),
+        plan_run=lambda workspace, listing, **options: _call(PLAN, workspace, listing, **options),
+        prepare_window=_prepare,
+        embed_window=_embed,
+        write_window=lambda workspace, prepared: _call(_named(WRITE, prepared.number), workspace, prepared),
+        retire_documents=lambda workspace, plan: _call(RETIRE, workspace, plan),
+        index_vectors=lambda workspace: _call(INDEX, workspace),
+        activate=lambda workspace: _call(ACTIVATE, workspace),
+    )

@@ -1,0 +1,64 @@
+"""One embedded server a session, one clone of a migrated template database a test."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from registry.connection import Database, connect_admin
+from registry.embedded import start_embedded
+from registry.migrate import migrate
+from registry.opening import open_registry
+from tests.world import World
+
+TEMPLATE = "revector_template"
+_numbers = itertools.count()
+
+
+def _named(url: str, database: str) -> str:
+    return url.replace("/postgres?", f"/{database}?")
+
+
+@pytest.fixture(scope="session")
+def server_url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A server without fsync (nobody pulls the plug here) that holds a migrated template."""
+    url = start_embedded(tmp_path_factory.mktemp("server"))
+    with psycopg.connect(url, autocommit=True) as connection:
+        for name in ("fsync", "synchronous_commit", "full_page_writes"):
+            connection.execute(sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(name)))
+        connection.execute("SELECT pg_reload_conf()")
+        connection.execute(f"CREATE DATABASE {TEMPLATE}")
+    with connect_admin(_named(url, TEMPLATE)) as admin:
+        migrate(admin)
+    return url
+
+
+@pytest.fixture
+def database_url(server_url: str) -> Iterator[str]:
+    """A fresh database with the schema in it."""
+    name = f"test_{next(_numbers)}"
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    yield _named(server_url, name)
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def db(database_url: str, tmp_path: Path) -> Iterator[Database]:
+    """The registry of the tenant `default`."""
+    with open_registry(tmp_path / "home", url=database_url, tenant="default") as database:
+        yield database
+
+
+@pytest.fixture
+def world(database_url: str, tmp_path: Path) -> Iterator[World]:
+    """A source folder, a registry and a fake model; soundness is checked at the end."""
+    with World.open(tmp_path, database_url) as made:
+        yield made
+        assert made.problems() == []

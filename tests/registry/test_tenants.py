@@ -1,0 +1,89 @@
+"""Tenants are kept apart by the database, not by our queries."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from registry.connection import connect_admin
+from registry.opening import open_registry
+from tests.world import World
+
+TEXT = "The secret of tenant one is a blue heron."
+
+
+@pytest.fixture
+def two_tenants(database_url, tmp_path):
+    (tmp_path / "one").mkdir()
+    with World.open(tmp_path / "one", database_url, tenant="one") as one:
+        one.write("a.txt", TEXT)
+        one.ingest()
+        with open_registry(tmp_path / "two", url=database_url, tenant="two") as two:
+            yield one.session.db, two
+
+
+def _tenant_tables(url):
+    with connect_admin(url) as admin:
+        rows = admin.execute(
+            "SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid "
+            "WHERE a.attname = 'tenant_id' AND c.relkind IN ('r', 'p') AND NOT c.relispartition "
+            "AND c.relnamespace = 'revector'::regnamespace ORDER BY 1"
+        ).fetchall()
+    return [name for (name,) in rows]
+
+
+def test_no_table_shows_another_tenants_rows(two_tenants, database_url):
+    one, two = two_tenants
+    tables = _tenant_tables(database_url)
+    assert {"chunk", "document", "visible", "vectors_1"} <= set(tables)
+    seen = {}
+    for table in tables:
+        with one.connection() as mine, two.connection() as theirs:
+            query = f"SELECT count(*) FROM {table}"
+            seen[table] = (mine.execute(query).fetchone()[0], theirs.execute(query).fetchone()[0])
+    assert all(theirs == 0 for _, theirs in seen.values()), seen
+    assert seen["chunk"][0] == seen["vectors_1"][0] == 1
+
+
+def test_a_partition_cannot_be_read_by_its_own_name(two_tenants, database_url):
+    for db in two_tenants:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege), psycopg.connect(database_url) as raw:
+            db._configure(raw)
+            raw.execute("SELECT * FROM vectors_1_1")
+
+
+def test_without_a_tenant_nothing_is_seen(two_tenants, database_url):
+    with psycopg.connect(database_url, autocommit=True) as raw:
+        raw.execute("SET search_path = revector, public")
+        raw.execute("SET ROLE revector_app")
+        assert raw.execute("SELECT count(*) FROM chunk").fetchone() == (0,)
+        assert raw.execute("SELECT count(*) FROM document").fetchone() == (0,)
+
+
+def test_a_row_cannot_be_written_for_another_tenant(two_tenants, database_url):
+    _, two = two_tenants
+    with psycopg.connect(database_url, autocommit=True) as raw:
+        two._configure(raw)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            raw.execute("INSERT INTO collection (tenant_id, name, digest_state) VALUES (1, 'x', '')")
+
+
+def test_keyword_search_names_the_tenant_itself(two_tenants, database_url):
+    one, two = two_tenants
+    with one.connection() as mine, two.connection() as theirs:
+        query = "SELECT count(*) FROM keyword_hits(1, (SELECT grams FROM chunk), 10)"
+        assert mine.execute(query).fetchone() == (1,)
+        # the grams are known to the thief, as they can be computed from any text
+        stolen = mine.execute("SELECT grams FROM chunk").fetchone()[0]
+        rows = theirs.execute("SELECT count(*) FROM keyword_hits(1, %s, 10)", [stolen]).fetchone()
+        assert rows == (0,)
+
+
+def test_the_same_names_in_two_tenants_do_not_meet(database_url, tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        with World.open(tmp_path / name, database_url, tenant=name) as tenant:
+            tenant.write("a.txt", f"A text of tenant {name}.")
+            assert tenant.ingest().release == 1
+            assert [hit.text for hit in tenant.keyword("tenant")] == [f"A text of tenant {name}."]
+            assert tenant.problems() == []

@@ -1,0 +1,79 @@
+"""What most tests play in: a folder of documents, a registry, a fake model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from flows.pipeline import ingest_location, plan_location
+from flows.session import Session, open_session
+from registry.blobs import BlobStore
+from registry.check import Problem, check_collection
+from registry.collections import find_collection, get_collection
+from registry.releases import list_releases
+from registry.runs import list_rejections
+from registry.search import search_collection
+from schemas.plan import ChangePlan
+from schemas.release import Rejection, Release
+from schemas.report import RunReport
+from schemas.search import Hit
+from schemas.settings import Settings
+from tasks.batch import plain_steps
+from tests.fake_embedder import FakeEmbedder
+
+
+class World:
+    """Drives the pipeline as the command line does, with a model that counts its texts."""
+
+    def __init__(self, folder: Path, session: Session, embedder: FakeEmbedder) -> None:
+        self.folder = folder
+        self.session = session
+        self.embedder = embedder
+
+    @classmethod
+    @contextmanager
+    def open(cls, base: Path, url: str, **settings: Any) -> Iterator[World]:
+        embedder = FakeEmbedder(dim=384)
+        folder = base / "docs"
+        folder.mkdir(exist_ok=True)
+        chosen = Settings(home=base / "home", database_url=url, **settings)  # type: ignore[arg-type]
+        with open_session(chosen, load_embedder=lambda card, _: embedder) as session:
+            yield cls(folder, session, embedder)
+
+    def write(self, name: str, text: str | bytes) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return path
+
+    def plan(self, path: Path | None = None, collection: str = "default") -> ChangePlan:
+        with plain_steps() as steps:
+            return plan_location(self.session, steps, str(path or self.folder), collection)
+
+    def ingest(self, path: Path | None = None, collection: str = "default", **options: Any) -> RunReport:
+        with plain_steps() as steps:
+            return ingest_location(self.session, steps, str(path or self.folder), collection, **options)
+
+    def keyword(self, text: str, k: int = 5, collection: str = "default") -> list[Hit]:
+        found = get_collection(self.session.db, collection)
+        return search_collection(self.session.db, found, k=k, text=text)
+
+    def vector(self, text: str, k: int = 5, collection: str = "default") -> list[Hit]:
+        found = get_collection(self.session.db, collection)
+        return search_collection(self.session.db, found, k=k, vector=self.embedder.embed_query(text))
+
+    def releases(self, collection: str = "default") -> list[Release]:
+        return list_releases(self.session.db, get_collection(self.session.db, collection).id)
+
+    def rejections(self, collection: str = "default") -> dict[str, Rejection]:
+        found = list_rejections(self.session.db, get_collection(self.session.db, collection).id)
+        return {rejection.uri: rejection for rejection in found}
+
+    def problems(self, collection: str = "default") -> list[Problem]:
+        found = find_collection(self.session.db, collection)
+        if found is None:
+            return []
+        blobs = BlobStore(self.session.settings.home, self.session.db.tenant_id)
+        return check_collection(self.session.db, found.id, blobs)
