@@ -16,7 +16,7 @@ from schemas.errors import SpaceMismatch
 from schemas.release import Collection
 from schemas.settings import CollectionSettings, Settings
 from tasks.embedding.card import ModelCard, resolve_model
-from tasks.sources.base import locate
+from tasks.sources.base import find_nested, locate
 from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def open_workspace(session: Session, location: str, collection_name: str) -> Ite
         scope,
         card,
         clock_ns=session.clock_ns,
-        foreign_roots=tuple(source.root_url for source in known),
+        nested=find_nested(scope, known),
         load_embedder=session.load_embedder,
     )
     try:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from itertools import chain, count
 from typing import Any
 
 from registry.connection import Connection, Database
+from registry.locks import lock_collection
 from registry.queries import load
 from schemas.digest import EMPTY_STATE
 from schemas.embedding import EmbeddingSpace
@@ -75,39 +77,44 @@ def list_collections(db: Database) -> list[dict[str, Any]]:
 
 
 def list_sources(db: Database, collection_id: int) -> list[Source]:
-    """Sources of a collection by name."""
+    """Sources of a collection by name, without those that a wider one absorbed."""
     with db.connection() as connection:
-        rows = connection.execute(
-            _SQL["list_sources"], {"tenant": db.tenant_id, "collection": collection_id}
-        ).fetchall()
+        return _list_sources(connection, {"tenant": db.tenant_id, "collection": collection_id})
+
+
+def _list_sources(connection: Connection, values: dict[str, int]) -> list[Source]:
+    rows = connection.execute(_SQL["list_sources"], values).fetchall()
     return [Source(name, url, tuple(inc), tuple(exc), id_) for id_, name, url, inc, exc in rows]
 
 
 def ensure_source(db: Database, collection_id: int, source: Source, *, authority: int = 0) -> Source:
     """The registered source with that root; its name gets a number where it is taken."""
-    base, suffix = source.name, 1
-    while True:
-        known = list_sources(db, collection_id)
-        for other in known:
-            if other.root_url == source.root_url:
-                return other
-        name = base if suffix == 1 else f"{base}-{suffix}"
-        if all(other.name != name for other in known):
-            with db.connection() as connection:
-                connection.execute(
-                    _SQL["create_source"],
-                    {
-                        "tenant": db.tenant_id,
-                        "collection": collection_id,
-                        "name": name,
-                        "root_url": source.root_url,
-                        "include": list(source.include),
-                        "exclude": list(source.exclude),
-                        "authority": authority,
-                    },
-                )
-            continue
-        suffix += 1
+    values = {"tenant": db.tenant_id, "collection": collection_id}
+    with db.transaction() as connection:
+        lock_collection(connection, collection_id)
+        known = {s.root_url: s for s in _list_sources(connection, values)}
+        if source.root_url in known:
+            return known[source.root_url]
+        taken = {name for (name,) in connection.execute(_SQL["source_names"], values)}
+        names = chain([source.name], (f"{source.name}-{number}" for number in count(2)))
+        connection.execute(
+            _SQL["create_source"],
+            {
+                **values,
+                "name": next(name for name in names if name not in taken),
+                "root_url": source.root_url,
+                "include": list(source.include),
+                "exclude": list(source.exclude),
+                "authority": authority,
+            },
+        )
+        return next(s for s in _list_sources(connection, values) if s.root_url == source.root_url)
+
+
+def absorb_source(db: Database, source_id: int, *, by: int) -> None:
+    """Note that a wider source has taken over a source's documents."""
+    with db.connection() as connection:
+        connection.execute(_SQL["absorb_source"], {"tenant": db.tenant_id, "source": source_id, "by": by})
 
 
 def find_space(db: Database, space: EmbeddingSpace) -> int | None:

@@ -62,6 +62,12 @@ def start_embedded(home: Path) -> str:
     ) from last
 
 
+def stop_embedded(home: Path) -> None:
+    """Give the server up now instead of at exit; it stops if nobody else uses it."""
+    if (server := _running.pop(home.resolve(), None)) is not None:
+        server.cleanup()
+
+
 def prepare_home(home: Path) -> Path:
     """Create the data directory and prove that it can be written.
 

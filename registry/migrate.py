@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import LiteralString, cast
 
+import psycopg
 from psycopg import sql
 
 from registry.connection import APP_ROLE, SCHEMA, Connection, set_search_path
-from schemas.errors import DatabaseError, MigrationError
+from schemas.errors import MigrationError
 
 MIN_SERVER = 150000
 MIN_VECTOR = (0, 8)
@@ -126,8 +127,11 @@ def _prepare(connection: Connection) -> None:
 def _apply(connection: Connection, migration: Migration) -> None:
     try:
         connection.execute(migration.body)
-    except DatabaseError as exc:
-        raise MigrationError(f"Migration {migration.number:04d} failed: {exc}") from exc
+    except psycopg.Error as exc:
+        raise MigrationError(
+            f"Migration {migration.number:04d} failed: {exc}; nothing of it was applied.",
+            advice="Give the database user the rights it lacks, or report it.",
+        ) from exc
     connection.execute(
         "INSERT INTO schema_migration (number, name, checksum) VALUES (%s, %s, %s)",
         [migration.number, migration.name, migration.checksum],

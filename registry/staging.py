@@ -59,13 +59,14 @@ def stage_window(
         _stage(connection, db.tenant_id, target, documents, ids, versions)
 
 
-def stage_deletions(db: Database, target: StageTarget, uris: Sequence[str]) -> None:
-    """Stage that documents are retired."""
-    if uris:
+def stage_deletions(
+    db: Database, target: StageTarget, uris: Sequence[str], *, absorbed: Sequence[int] = ()
+) -> None:
+    """Stage that documents are retired: these of the source, and all of the absorbed sources."""
+    if uris or absorbed:
+        values = {**_scope(db.tenant_id, target), "uris": list(uris), "absorbed": list(absorbed)}
         with db.transaction() as connection:
-            connection.execute(
-                _SQL["stage_deletions"], {**_scope(db.tenant_id, target), "uris": list(uris)}
-            )
+            connection.execute(_SQL["stage_deletions"], values)
 
 
 def _scope(tenant_id: int, target: StageTarget) -> dict[str, Any]:

@@ -33,6 +33,8 @@ class ChangePlan:
         restat: unchanged bytes under a new stat, to be remembered.
         bases: of each changed document the active version.
         forgotten: rejected before, inside the scope, no longer listed.
+        absorbed: ids of sources inside this one whose documents it takes over; those count
+            as moved.
     """
 
     added: tuple[str, ...] = ()
@@ -44,6 +46,7 @@ class ChangePlan:
     restat: dict[str, Stat] = field(default_factory=dict)
     bases: dict[str, int | None] = field(default_factory=dict)
     forgotten: tuple[str, ...] = ()
+    absorbed: tuple[int, ...] = ()
 
     @property
     def work(self) -> tuple[str, ...]:
@@ -53,4 +56,4 @@ class ChangePlan:
     @property
     def is_empty(self) -> bool:
         """Whether the run has nothing to stage."""
-        return not (self.added or self.changed or self.moved or self.deleted)
+        return not (self.added or self.changed or self.moved or self.deleted or self.absorbed)

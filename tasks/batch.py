@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
+from registry.collections import absorb_source
 from registry.releases import activate_run
 from registry.vectors import ensure_index
 from schemas.plan import ChangePlan
@@ -53,7 +54,11 @@ def index_vectors(workspace: Workspace) -> bool:
 def activate(workspace: Workspace) -> Activation:
     """Show what was staged, in one transaction."""
     target = workspace.require_target()
-    return activate_run(workspace.db, target.collection_id, target.space_id, target.run_id)
+    activation = activate_run(workspace.db, target.collection_id, target.space_id, target.run_id)
+    for source in workspace.nested:  # their documents are retired now; a crash here repeats this
+        assert source.id is not None
+        absorb_source(workspace.db, source.id, by=target.source_id)
+    return activation
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from registry.documents import known_documents, known_rejections
 from schemas.errors import DocumentError
@@ -37,10 +38,33 @@ def plan_run(workspace: Workspace, listing: Listing, *, allow_deletions: bool = 
         scope=workspace.scope,
         hash_many=lambda uris: hash_items(workspace, listing, uris),
     )
+    plan = _absorb_nested(workspace, plan)
     if not allow_deletions:
         in_scope = sum(1 for uri in known if workspace.scope.covers(uri))
         check_deletions(plan, len(listing.items), in_scope, workspace.collection.guard)
     return plan
+
+
+def _absorb_nested(workspace: Workspace, plan: ChangePlan) -> ChangePlan:
+    """Count what sources inside this one hold as moved here, and their gone files as deleted."""
+    moved, deleted, added = list(plan.moved), list(plan.deleted), set(plan.added)
+    for source in workspace.nested:
+        assert source.id is not None
+        prefix = source.root_url[len(workspace.scope.source.root_url) :].strip("/")
+        for uri in known_documents(workspace.db, source.id):
+            new = f"{prefix}/{uri}"
+            if new in added:
+                added.remove(new)
+                moved.append((uri, new))
+            else:
+                deleted.append(new)
+    return replace(
+        plan,
+        added=tuple(sorted(added)),
+        moved=tuple(sorted(moved)),
+        deleted=tuple(sorted(deleted)),
+        absorbed=tuple(source.id for source in workspace.nested if source.id is not None),
+    )
 
 
 def load_known(workspace: Workspace) -> tuple[dict[str, Known], dict[str, Known]]:

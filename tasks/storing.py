@@ -82,7 +82,10 @@ def write_window(workspace: Workspace, prepared: Prepared) -> None:
 def retire_documents(workspace: Workspace, plan: ChangePlan) -> None:
     """Stage that deleted documents, and the old names of moved ones, are retired."""
     stage_deletions(
-        workspace.db, workspace.stage_target(), [*plan.deleted, *(old for old, _ in plan.moved)]
+        workspace.db,
+        workspace.stage_target(),
+        [*plan.deleted, *(old for old, _ in plan.moved)],
+        absorbed=plan.absorbed,
     )
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from registry.staging import StageTarget
 from schemas.chunk import ChunkingPolicy
 from schemas.errors import ConfigurationError
 from schemas.settings import CollectionSettings, Settings
-from schemas.source import Scope
+from schemas.source import Scope, Source
 from tasks.chunking.base import CHUNKING_VERSION, default_policy
 from tasks.cleaning import CLEANING_VERSION
 from tasks.embedding.card import ModelCard
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tasks.embedding.base import TextEmbedder
 
 MB = 1 << 20
+PARSE = "tasks.parsing.base:parse_file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Workspace:
         card: ModelCard,
         *,
         clock_ns: Callable[[], int],
-        foreign_roots: tuple[str, ...] = (),
+        nested: Sequence[Source] = (),
         load_embedder: Callable[[ModelCard, Settings], TextEmbedder],
     ) -> None:
         self.db = db
@@ -71,7 +72,7 @@ class Workspace:
         self.scope = scope
         self.card = card
         self.clock_ns = clock_ns
-        self._foreign_roots = foreign_roots
+        self.nested = nested
         self._load_embedder = load_embedder
         self._embedder: TextEmbedder | None = None
         self._pool: ParserPool | None = None
@@ -86,7 +87,7 @@ class Workspace:
     @cached_property
     def lister(self) -> Lister:
         """Lists and opens the items of the source."""
-        return open_lister(self.scope.source, foreign_roots=self._foreign_roots)
+        return open_lister(self.scope.source)
 
     @cached_property
     def blobs(self) -> BlobStore:
@@ -152,6 +153,7 @@ class Workspace:
                 self._pool = ParserPool(
                     limits.parse_workers or min(8, os.cpu_count() or 1),
                     ParseLimits(timeout_s=limits.parse_timeout_s, memory_mb=limits.parse_memory_mb),
+                    parse=PARSE,
                 )
             return self._pool
 

@@ -12,10 +12,11 @@ _SYLLABLES = (
 )
 _PARTICLES = ("은", "는", "이", "가", "을", "를", "에", "에서", "으로", "와", "의", "도", "")
 _ENDINGS = ("했다.", "한다.", "합니다.", "됩니다.", "있다.", "없다.", "인가요?", "해요.")
-_ENGLISH = (
+_ENGLISH_TEXT = (
     "the contract refund policy of a customer and its controller retries index version release "
     "document table sentence with after before under shall may storage write query backup node"
-).split(" ")
+)
+_ENGLISH = _ENGLISH_TEXT.split()
 
 
 def make_words(rng: random.Random, count: int = 2000) -> list[str]:

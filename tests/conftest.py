@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 from psycopg import sql
 
 from registry.connection import Database, connect_admin
-from registry.embedded import start_embedded
+from registry.embedded import start_embedded, stop_embedded
 from registry.migrate import migrate
 from registry.opening import open_registry
 from tests.world import World
@@ -25,9 +27,18 @@ def _named(url: str, database: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def server_url(tmp_path_factory: pytest.TempPathFactory) -> str:
+def open_folder() -> Iterator[Path]:
+    """A folder that the server's own user may enter; pytest closes its own ones to others."""
+    folder = Path(tempfile.mkdtemp(prefix="revector-test-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def server_url(open_folder: Path) -> Iterator[str]:
     """A server without fsync (nobody pulls the plug here) that holds a migrated template."""
-    url = start_embedded(tmp_path_factory.mktemp("server"))
+    home = open_folder / "shared"
+    url = start_embedded(home)
     with psycopg.connect(url, autocommit=True) as connection:
         for name in ("fsync", "synchronous_commit", "full_page_writes"):
             connection.execute(sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(name)))
@@ -35,7 +46,8 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> str:
         connection.execute(f"CREATE DATABASE {TEMPLATE}")
     with connect_admin(_named(url, TEMPLATE)) as admin:
         migrate(admin)
-    return url
+    yield url
+    stop_embedded(home)
 
 
 @pytest.fixture

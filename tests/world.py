@@ -48,6 +48,10 @@ class World:
         path.write_bytes(text.encode() if isinstance(text, str) else text)
         return path
 
+    def file_uris(self) -> list[str]:
+        """Uris of all files in the folder."""
+        return sorted(p.relative_to(self.folder).as_posix() for p in self.folder.rglob("*") if p.is_file())
+
     def plan(self, path: Path | None = None, collection: str = "default") -> ChangePlan:
         with plain_steps() as steps:
             return plan_location(self.session, steps, str(path or self.folder), collection)

@@ -81,6 +81,7 @@ CREATE TABLE source (
     authority     int NOT NULL DEFAULT 0,
     include       text[] NOT NULL DEFAULT '{}',
     exclude       text[] NOT NULL DEFAULT '{}',
+    absorbed_by   int REFERENCES source,
     CONSTRAINT source_name_key UNIQUE (collection_id, name),
     CONSTRAINT source_root_key UNIQUE (collection_id, root_url)
 );

@@ -25,13 +25,20 @@ ORDER BY c.name LIMIT 1000
 
 -- name: list_sources
 SELECT id, name, root_url, include, exclude
-FROM source WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s
+FROM source WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND absorbed_by IS NULL
 ORDER BY name LIMIT 10000
 
 -- name: create_source
 INSERT INTO source (tenant_id, collection_id, name, root_url, include, exclude, authority)
 VALUES (%(tenant)s, %(collection)s, %(name)s, %(root_url)s, %(include)s, %(exclude)s, %(authority)s)
-ON CONFLICT DO NOTHING
+ON CONFLICT ON CONSTRAINT source_root_key DO UPDATE SET absorbed_by = NULL
+
+-- name: source_names
+SELECT name FROM source WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s
+ORDER BY name LIMIT 10000
+
+-- name: absorb_source
+UPDATE source SET absorbed_by = %(by)s WHERE tenant_id = %(tenant)s AND id = %(source)s
 
 -- name: find_space
 SELECT id, fingerprint FROM embedding_space WHERE fingerprint = %(fingerprint)s

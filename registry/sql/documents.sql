@@ -74,7 +74,8 @@ INSERT INTO staged_change (tenant_id, collection_id, run_id, document_id, action
 SELECT %(tenant)s, %(collection)s, %(run)s, d.id, 'deleted', a.version_id
 FROM document d
 JOIN activation a ON a.document_id = d.id AND a.to_release IS NULL
-WHERE d.tenant_id = %(tenant)s AND d.source_id = %(source)s AND d.uri = ANY(%(uris)s)
+WHERE d.tenant_id = %(tenant)s
+  AND (d.source_id = ANY(%(absorbed)s::int[]) OR d.source_id = %(source)s AND d.uri = ANY(%(uris)s))
 ON CONFLICT (run_id, document_id) DO NOTHING
 
 -- name: find_parsed

@@ -24,8 +24,10 @@ _DOT_LEADER = 4
 _LAST_WORD = re.compile(r"[A-Za-z0-9.]+$")
 _INITIALS = re.compile(r"(?:[A-Za-z]\.)*[A-Z]|(?:[A-Za-z]\.)+[a-z]")
 _ABBREVIATIONS = frozenset(
-    ("dr", "mr", "mrs", "ms", "prof", "st", "vs", "etc", "inc", "ltd", "co", "corp", "jr", "sr")
-    + ("al", "cf", "approx", "dept", "est", "gen", "gov", "sen", "rep")
+    {
+        *("dr", "mr", "mrs", "ms", "prof", "st", "jr", "sr", "gen", "gov", "sen", "rep"),
+        *("vs", "etc", "inc", "ltd", "co", "corp", "dept", "est", "al", "cf", "approx"),
+    }
 )
 _BEFORE_NUMBER = frozenset(
     ("no", "nos", "fig", "figs", "vol", "p", "pp", "art", "sec", "ch", "eq", "eqs", "ref", "tab")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 
+from schemas.errors import ConfigurationError
+
 # Widths that fill the device without starving it; CPU: 2,048 was 1.46 times batch 32 (2026-11).
 _BUDGETS = {"cpu": 2_048, "mps": 8_192, "cuda": 32_768}
 _OUT_OF_MEMORY = (
@@ -20,12 +22,28 @@ _OUT_OF_MEMORY = (
 
 
 def choose_device(device: str) -> str:
-    """The device asked for; of ``auto``, the best of cuda, mps, cpu."""
+    """The device asked for; of ``auto``, the best of cuda, mps, cpu.
+
+    Raises:
+        ConfigurationError: the device asked for is not in this machine.
+    """
     if device != "auto":
+        _check_device(device)
         return device
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _check_device(device: str) -> None:
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as exc:
+        reason = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
+        raise ConfigurationError(
+            f"The device {device!r} cannot be used: {reason}.",
+            advice="Use device='auto' or 'cpu'.",
+        ) from exc
 
 
 def choose_budget(device: str) -> int:

@@ -43,8 +43,7 @@ def read_model_files(folder: Path) -> ModelFiles:
     """
     modules = _read_modules(folder)
     transformer = folder / str(modules[0].get("path", ""))
-    if not any(found for pattern in _WEIGHTS for found in transformer.glob(pattern)):
-        raise _unusable(folder, "it has no weights (*.safetensors or pytorch_model.bin)")
+    _check_weights(folder, transformer)
     options = _read_json(folder, "config_sentence_transformers.json", default={})
     document_prompt, query_prompt = _read_prompts(options)
     special, prompt_tokens = _count_overhead(transformer, document_prompt)
@@ -68,6 +67,16 @@ def _read_modules(folder: Path) -> list[dict[str, Any]]:
     if not kinds[0].endswith(".Transformer"):
         raise _unusable(folder, "its first module is not a text transformer")
     return modules
+
+
+def _check_weights(folder: Path, transformer: Path) -> None:
+    found = {path.name for p in _WEIGHTS for path in transformer.glob(p) if path.is_file()}
+    if not found:
+        raise _unusable(folder, "it has no weights (*.safetensors or pytorch_model.bin)")
+    index = _read_json(transformer, "model.safetensors.index.json", default={})
+    missing = set(index.get("weight_map", {}).values()) - found
+    if missing:
+        raise _unusable(folder, f"its weights are incomplete ({len(missing)} files missing)")
 
 
 def _read_max_seq_length(transformer: Path) -> int:

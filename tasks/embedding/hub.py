@@ -90,9 +90,9 @@ def _download(name: str, endpoint: str, cache_dir: Path | None) -> Path:
         ignored = list(_NOT_NEEDED)
         if any(file.endswith(".safetensors") for file in files):
             ignored.append("*.bin")
+        # By branch, not by commit: only then the cache remembers what the name stands for.
         path = snapshot_download(
             name,
-            revision=info.sha,
             cache_dir=cache_dir,
             endpoint=endpoint,
             etag_timeout=_REQUEST_TIMEOUT_S,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,17 @@ _OFFLINE = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
 }
+# What frameworks raise over files that are cut short or do not fit together.
+_DAMAGED = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    RuntimeError,
+    ImportError,
+    EOFError,
+    UnpicklingError,
+)
 # Lengths and scripts of real chunks: rounding errors grow with both.
 _PROBES = (
     "환불 규정",
@@ -195,6 +207,7 @@ def _probe_cosine(embedder: SentenceTransformerEmbedder, expected: np.ndarray) -
 
 def _load_model(card: ModelCard, device: str) -> SentenceTransformer:
     with _offline():
+        from safetensors import SafetensorError
         from sentence_transformers import SentenceTransformer
         from transformers.utils.logging import disable_progress_bar
 
@@ -207,7 +220,7 @@ def _load_model(card: ModelCard, device: str) -> SentenceTransformer:
                 trust_remote_code=False,
                 model_kwargs={"dtype": "float32"},
             )
-        except (OSError, ValueError, KeyError, RuntimeError, ImportError) as exc:
+        except (*_DAMAGED, SafetensorError) as exc:
             raise ModelNotAvailable(
                 f"The model in {card.path} cannot be loaded: {exc}",
                 advice="Download it again, or use the default all-MiniLM-L6-v2.",

@@ -23,8 +23,7 @@ from schemas.errors import ParseCrashed, ParseFailed, RevectorError
 from tasks.parsing.limits import ParseLimits
 
 LENGTH_BYTES = 8
-READY = b"ready "
-"""First reply, followed by the peak RSS so far, as `getrusage` counts it."""
+READY = b"ready"
 PARENT_CHECK_S = 1.0
 CPU_MARGIN_S = 10
 
@@ -41,7 +40,7 @@ def main(arguments: str) -> None:
     module, name = given["parse"].split(":")
     parse: ParseFile = getattr(importlib.import_module(module), name)
     with os.fdopen(given["requests"], "rb") as requests, os.fdopen(given["replies"], "wb") as replies:
-        _write(replies, READY + str(_peak_rss()).encode())
+        _write(replies, READY)
         _silence()
         while (request := read_message(requests)) is not None:
             _allow_cpu(limits)
@@ -121,10 +120,6 @@ def _allow_cpu(limits: ParseLimits) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
-
-
-def _peak_rss() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _end_with_parent(parent: int) -> None:

@@ -8,9 +8,7 @@ import zlib
 OFFICE = "office document"
 """An OOXML package; which one lies behind the first bytes."""
 
-_LOCAL_HEADER = re.compile(
-    rb"PK\x03\x04.{4}(?P<method>.{2}).{8}(?P<size>.{4}).{4}(?P<name>.{2})(?P<extra>.{2})", re.S
-)
+_LOCAL_HEADER = re.compile(rb"PK\x03\x04.{4}(?P<method>.{2}).{16}(?P<name>.{2})(?P<extra>.{2})", re.S)
 _HEADER_BYTES = 30
 _BY_FOLDER = (
     (b"word/", "docx"),
@@ -58,7 +56,7 @@ def office_of_zip(head: bytes) -> str | None:
             if name.startswith(folder):
                 return kind
         if name == b"mimetype":
-            return _first(_BY_MIMETYPE, body[:80]) or "zip archive"
+            return _first(_BY_MIMETYPE, _inflate(body, _int(match["method"]))[:80]) or "zip archive"
         if name == b"[Content_Types].xml":
             office = True
             if kind_of_types := _first(_BY_CONTENT_TYPE, _inflate(body, _int(match["method"]))):

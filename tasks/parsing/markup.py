@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from schemas.document import Element, ElementKind, Metadata, ParsedDocument
+from schemas.errors import ParseFailed
 from tasks.parsing.dates import parse_date
 from tasks.parsing.sniff import bom_encoding
 from tasks.parsing.tables import table_elements
@@ -82,9 +83,15 @@ def _tree(text: str) -> _Element | None:
     )
     text = _XML_DECLARATION.sub("", text.replace("\0", ""))
     try:
-        return etree.fromstring(text.encode("utf-8", "replace"), parser)
-    except etree.XMLSyntaxError:
+        root = etree.fromstring(text.encode("utf-8", "replace"), parser)
+    except etree.XMLSyntaxError:  # no element at all
         return None
+    if parser.error_log.filter_from_fatals():  # what follows the limit would be lost silently
+        raise ParseFailed(
+            "The HTML goes beyond a limit of libxml2 (elements nested deeper than 2,048).",
+            advice="Save the page again with its own application, or exclude it.",
+        )
+    return root
 
 
 def _content(root: _Element) -> _Element:

@@ -10,7 +10,7 @@ from itertools import groupby, pairwise
 from schemas.document import Element, ElementKind
 from tasks.parsing.hangul import Break, spaces_at
 from tasks.parsing.pdf_lines import SOFT_HYPHEN, Line, Page
-from tasks.parsing.pdf_margins import body_lines
+from tasks.parsing.pdf_margins import body_lines, body_size
 
 Outline = dict[int, list[tuple[str, int]]]
 """Page number to (title, level) in order; 1 is the outermost level."""
@@ -95,7 +95,7 @@ def _column(line: Line) -> int:
 def _supported_maximum(ends: list[float]) -> float:
     """The largest end that is not alone: one table that sticks out is no margin."""
     ends = sorted(ends, reverse=True)
-    needed = max(2, len(ends) // 100)
+    needed = max(1 if len(ends) < 10 else 2, len(ends) // 100)
     for i, end in enumerate(ends[: len(ends) - needed + 1]):
         if end - ends[i + needed - 1] <= _SUPPORT_PT:
             return end
@@ -231,7 +231,7 @@ def _heading_levels(paragraphs: Sequence[_Paragraph], texts: Sequence[str], outl
     levels = _levels_by_outline(paragraphs, texts, outline)
     if any(levels):
         return levels
-    body = _body_size(paragraphs)
+    body = body_size(line for p in paragraphs for line in p)
     sizes = [
         _size_key(p[0]) if _is_heading(p, text, body) else 0
         for p, text in zip(paragraphs, texts, strict=True)
@@ -242,16 +242,9 @@ def _heading_levels(paragraphs: Sequence[_Paragraph], texts: Sequence[str], outl
     return levels if chars <= MAX_HEADING_SHARE * sum(map(len, texts)) else [0] * len(texts)
 
 
-def _body_size(paragraphs: Sequence[_Paragraph]) -> float:
-    chars: Counter[int] = Counter()
-    for size, lines in groupby((line for p in paragraphs for line in p), key=_size_key):
-        chars[size] += sum(len(line.text) for line in lines)
-    return chars.most_common(1)[0][0]
-
-
 def _is_heading(paragraph: _Paragraph, text: str, body: float) -> bool:
     return (
-        _size_key(paragraph[0]) >= HEADING_RATIO * body
+        paragraph[0].size >= HEADING_RATIO * body
         and len(text) <= MAX_HEADING_CHARS
         and any(char.isalpha() for char in text)
     )

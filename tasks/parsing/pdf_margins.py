@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from tasks.parsing.pdf_lines import Line, Page
@@ -24,18 +24,30 @@ _Key = tuple[str, bool, int]
 def body_lines(pages: Sequence[Page]) -> list[Line]:
     """All lines but those that repeat, digits aside, at one place of most of the pages.
 
-    On fewer than four pages only lines that count the pages are taken out.
+    On fewer than four pages only lines that count the pages are taken out. Type larger than
+    the body's is never taken for a running line: it may be a chapter's title on each page.
     """
+    lines = [line for page in pages for line in page.lines]
+    largest = 1.05 * body_size(lines)
     where: dict[_Key, dict[int, Line]] = defaultdict(dict)
     for page in pages:
         for line in _margin_lines(page):
-            for key in _keys(line, page):
-                where[key][page.number] = line
+            if line.size <= largest:
+                for key in _keys(line, page):
+                    where[key][page.number] = line
     running: set[int] = set()
     for found in where.values():
         if _is_running(found, len(pages)):
-            running.update(id(line) for line in found.values())
-    return [line for page in pages for line in page.lines if id(line) not in running]
+            running.update(id(line) for line in _repeated(found))
+    return [line for line in lines if id(line) not in running] or lines
+
+
+def body_size(lines: Iterable[Line]) -> float:
+    """The type size of most of the text, to half a point; 0 without lines."""
+    chars: Counter[int] = Counter()
+    for line in lines:
+        chars[round(line.size * 2)] += len(line.text)
+    return chars.most_common(1)[0][0] / 2 if chars else 0.0
 
 
 def _margin_lines(page: Page) -> list[Line]:
@@ -46,26 +58,34 @@ def _margin_lines(page: Page) -> list[Line]:
 
 
 def _keys(line: Line, page: Page) -> Iterator[_Key]:
-    """Place with the text without its numbers, and with the numbers relative to the page's.
+    """Place with the text without its numbers, and with its number relative to the page's.
 
     The first finds a repeated title, the second page numbers beside changing titles.
     Places are given twice, half a step apart, so that no step divides equal ones.
     """
     at_top = line.bottom > page.height / 2
     place = (page.height - line.bottom if at_top else line.bottom) / _PLACE_PT
-    texts = [_DIGITS.sub("#", " ".join(line.text.split()))]
     numbers = [int(number[:9]) for number in _DIGITS.findall(line.text)]
-    texts += {f"\0{number - page.number}" for number in (*numbers[:1], *numbers[-1:])}
-    for text in texts:
+    offsets = {number - page.number for number in (*numbers[:1], *numbers[-1:])}
+    for text in (_without_numbers(line), *(f"\0{offset}" for offset in offsets)):
         yield text, at_top, 2 * int(place)
         yield text, at_top, 2 * int(place + 0.5) + 1
+
+
+def _without_numbers(line: Line) -> str:
+    return _DIGITS.sub("#", " ".join(line.text.split()))
+
+
+def _repeated(found: dict[int, Line]) -> list[Line]:
+    """Lines whose words stand on another page too: a question with its number does not."""
+    words = Counter(_without_numbers(line) for line in found.values())
+    return [line for line in found.values() if words[_without_numbers(line)] > 1]
 
 
 def _is_running(found: dict[int, Line], pages: int) -> bool:
     if pages < MIN_PAGES:
         return pages > 1 and len(found) == pages and _counts_pages(found)
-    needed = max(3, MIN_SHARE * pages)
-    if len(found) >= needed:
+    if len(found) >= max(3, MIN_SHARE * pages):
         return True
     # A title on each second page of a book: even and odd pages have their own.
     one_side = len({number % 2 for number in found}) == 1
@@ -75,5 +95,5 @@ def _is_running(found: dict[int, Line], pages: int) -> bool:
 def _counts_pages(found: dict[int, Line]) -> bool:
     """Whether some number in the lines goes up by one from page to page."""
     numbers = [[int(n[:9]) for n in _DIGITS.findall(found[page].text)] for page in sorted(found)]
-    columns = list(zip(*numbers, strict=False))
+    columns = zip(*numbers, strict=False)
     return any(all(b - a == 1 for a, b in pairwise(column)) for column in columns)

@@ -30,14 +30,20 @@ from tasks.parsing.child import LENGTH_BYTES, READY, frame
 from tasks.parsing.limits import ParseLimits
 
 START_TIMEOUT_S = 60.0
+MEMORY_CHECK_S = 0.1
 _READ_BYTES = 1 << 20
 _KEPT_VARIABLES = ("HOME", "LANG", "PATH", "TMPDIR", "TZ", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
 _KEPT_PREFIXES = ("LC_", "PYTHON")
+_SAVE_AGAIN = "Save the file again with its own application, or exclude it."
 _PICKLED_MODULES = ("schemas.document", "schemas.errors", "datetime")
 
 
 class _ProcessEnded(Exception):
-    """The process closed its end of the pipe, or sends what our child would not."""
+    """The process closed its end of the pipe."""
+
+
+class _BadReply(Exception):
+    """The process sends what our child would not."""
 
 
 class ParserProcess:
@@ -48,9 +54,7 @@ class ParserProcess:
         self._served = 0
         self._failed = False
         self._reaping = threading.Lock()
-        self._exit_code: int | None = None
-        self._peak_at_start = 0
-        self._peak = 0
+        self._seen_bytes = 0
         self._startup_log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the pipes
         child_reads, self._requests = os.pipe()
         self._replies, child_writes = os.pipe()
@@ -85,15 +89,13 @@ class ParserProcess:
         """
         try:
             reply = self._read(time.monotonic() + START_TIMEOUT_S)
-        except (TimeoutError, _ProcessEnded):
+        except (TimeoutError, _ProcessEnded, _BadReply):
             reply = b""
-        if reply.startswith(READY):
-            self._peak_at_start = int(reply.removeprefix(READY))
-        else:
+        if reply != READY:
             self.kill()
             self._startup_log.seek(0)
             log = self._startup_log.read()[-2000:].decode("utf-8", "replace").strip()
-            raise _cannot_start(log or f"exit code {self._exit_code}")
+            raise _cannot_start(log or f"exit code {self._process.returncode}")
 
     def parse(self, path: str, uri: str) -> ParsedDocument | DocumentError:
         """What the child answers; its death or silence as an error.
@@ -114,21 +116,20 @@ class ParserProcess:
         except (_ProcessEnded, BrokenPipeError):
             self.kill()
             outcome = self._crash_error()
+        except _BadReply:
+            self.kill()
+            outcome = ParseCrashed("The parser process sent no result.", advice=_SAVE_AGAIN)
         self._failed = isinstance(outcome, ParseTimeout | ParseCrashed)
         return outcome
 
     def kill(self) -> None:
         """End the process with all of its group and reap it. Any thread, any number of times."""
         with self._reaping:
-            if self._exit_code is not None:
-                return
-            # The group goes first: once the leader is reaped its id may be another's.
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            _, status, usage = os.wait4(self._process.pid, 0)
-            self._exit_code = os.waitstatus_to_exitcode(status)
-            self._process.returncode = self._exit_code
-            self._peak = usage.ru_maxrss
+            if self._process.returncode is None:
+                # The group goes first: once the leader is reaped its id may be another's.
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.wait()
 
     def close(self) -> None:
         """Kill and give back the pipes. For the thread that uses the process."""
@@ -151,7 +152,7 @@ class ParserProcess:
         prefix = self._read_exactly(LENGTH_BYTES, deadline)
         size = int.from_bytes(prefix, "big")
         if size > self._limits.output_mb * 2**20 + 4096:
-            raise _ProcessEnded  # not what our child sends: it checks the limit itself
+            raise _BadReply  # our child checks the limit itself
         return self._read_exactly(size, deadline)
 
     def _read_exactly(self, size: int, deadline: float) -> bytes:
@@ -160,8 +161,11 @@ class ParserProcess:
         data = bytearray()
         while len(data) < size:
             left = deadline - time.monotonic()
-            if left <= 0 or not poll.poll(left * 1000):
+            if left <= 0:
                 raise TimeoutError
+            if not poll.poll(min(left, MEMORY_CHECK_S) * 1000):
+                self._seen_bytes = max(self._seen_bytes, _address_space(self._process.pid))
+                continue
             part = os.read(self._replies, min(_READ_BYTES, size - len(data)))
             if not part:
                 raise _ProcessEnded
@@ -176,24 +180,34 @@ class ParserProcess:
         )
 
     def _crash_error(self) -> ParseCrashed:
-        code = self._exit_code or 0
-        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
+        code = self._process.returncode
+        how = f"was ended by {_signal_name(-code)}" if code < 0 else f"exited with {code}"
         limit = self._limits.memory_mb
-        if code == -signal.SIGKILL or self._held_bytes() > limit * 2**20 / 2:
+        if code == -signal.SIGKILL or self._seen_bytes > limit * 2**20 / 2:
             likely = f" Memory is the likely cause: the limit is {limit} MB."
             advice = "Split the document, or raise the parser's memory limit."
         else:
-            likely, advice = "", "Save the file again with its own application, or exclude it."
+            likely, advice = "", _SAVE_AGAIN
         return ParseCrashed(f"The parser process {how}.{likely}", advice=advice, exit_code=code)
 
-    def _held_bytes(self) -> int:
-        """Peak memory, 0 where it cannot be told.
 
-        A process started by vfork + exec inherits its parent's peak (Linux counts it in
-        exec_mmap), so only a peak above the one at its start is its own.
-        """
-        unit = 1 if sys.platform == "darwin" else 1024
-        return self._peak * unit if self._peak > self._peak_at_start else 0
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
+
+
+def _address_space(pid: int) -> int:
+    """Bytes that count against the limit now, 0 where the system does not tell.
+
+    Not the resource usage of the dead child: there Linux counts the peak of its parent too,
+    from before exec.
+    """
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def _command(limits: ParseLimits, parse: str, requests: int, replies: int) -> list[str]:
@@ -245,7 +259,7 @@ def _unpickle(payload: bytes) -> ParsedDocument | RevectorError:
     try:
         outcome = _Unpickler(io.BytesIO(payload)).load()
     except Exception as exc:  # a payload that is not a result can raise anything
-        raise _ProcessEnded from exc
+        raise _BadReply from exc
     if not isinstance(outcome, ParsedDocument | RevectorError):
-        raise _ProcessEnded
+        raise _BadReply
     return outcome

@@ -116,9 +116,9 @@ def bom_encoding(head: bytes) -> str | None:
             return encoding
     sample = head[:4096]
     even, odd = sample[::2].count(0), sample[1::2].count(0)
-    if odd > len(sample) * 0.2 and even * 50 < odd:
+    if odd >= 4 and odd > len(sample) * 0.2 and even * 50 < odd:
         return "utf-16-le"
-    if even > len(sample) * 0.2 and odd * 50 < even:
+    if even >= 4 and even > len(sample) * 0.2 and odd * 50 < even:
         return "utf-16-be"
     return None
 

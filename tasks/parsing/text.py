@@ -12,6 +12,10 @@ _BLANK_LINES = re.compile(r"\n[ \t\f\u3000]*(?:\n[ \t\f\u3000]*)+")
 _HIGH_BYTE = re.compile(rb"[\x80-\xff]")
 _HANGUL = re.compile("[\uac00-\ud7a3]")
 _FALLBACK = "cp1252"
+_GUESSED = (
+    "big5", "cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1255", "cp1256", "euc_jp", "gb18030",
+    "koi8_r", "shift_jis",
+)  # fmt: skip
 
 
 def parse(data: bytes) -> ParsedDocument:
@@ -78,14 +82,19 @@ def _is_korean(sample: bytes) -> bool:
     Hangul outside the common set.
     """
     text = sample.decode("cp949", "replace")
-    common = text.encode("euc_kr", "ignore").decode("euc_kr")
-    hangul = len(_HANGUL.findall(common))
+    hangul = "".join(_HANGUL.findall(text)).encode("cp949")
+    common = sum(
+        lead >= 0xB0 and trail >= 0xA1 for lead, trail in zip(hangul[::2], hangul[1::2], strict=True)
+    )
     high = len(text) - len(text.encode("ascii", "ignore"))
-    return hangul >= 1 and hangul >= 0.8 * high
+    return common >= 1 and common >= 0.8 * high
 
 
 def _guess(sample: bytes) -> str:
     from charset_normalizer import from_bytes
 
-    best = from_bytes(sample[: 16 * 1024]).best()
+    # A few accents in a short text are too little to guess by.
+    if len(sample) < 500 and len(_HIGH_BYTE.findall(sample)) < 0.25 * len(sample):
+        return _FALLBACK
+    best = from_bytes(sample[: 16 * 1024], cp_isolation=list(_GUESSED)).best()
     return best.encoding if best else _FALLBACK

@@ -150,8 +150,10 @@ class ParserPool:
                 process.kill()
         try:
             process.wait_ready()
-        except BaseException:
+        except BaseException as error:
             self._end(process)
+            if self._closed:  # killed while it started: the machine is not to blame
+                raise RuntimeError("the parser pool was closed") from error
             raise
         return process
 

@@ -28,16 +28,19 @@ class Lister(Protocol):
         ...
 
 
-def open_lister(source: Source, *, foreign_roots: tuple[str, ...] = ()) -> Lister:
-    """The lister for a source.
+def open_lister(source: Source) -> Lister:
+    """The lister for a source."""
+    return RemoteFolder(source) if is_remote(source.root_url) else LocalFolder(source)
 
-    Args:
-        source: where to look.
-        foreign_roots: roots of other sources of the collection; what lies under them is theirs.
-    """
-    if is_remote(source.root_url):
-        return RemoteFolder(source)
-    return LocalFolder(source, foreign_roots=foreign_roots)
+
+def find_nested(scope: Scope, known: list[Source]) -> list[Source]:
+    """Sources whose folder lies inside the scope: a run over it takes their documents over."""
+    root = scope.source.root_url.rstrip("/") + "/"
+    return [
+        source
+        for source in known
+        if source.root_url.startswith(root) and scope.covers(source.root_url[len(root) :])
+    ]
 
 
 def is_remote(location: str) -> bool:

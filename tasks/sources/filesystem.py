@@ -12,7 +12,7 @@ from unicodedata import is_normalized, normalize
 
 from schemas.errors import FetchFailed, SourceNotFound
 from schemas.source import Listing, ListingProblem, Scope, Source, Stat
-from tasks.sources.patterns import compile_patterns
+from tasks.sources.patterns import Match, compile_patterns
 
 _INODE_MASK = (1 << 63) - 1
 
@@ -24,13 +24,10 @@ class LocalFolder:
     source; inside it what they point to is listed anyway, so loops cannot arise.
     """
 
-    def __init__(self, source: Source, *, foreign_roots: tuple[str, ...] = ()) -> None:
+    def __init__(self, source: Source) -> None:
         self._root = Path(source.root_url)
         self._skip = compile_patterns(source.exclude)
         self._take = compile_patterns(source.include)
-        self._foreign = {root for root in foreign_roots if Path(root).is_relative_to(self._root)} - {
-            source.root_url
-        }
 
     def list(self, scope: Scope) -> Listing:
         """All files of the scope, with those that could not be looked at as problems.
@@ -38,7 +35,7 @@ class LocalFolder:
         Raises:
             SourceNotFound: the source's root is gone or cannot be read.
         """
-        walk = _Walk(self._root, self._skip, self._take, self._foreign)
+        walk = _Walk(self._root, self._skip, self._take)
         start = self._root / scope.prefix
         if scope.prefix and not start.is_dir():
             walk.add_path(start, scope.prefix)
@@ -79,11 +76,10 @@ class LocalFolder:
 
 
 class _Walk:
-    def __init__(self, root: Path, skip, take, foreign: set[str]) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, root: Path, skip: Match | None, take: Match | None) -> None:
         self._root = root
         self._skip = skip
         self._take = take
-        self._foreign = foreign
         self._links: set[tuple[int, int]] = set()
         self.items: dict[str, Stat] = {}
         self.paths: dict[str, str] = {}
@@ -146,8 +142,6 @@ class _Walk:
             self.items[uri] = _stat(found)
 
     def _enter(self, entry: os.DirEntry[str], uri: str) -> bool:
-        if self._foreign and entry.path in self._foreign:
-            return False
         if not entry.is_symlink():
             return True
         target = Path(entry.path).resolve()

@@ -71,11 +71,11 @@ def test_one_inserted_sentence_changes_at_most_three_chunks_nearly_everywhere(la
     sentences = [make(rng, words) for _ in range(count)]
     paragraphs = [sentences[i : i + size] for i in range(0, count, size)]
     assert sum(map(len, sentences)) > 100_000
-    changed = changed_by_one_insertion(paragraphs, separator, lambda: make(rng, words), rng, 25)
+    changed = changed_by_one_insertion(paragraphs, separator, lambda: make(rng, words), rng, 40)
     assert min(changed) >= 1
-    # Measured over 300 places per layout: mean 1.3 to 1.7, 98 to 100 % at most 3, never over 5.
+    # Measured over 150 places per layout: mean 1.31 to 1.57, 99 to 100 % at most 3, never over 4.
     assert sum(changed) / len(changed) <= 2.0
-    assert sum(count <= 3 for count in changed) >= 23
+    assert sum(count <= 3 for count in changed) >= 38
     assert max(changed) <= 5
 
 

