@@ -9,5 +9,7 @@ for _name, _value in {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "TOKENIZERS_PARALLELISM": "true",
+    # what the pipeline logs belongs to the flow run in Prefect's UI
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "registry,tasks,flows",
 }.items():
     _os.environ.setdefault(_name, _value)

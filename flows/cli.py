@@ -76,7 +76,9 @@ def _session(ctx: typer.Context, as_json: bool) -> Iterator[Session]:
 
 
 @app.command()
-def plan(ctx: typer.Context, path: Location, collection: Collection = "default", as_json: Json = False) -> None:
+def plan(
+    ctx: typer.Context, path: Location, collection: Collection = "default", as_json: Json = False
+) -> None:
     """Show what an ingest would change. Changes nothing."""
     from flows.pipeline import plan_location
     from tasks.batch import plain_steps
@@ -157,7 +159,9 @@ def status(ctx: typer.Context, collection: Collection = "default", as_json: Json
     if as_json:
         output.print_json(data)
         return
-    output.print_table([data], ["collection", "release", "documents", "chunks", "rejected", "model"], empty="")
+    output.print_table(
+        [data], ["collection", "release", "documents", "chunks", "rejected", "model"], empty=""
+    )
     print()
     output.print_table(data["sources"], ["name", "root"], empty="No sources.")
     if run := data["last_run"]:

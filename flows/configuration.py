@@ -74,7 +74,8 @@ def _explain(exc: ValidationError, path: Path | None) -> str:
     where = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         siblings = _siblings(error["loc"])
-        return f"{path or 'The configuration'} has an unknown setting {where}. {_guess(str(error['loc'][-1]), siblings)}"
+        guess = _guess(str(error["loc"][-1]), siblings)
+        return f"{path or 'The configuration'} has an unknown setting {where}. {guess}"
     return f"{path or 'The configuration'}: {where}: {error['msg']}."
 
 

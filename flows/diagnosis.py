@@ -69,7 +69,9 @@ def _check_model(settings: Settings, collection: str) -> Check:
         card = resolve_model(settings.collection(collection).model)
     except RevectorError as exc:
         return Check(name, False, exc.message, exc.advice)
-    return Check(name, True, f"{card.name} ({card.revision}), {card.dim} dimensions, {card.max_tokens} tokens")
+    return Check(
+        name, True, f"{card.name} ({card.revision}), {card.dim} dimensions, {card.max_tokens} tokens"
+    )
 
 
 def _check_gpu() -> Check:
@@ -78,7 +80,11 @@ def _check_gpu() -> Check:
         return Check("gpu", False, "no NVIDIA driver found; models run on the CPU.", optional=True)
     try:
         found = subprocess.run(
-            [tool, "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True, timeout=10
+            [tool, "--query-gpu=name", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as exc:
         return Check("gpu", False, f"nvidia-smi does not answer ({exc}).", optional=True)
@@ -92,7 +98,9 @@ def _check_tesseract() -> Check:
     advice = "Scanned pages will be rejected; run scripts/install-debian.sh."
     if shutil.which("tesseract") is None:
         return Check("tesseract", False, "not installed.", advice, optional=True)
-    found = subprocess.run(["tesseract", "--list-langs"], capture_output=True, text=True, timeout=10)
+    found = subprocess.run(
+        ["tesseract", "--list-langs"], capture_output=True, text=True, timeout=10, check=False
+    )
     missing = {"eng", "kor"} - set(found.stdout.split())
     if missing:
         return Check("tesseract", False, f"lacks {', '.join(sorted(missing))}.", advice, optional=True)
@@ -102,7 +110,9 @@ def _check_tesseract() -> Check:
 def _check_prefect() -> Check:
     url = os.environ.get("PREFECT_API_URL")
     if not url:
-        return Check("prefect", True, "PREFECT_API_URL is not set: runs are plain, without a server", optional=True)
+        return Check(
+            "prefect", True, "PREFECT_API_URL is not set: runs are plain, without a server", optional=True
+        )
     import httpx
 
     try:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
-from prefect.context import get_run_context
+from prefect.context import FlowRunContext
 
 from flows.configuration import load_settings
 from flows.pipeline import Progress, ingest_location
@@ -34,7 +34,8 @@ def ingest(path: str, collection: str = "default", allow_deletions: bool = False
         collection: where to; created at its first ingest.
         allow_deletions: retire documents even if they are suspiciously many.
     """
-    run = get_run_context().flow_run
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
     with open_session(load_settings()) as session:
         report = ingest_location(
             session,
@@ -69,9 +70,9 @@ def _progress_artifact(collection: str, timer: Callable[[], float]) -> Progress:
                 percent,
                 key=artifact_key("ingest-progress", collection),
                 description=f"documents of collection {collection}",
-            )  # type: ignore[assignment]
+            )
         elif timer() - shown >= PROGRESS_EVERY_S or done == total:
-            update_progress_artifact(artifact, percent)  # type: ignore[arg-type]
+            update_progress_artifact(artifact, percent)
         shown = timer()
 
     return update

@@ -120,7 +120,10 @@ def print_plan(collection: str, plan: ChangePlan) -> None:
         _print_uris(sign, label, uris)
     _print_uris(">", "moved", [f"{old} -> {new}" for old, new in plan.moved])
     _print_uris("-", "deleted", plan.deleted)
-    print(f"  = {plan.unchanged} unchanged" + (f", {len(plan.rejected)} rejected before" if plan.rejected else ""))
+    print(
+        f"  = {plan.unchanged} unchanged"
+        + (f", {len(plan.rejected)} rejected before" if plan.rejected else "")
+    )
 
 
 def print_report(report: RunReport) -> None:

@@ -46,4 +46,4 @@ def show_progress(*, quiet: bool = False) -> Iterator[Progress]:
 
 def _log_progress(stage: str, done: int, total: int) -> None:
     if stage == "documents":
-        log.info("window done", extra={"documents": done, "of": total})
+        log.info("documents done: %d of %d", done, total)

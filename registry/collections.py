@@ -31,9 +31,7 @@ def ensure_tenant(admin: Connection, name: str) -> int:
 def find_collection(db: Database, name: str) -> Collection | None:
     """The collection, or None where this tenant has none of that name."""
     with db.connection() as connection:
-        row = connection.execute(
-            _SQL["find_collection"], {"tenant": db.tenant_id, "name": name}
-        ).fetchone()
+        row = connection.execute(_SQL["find_collection"], {"tenant": db.tenant_id, "name": name}).fetchone()
     return Collection(*row) if row else None
 
 
@@ -128,9 +126,7 @@ def ensure_space(db: Database, space: EmbeddingSpace) -> int:
     """The id of the space, registered on first use."""
     if (found := find_space(db, space)) is None:
         with db.connection() as connection:
-            connection.execute(
-                _SQL["create_space"], {**asdict(space), "fingerprint": space.fingerprint}
-            )
+            connection.execute(_SQL["create_space"], {**asdict(space), "fingerprint": space.fingerprint})
         found = find_space(db, space)
     assert found is not None
     return found
@@ -147,6 +143,4 @@ def get_space(db: Database, space_id: int) -> EmbeddingSpace:
 def ensure_vector_partition(db: Database, space_id: int, collection_id: int) -> None:
     """Create the partition that holds a collection's vectors of a space, if it is not there."""
     with db.transaction() as connection:
-        connection.execute(
-            _SQL["create_vector_partition"], {"space": space_id, "collection": collection_id}
-        )
+        connection.execute(_SQL["create_vector_partition"], {"space": space_id, "collection": collection_id})

@@ -23,22 +23,27 @@ ADVICE = "Check that the server runs and that REVECTOR_DATABASE_URL is right; th
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """psycopg's errors as ours; the text of a connection string never gets into them."""
+    """Psycopg's errors as ours; the text of a connection string never gets into them."""
     try:
         yield
     except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as exc:
         first = str(exc).strip().splitlines()[0] if str(exc).strip() else type(exc).__name__
         raise DatabaseUnavailable(f"The database is not available: {first}.", advice=ADVICE) from exc
     except psycopg.Error as exc:
-        raise DatabaseError(f"The database refused: {exc}.", advice="This is a bug: please report it.") from exc
+        raise DatabaseError(
+            f"The database refused: {exc}.", advice="This is a bug: please report it."
+        ) from exc
 
 
 @contextmanager
 def connect_admin(url: str) -> Iterator[Connection]:
     """A connection as the user of the URL, for migrations and tenants; autocommit is on."""
-    with translate_errors(), psycopg.connect(
-        url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, application_name="revector admin"
-    ) as connection:
+    with (
+        translate_errors(),
+        psycopg.connect(
+            url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, application_name="revector admin"
+        ) as connection,
+    ):
         set_search_path(connection)
         yield connection
 
@@ -95,9 +100,12 @@ class Database:
     @contextmanager
     def dedicated(self) -> Iterator[Connection]:
         """A connection outside the pool, for a session lock that outlives transactions."""
-        with translate_errors(), psycopg.connect(
-            self.url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, application_name="revector run"
-        ) as connection:
+        with (
+            translate_errors(),
+            psycopg.connect(
+                self.url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, application_name="revector run"
+            ) as connection,
+        ):
             self._configure(connection)
             yield connection
 

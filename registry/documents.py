@@ -15,18 +15,16 @@ _SQL = load("documents")
 
 
 def known_documents(db: Database, source_id: int) -> dict[str, Known]:
-    """uri -> active document of a source."""
+    """Uri -> active document of a source."""
     with db.connection() as connection:
         rows = connection.execute(
             _SQL["known_documents"], {"tenant": db.tenant_id, "source": source_id}, binary=True
         )
-        return {
-            row[0]: Known(row[1], row[2], _stat(row[3:8]), row[8], row[9], row[10]) for row in rows
-        }
+        return {row[0]: Known(row[1], row[2], _stat(row[3:8]), row[8], row[9], row[10]) for row in rows}
 
 
 def known_rejections(db: Database, source_id: int) -> dict[str, Known]:
-    """uri -> rejection that will not go away by itself; retryable ones have no stat."""
+    """Uri -> rejection that will not go away by itself; retryable ones have no stat."""
     with db.connection() as connection:
         rows = connection.execute(
             _SQL["known_rejections"], {"tenant": db.tenant_id, "source": source_id}, binary=True
@@ -34,9 +32,7 @@ def known_rejections(db: Database, source_id: int) -> dict[str, Known]:
         return {uri: _known_rejection(*rest) for uri, *rest in rows}
 
 
-def _known_rejection(
-    try_again: bool, *rest: Any
-) -> Known:
+def _known_rejection(try_again: bool, *rest: Any) -> Known:
     """Without a stat and a hash, nothing equals it: it is tried again."""
     *stat, content_sha256, parser, fingerprint = rest
     if try_again:
@@ -57,7 +53,7 @@ def restat(db: Database, source_id: int, stats: dict[str, Stat | None]) -> None:
 
 
 def stored_versions(db: Database, source_id: int, uris: Sequence[str]) -> dict[str, list[StoredVersion]]:
-    """uri -> versions of that document, oldest first."""
+    """Uri -> versions of that document, oldest first."""
     found: dict[str, list[StoredVersion]] = {}
     with db.connection() as connection:
         rows = connection.execute(

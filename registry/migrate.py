@@ -6,7 +6,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import LiteralString, cast
+from typing import LiteralString
 
 import psycopg
 from psycopg import sql
@@ -38,7 +38,7 @@ def load_migrations() -> list[Migration]:
     found = []
     for entry in files("registry").joinpath("migrations").iterdir():
         if match := _FILE.match(entry.name):
-            body = cast(LiteralString, entry.read_text(encoding="utf-8"))
+            body: LiteralString = entry.read_text(encoding="utf-8")
             found.append(Migration(int(match[1]), match[2], body))
     return sorted(found, key=lambda migration: migration.number)
 

@@ -44,9 +44,7 @@ def activate_run(
         pairs = connection.execute(_SQL["changed_digests"], values).fetchall()
         release = None
         if pairs:
-            state = update_state(
-                state, [new for new, _ in pairs if new], [old for _, old in pairs if old]
-            )
+            state = update_state(state, [new for new, _ in pairs if new], [old for _, old in pairs if old])
             previous = _get_release(connection, values, current)
             grown = sum(1 for _, old in pairs if old is None) - sum(1 for new, _ in pairs if new is None)
             values |= {
@@ -102,9 +100,7 @@ def _require_vectors(connection: Connection, values: dict[str, Any], space_id: i
         )
 
 
-def _write_release(
-    connection: Connection, values: dict[str, Any], previous: Release | None
-) -> Release:
+def _write_release(connection: Connection, values: dict[str, Any], previous: Release | None) -> Release:
     row = connection.execute(_SQL["update_visible"], values).fetchone()
     assert row is not None
     values["chunks"] = (previous.chunks if previous else 0) + int(row[0])

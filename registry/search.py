@@ -80,7 +80,7 @@ def _keyword_hits(
     if not grams:
         return []
     values = {"collection": collection.id, "grams": grams, "most": most}
-    return connection.execute(_SQL["keyword_hits"], values).fetchall()  # type: ignore[return-value]
+    return connection.execute(_SQL["keyword_hits"], values).fetchall()
 
 
 def _vector_hits(
@@ -100,11 +100,11 @@ def _vector_hits(
         collection=sql.Literal(collection.id),  # lets the planner prune partitions
     )
     values = {"tenant": tenant_id, "most": most, "query": format_vector(vector)}
-    return connection.execute(query, values).fetchall()  # type: ignore[return-value]
+    return connection.execute(query, values).fetchall()
 
 
 def format_vector(vector: Iterable[float]) -> str:
-    """pgvector's text form.
+    """Pgvector's text form.
 
     >>> format_vector([1.0, 0.5])
     '[1.0,0.5]'

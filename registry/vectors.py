@@ -71,7 +71,8 @@ def store_embedded(
 
     Args:
         db: the registry.
-        collection_id, space_id: where.
+        collection_id: where to.
+        space_id: the space of the vectors.
         chunks: N chunks, all different.
         vectors: (N, D) float32.
     """
@@ -86,7 +87,7 @@ def store_embedded(
 def ensure_chunks(
     connection: Connection, tenant_id: int, collection_id: int, chunks: Mapping[bytes, Chunk]
 ) -> dict[bytes, int]:
-    """hash -> id of the chunks, storing those that are not there yet.
+    """Hash -> id of the chunks, storing those that are not there yet.
 
     Call inside a transaction that holds the collection.
     """
@@ -119,7 +120,7 @@ def _insert_chunks(
 def chunk_ids(
     connection: Connection, tenant_id: int, collection_id: int, hashes: Sequence[bytes]
 ) -> dict[bytes, int]:
-    """hash -> id of stored chunks."""
+    """Hash -> id of stored chunks."""
     rows = connection.execute(
         _SQL["chunk_ids"], {"tenant": tenant_id, "collection": collection_id, "hashes": list(hashes)}
     ).fetchall()
@@ -141,7 +142,9 @@ def write_vectors(
 
     Args:
         connection: a connection in a transaction.
-        tenant_id, collection_id, space_id: whose vectors.
+        tenant_id: whose vectors.
+        collection_id: where to.
+        space_id: the space of the vectors.
         ids: (N,) chunk ids.
         vectors: (N, D) float32.
     """

@@ -15,13 +15,16 @@ class Element:
 
     Attributes:
         text: the block's text. A table is Markdown rows, the header row and its
-            ``| --- |`` rule first; code keeps its lines and indentation.
+            ``| --- |`` rule first; code keeps its lines and indentation; a list item
+            carries its marker (``- ``, ``3. ``).
         kind: what the block is.
         level: of a heading, 1 is the outermost; 0 for everything else.
         page: 1-based page or slide, None where the format has none.
         symbol: of code, the qualified name of the definition (``Class.method``), else "".
         wrapped: True where line ends are the layout's, not the author's (PDF text):
-            cleaning joins such lines.
+            cleaning joins such lines. The parser says how: a space at a line's end is a
+            space, a soft hyphen (U+00AD) divides a word, and nothing beside Hangul means
+            that the word goes on.
     """
 
     text: str

@@ -28,9 +28,7 @@ class RevectorError(Exception):
         return _rebuild, (type(self), self.message, self.advice, self.facts)
 
 
-def _rebuild(
-    cls: type[RevectorError], message: str, advice: str, facts: dict[str, Any]
-) -> RevectorError:
+def _rebuild(cls: type[RevectorError], message: str, advice: str, facts: dict[str, Any]) -> RevectorError:
     return cls(message, advice=advice, **facts)
 
 

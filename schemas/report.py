@@ -56,7 +56,6 @@ class RunReport:
         data = asdict(self)
         data["seconds"] = {name: round(value, 4) for name, value in self.seconds.items()}
         data["rejections"] = [
-            {"uri": r.uri, "stage": r.stage, "error": r.error, "message": r.message}
-            for r in self.rejections
+            {"uri": r.uri, "stage": r.stage, "error": r.error, "message": r.message} for r in self.rejections
         ]
         return data

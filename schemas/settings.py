@@ -17,15 +17,15 @@ class _Section(BaseModel):
 class ChunkingSettings(_Section):
     """Token limits of a chunk; None takes them from the embedding model."""
 
-    max_tokens: int | None = Field(None, ge=16)
-    min_tokens: int | None = Field(None, ge=1)
+    max_tokens: int | None = Field(default=None, ge=16)
+    min_tokens: int | None = Field(default=None, ge=1)
 
 
 class GuardSettings(_Section):
     """When a run stops instead of retiring documents."""
 
-    max_deleted_share: float = Field(0.30, ge=0, le=1)
-    min_deleted: int = Field(10, ge=1)
+    max_deleted_share: float = Field(default=0.30, ge=0, le=1)
+    min_deleted: int = Field(default=10, ge=1)
 
 
 class SourceSettings(_Section):
@@ -53,12 +53,12 @@ class CollectionSettings(_Section):
 class LimitSettings(_Section):
     """What one document may cost."""
 
-    max_file_mb: int = Field(100, ge=1)
-    parse_timeout_s: float = Field(60, gt=0)
-    parse_memory_mb: int = Field(2048, ge=256)
-    parse_workers: int | None = Field(None, ge=1, le=64)
-    window_documents: int = Field(256, ge=1)
-    window_mb: int = Field(64, ge=1)
+    max_file_mb: int = Field(default=100, ge=1)
+    parse_timeout_s: float = Field(default=60, gt=0)
+    parse_memory_mb: int = Field(default=2048, ge=256)
+    parse_workers: int | None = Field(default=None, ge=1, le=64)
+    window_documents: int = Field(default=256, ge=1)
+    window_mb: int = Field(default=64, ge=1)
 
 
 class Settings(_Section):
@@ -70,8 +70,8 @@ class Settings(_Section):
 
     home: Path = Path(".revector")
     database_url: SecretStr | None = None
-    tenant: str = Field("default", min_length=1)
-    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    tenant: str = Field(default="default", min_length=1)
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     limits: LimitSettings = LimitSettings()
     collections: dict[str, CollectionSettings] = {}

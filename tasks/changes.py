@@ -35,7 +35,8 @@ def plan_changes(
 
     Args:
         listing: what the source holds now, inside the scope.
-        known, rejected: by uri, what the registry holds of the whole source.
+        known: by uri, the active documents of the whole source.
+        rejected: by uri, what stands rejected.
         fingerprints: parser name -> current pipeline fingerprint.
         scope: nothing outside it is taken as deleted.
         hash_many: reads and hashes items.

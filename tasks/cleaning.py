@@ -26,9 +26,12 @@ _INVISIBLE = re.compile(
 # Joiners carry meaning inside emoji and some scripts, none after Latin or Hangul.
 _STRAY_JOINER = re.compile("(?<![^\x00-\x7f\uac00-\ud7a3])[\u200c\u200d]+")
 MAX_MARKS = 32
+_BEYOND_BMP = re.compile("[\U00010000-\U0010ffff]")
 _LINE_ENDS = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
-_SPACES = re.compile("[ \t\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]+")
-_EDGE_SPACES = re.compile(" ?\n ?")
+# Neither pattern matches what is right already: a substitution costs more than a search.
+_ODD_SPACES = "\t\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
+_SPACES = re.compile(f"[ {_ODD_SPACES}]{{2,}}|[{_ODD_SPACES}]")
+_EDGE_SPACES = re.compile(" \n ?|\n ")
 _BLANK_LINES = re.compile("\n{3,}")
 # The look-behind and the possessive repeats keep a megabyte without a space linear.
 _HYPHENATED = re.compile(r"(?<![^\W\d_])[^\W\d_]++(?:-[^\W\d_]++)+")
@@ -86,18 +89,21 @@ def _visible(text: str) -> str:
     if text.isascii():
         return _INVISIBLE.sub("", text)
     text = _INVISIBLE.sub("", text)
-    text = unicodedata.normalize("NFC", _mark_runs().sub(lambda run: run[0][:MAX_MARKS], text))
+    marks = _mark_runs(bmp=_BEYOND_BMP.search(text) is None)
+    text = unicodedata.normalize("NFC", marks.sub(lambda run: run[0][:MAX_MARKS], text))
     return _STRAY_JOINER.sub("", text) if "\u200c" in text or "\u200d" in text else text
 
 
 @cache
-def _mark_runs() -> re.Pattern[str]:
+def _mark_runs(*, bmp: bool) -> re.Pattern[str]:
     """Runs of combining marks longer than any script has; NFC takes quadratic time on them.
 
+    A set within the BMP is a bitmap to `re`, beyond it a list: fifty times slower.
     Source: the stream-safe text format of UAX #15 (30 marks).
     """
-    marks = [chr(c) for c in range(0x300, 0x1F000) if unicodedata.combining(chr(c))]
-    return re.compile(f"[{''.join(marks)}]{{{MAX_MARKS + 1},}}")
+    end = 0x10000 if bmp else 0x1F000
+    marks = "".join(chr(c) for c in range(0x300, end) if unicodedata.combining(chr(c)))
+    return re.compile(f"[{marks}][{marks}]{{{MAX_MARKS},}}")
 
 
 def _collapse(text: str) -> str:
@@ -163,4 +169,5 @@ def _is_written_together(before: str, after: str) -> bool:
 
 
 def _width(line: str) -> int:
-    return sum(2 if char > "\u1100" else 1 for char in line.strip())
+    """Columns of a line, about: one for ASCII, two for Hangul (one and three bytes)."""
+    return (len(line.encode("utf-8", "surrogatepass")) + len(line)) // 2

@@ -16,7 +16,6 @@ MAX_CHARS = 500
 MAX_TAGS = 32
 MAX_EXTRA = 32
 LANGUAGE_SAMPLE_CHARS = 20_000
-MIN_LETTERS = 20
 
 _HANGUL = re.compile("[\u1100-\u11ff\u3131-\u318e\uac00-\ud7a3]")
 _KANA = re.compile("[\u3041-\u30ff]")
@@ -92,7 +91,7 @@ def title_from_path(uri: str) -> str | None:
 
 def _reads_english(sample: str) -> bool:
     words = len(re.findall(r"[A-Za-z]+", sample))
-    return words < MIN_LETTERS or len(_ENGLISH.findall(sample)) >= 0.1 * words
+    return len(_ENGLISH.findall(sample)) >= max(1, 0.1 * words)
 
 
 def _date(year: int, month: int, day: int) -> datetime | None:

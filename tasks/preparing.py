@@ -126,9 +126,7 @@ def _fetch_all(workspace: Workspace, items: Sequence[WorkItem], prepared: Prepar
     return jobs
 
 
-def _fetch_one(
-    workspace: Workspace, item: WorkItem
-) -> _Job | tuple[Fetched | None, DocumentError]:
+def _fetch_one(workspace: Workspace, item: WorkItem) -> _Job | tuple[Fetched | None, DocumentError]:
     fetched = None
     try:
         fetched = fetch(workspace, item.uri, item.path)
@@ -179,7 +177,7 @@ def _finish(workspace: Workspace, job: _Job, prepared: Prepared) -> None:
     except DocumentError as exc:
         error = exc
     except Exception as exc:  # a bug met by one document must not cost the night's run
-        log.exception("document failed", extra={"uri": job.item.uri})
+        log.exception("document failed: %s", job.item.uri)
         error = ParseFailed(
             f"{job.item.uri} met a bug ({type(exc).__name__}: {exc}).", advice="Please report it."
         )
@@ -243,9 +241,7 @@ def _staged(
 def _rejection(
     workspace: Workspace, item: WorkItem, error: DocumentError, fetched: Fetched | None, *, parser: str = ""
 ) -> RejectionRow:
-    log.warning(
-        "document rejected", extra={"uri": item.uri, "stage": error.stage, "error": type(error).__name__}
-    )
+    log.warning("document rejected: %s (%s, %s)", item.uri, error.stage, type(error).__name__)
     return RejectionRow(
         Rejection(item.uri, error.stage, type(error).__name__, str(error), error.retryable),
         stat=fetched.stat if fetched else item.stat,

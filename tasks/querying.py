@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from tasks.chunking.tokens import TokenCounter
 
-MAX_FERTILITY = 4.0
-"""Tokens per word above which a tokenizer does not know the language it reads.
-
-English under MiniLM has about 1.3, Korean under a Korean or multilingual model 2 to 3,
-Korean under MiniLM 6 to 9: its vectors of Korean are noise. Source of the measure: Rust et
-al., "How good is your tokenizer?", ACL 2021.
-"""
 UNTRUSTED_WEIGHT = 0.01
 
 
 def vector_weight(text: str, counter: TokenCounter) -> float:
-    """Weight of the vector side in fusion: 1, or next to nothing for a foreign language.
+    """Weight of the vector side in fusion: 1, or next to nothing for a script the model spells out.
 
-    Then keyword hits keep their order and vectors only fill the places that are left.
+    A tokenizer that needs more tokens than there are characters has no word of that language
+    in its vocabulary: MiniLM needs 2.3 for a Hangul syllable (jamo by jamo), a Korean or
+    multilingual model about 0.6, and English takes 0.25 a letter. Vectors of such text are
+    noise: with equal weights they push the right document from first place in 16 of 25 Korean
+    questions over the samples. With next to no weight keyword hits keep their order, and
+    vectors fill the places that are left.
     """
-    words = text.split()
-    if not words:
+    characters = sum(1 for character in text if not character.isspace())
+    if characters == 0:
         return 1.0
-    fertility = counter.count([text])[0] / len(words)
-    return 1.0 if fertility <= MAX_FERTILITY else UNTRUSTED_WEIGHT
+    return 1.0 if counter.count([text])[0] <= characters else UNTRUSTED_WEIGHT

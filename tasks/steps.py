@@ -33,8 +33,7 @@ def is_retryable(_: Task[..., Any], __: TaskRun, state: State[Any]) -> bool:
 
 
 def _as_task(function: Callable[..., Any], name: str) -> Task[..., Any]:
-    return task(
-        function,
+    wrapped: Task[..., Any] = task(
         name=name,
         tags=["revector"],
         retries=len(RETRY_DELAYS_S),
@@ -42,7 +41,8 @@ def _as_task(function: Callable[..., Any], name: str) -> Task[..., Any]:
         retry_condition_fn=is_retryable,
         cache_policy=NO_CACHE,
         persist_result=False,
-    )
+    )(function)
+    return wrapped
 
 
 LIST = _as_task(list_source, "list source")

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -183,5 +183,5 @@ class Workspace:
                 self._pool = None
 
 
-def _hash(facts: dict[str, object]) -> bytes:
+def _hash(facts: Mapping[str, object]) -> bytes:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).digest()

@@ -69,36 +69,37 @@ def _find_cached(name: str, cache_dir: Path | None) -> Path | None:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
-    try:
-        path = Path(snapshot_download(name, cache_dir=cache_dir, local_files_only=True))
-        read_model_files(path)
-    except (LocalEntryNotFoundError, ModelNotAvailable):
-        return None
-    except HFValidationError as exc:
-        raise _not_available(name, "is neither a folder nor a valid hub name") from exc
-    return path
+    # The library compares a snapshot with the hub's listing, less what is ignored here.
+    for ignored in ([*_NOT_NEEDED, "*.bin"], _NOT_NEEDED):
+        try:
+            path = snapshot_download(
+                name, cache_dir=cache_dir, local_files_only=True, ignore_patterns=ignored
+            )
+            read_model_files(Path(path))
+        except (LocalEntryNotFoundError, ModelNotAvailable):
+            continue
+        except HFValidationError as exc:
+            raise _not_available(name, "is neither a folder nor a valid hub name") from exc
+        return Path(path)
+    return None
 
 
 def _download(name: str, endpoint: str, cache_dir: Path | None) -> Path:
-    import httpx
     from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError
 
     try:
         info = HfApi(endpoint=endpoint).model_info(name, timeout=_REQUEST_TIMEOUT_S)
         files = [sibling.rfilename for sibling in info.siblings or []]
-        ignored = list(_NOT_NEEDED)
-        if any(file.endswith(".safetensors") for file in files):
-            ignored.append("*.bin")
+        has_safetensors = any(file.endswith(".safetensors") for file in files)
         # By branch, not by commit: only then the cache remembers what the name stands for.
         path = snapshot_download(
             name,
             cache_dir=cache_dir,
             endpoint=endpoint,
             etag_timeout=_REQUEST_TIMEOUT_S,
-            ignore_patterns=ignored,
+            ignore_patterns=[*_NOT_NEEDED, *(["*.bin"] if has_safetensors else [])],
         )
-    except (HfHubHTTPError, httpx.HTTPError, OSError, ValueError) as exc:
+    except Exception as exc:  # the library passes on errors of an HTTP client it has changed twice
         reason = str(exc).strip().splitlines()[:1] or [type(exc).__name__]
         raise _not_available(name, f"cannot be fetched from {endpoint} ({reason[0]})") from exc
     return Path(path)

@@ -15,7 +15,6 @@ from tasks.parsing.text import decode
 _DELIMITERS = ",\t;|"
 _SAMPLE_ROWS = 50
 _NUMBER = re.compile(r"[-+]?[\d.,]*\d[\d.,]*%?")
-_SPACE = re.compile(r"\s+")
 
 Rows = list[list[str]]
 
@@ -58,7 +57,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _cell(text: str) -> str:
-    return _SPACE.sub(" ", text).strip().replace("|", "\\|")
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _delimiter(text: str) -> str:

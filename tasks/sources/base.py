@@ -48,7 +48,9 @@ def is_remote(location: str) -> bool:
     return "://" in location and not location.startswith("file://")
 
 
-def locate(location: str, known: list[Source], *, include: tuple[str, ...], exclude: tuple[str, ...]) -> Scope:
+def locate(
+    location: str, known: list[Source], *, include: tuple[str, ...], exclude: tuple[str, ...]
+) -> Scope:
     """The source and the part of it that a path or URL names.
 
     A folder inside a known source is a part of that source; any other folder is a new one. A

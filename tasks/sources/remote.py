@@ -11,7 +11,17 @@ from schemas.errors import FetchFailed, SourceNotFound
 from schemas.source import Listing, Scope, Source, Stat
 from tasks.sources.patterns import compile_patterns
 
-_ETAG_KEYS = ("ETag", "etag", "md5", "md5Hash", "checksum", "LastModified", "last_modified", "mtime", "created")
+_ETAG_KEYS = (
+    "ETag",
+    "etag",
+    "md5",
+    "md5Hash",
+    "checksum",
+    "LastModified",
+    "last_modified",
+    "mtime",
+    "created",
+)
 
 
 class RemoteFolder:
@@ -91,9 +101,7 @@ class RemoteFolder:
 
     def _excluded(self, uri: str) -> bool:
         parts = uri.split("/")
-        if self._skip and any(
-            self._skip(part, "/".join(parts[: i + 1])) for i, part in enumerate(parts)
-        ):
+        if self._skip and any(self._skip(part, "/".join(parts[: i + 1])) for i, part in enumerate(parts)):
             return True
         return bool(self._take) and not self._take(parts[-1], uri)  # type: ignore[misc]
 

@@ -64,7 +64,7 @@ def lines(*texts: str, left: float = 60, top: float = 760, size: float = 10, pit
     return [(left, top - i * pitch, size, text) for i, text in enumerate(texts)]
 
 
-def docx(body: str, *, styles: str = "", core: str = "", first: str = "[Content_Types].xml") -> bytes:
+def docx(body: str, *, styles: str = "", core: str = "") -> bytes:
     """A DOCX package around the XML of a body."""
     types = (
         '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Override PartName='
@@ -73,7 +73,8 @@ def docx(body: str, *, styles: str = "", core: str = "", first: str = "[Content_
     )
     parts = {
         "[Content_Types].xml": types,
-        "word/document.xml": f'<w:document xmlns:w="{W}" xmlns:mc="{MC}"><w:body>{body}</w:body></w:document>',
+        "word/document.xml": f'<w:document xmlns:w="{W}" xmlns:mc="{MC}"><w:body>{body}</w:body>'
+        "</w:document>",
         "word/styles.xml": f'<w:styles xmlns:w="{W}">{styles}</w:styles>',
     }
     if core:
@@ -82,7 +83,7 @@ def docx(body: str, *, styles: str = "", core: str = "", first: str = "[Content_
             'core-properties" xmlns:dc="http://purl.org/dc/elements/1.1/" '
             f'xmlns:dcterms="http://purl.org/dc/terms/">{core}</cp:coreProperties>'
         )
-    return package({first: parts.pop(first, "x" * 70_000), **parts})
+    return package(parts)
 
 
 def package(parts: dict[str, str]) -> bytes:

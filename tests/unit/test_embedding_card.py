@@ -168,7 +168,7 @@ def _lose_shard(folder: Path) -> None:
     [
         (lambda f: (f / "modules.json").unlink(), "no sentence-transformers model"),
         (lambda f: (f / "model.safetensors").unlink(), "no weights"),
-        (lambda f: _lose_shard(f), "1 files missing"),
+        (_lose_shard, "1 files missing"),
         (lambda f: (f / "config.json").write_text("{"), "config.json cannot be read"),
         (lambda f: (f / "tokenizer.json").write_text("{}"), "tokenizer"),
         (

@@ -24,7 +24,7 @@ from schemas.errors import (
     ParseFailed,
     ParseTimeout,
 )
-from tasks.parsing.worker import ParseLimits, ParserPool, ParseRequest
+from tasks.parsing.worker import ParseLimits, ParseRequest, ParserPool
 
 HOSTILE = "tests.unit.hostile_parsers:parse"
 LIMITS = ParseLimits(timeout_s=1.5, memory_mb=300, output_mb=2, recycle_after=50)

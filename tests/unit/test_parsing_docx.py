@@ -14,7 +14,8 @@ STYLES = """
 <w:style w:styleId="Custom"><w:name w:val="Chapter"/><w:basedOn w:val="H1"/></w:style>
 <w:style w:styleId="K2"><w:name w:val="제목 2"/></w:style>
 <w:style w:styleId="Out"><w:name w:val="Out"/><w:pPr><w:outlineLvl w:val="2"/></w:pPr></w:style>
-<w:style w:styleId="Bullet"><w:name w:val="List Bullet"/><w:pPr><w:numPr><w:numId w:val="1"/></w:numPr></w:pPr></w:style>
+<w:style w:styleId="Bullet"><w:name w:val="List Bullet"/>
+<w:pPr><w:numPr><w:numId w:val="1"/></w:numPr></w:pPr></w:style>
 <w:style w:styleId="Loop"><w:name w:val="Loop"/><w:basedOn w:val="Loop"/></w:style>
 """
 

@@ -139,7 +139,7 @@ def test_what_is_not_text_is_refused_under_any_name(head: bytes, kind: str, uri:
         b"a few \x00 stray \x00 NUL bytes in a longer text " * 3,
         "한국어 텍스트".encode("cp949"),
         "\ufeff한국어".encode("utf-16-le"),
-        "BZh is no archive here".encode(),
+        b"BZh is no archive here",
         "plain UTF-16 without a mark".encode("utf-16-le"),
         b"\x1b[31mcolours of a log\x1b[0m\n",
     ],

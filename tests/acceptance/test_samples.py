@@ -1,0 +1,93 @@
+"""The main job on real input: what the README promises."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from flows.configuration import load_settings
+from flows.searching import search_text
+from flows.session import load_embedder, open_session
+from tests.acceptance.conftest import SAMPLES
+
+pytestmark = pytest.mark.model
+QUESTIONS = json.loads((Path(__file__).parent / "questions.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def session(first_run, cli):
+    """A session on the same home, the model loaded once."""
+    loaded = {}
+
+    def load_once(card, settings):
+        if card not in loaded:
+            loaded[card] = load_embedder(card, settings)
+        return loaded[card]
+
+    settings = load_settings(environ={"REVECTOR_HOME": cli.environment["REVECTOR_HOME"]})
+    with open_session(settings, load_embedder=load_once) as opened:
+        yield opened
+
+
+def test_all_samples_but_the_broken_one_are_indexed(first_run):
+    files = sum(1 for path in SAMPLES.rglob("*") if path.is_file())
+    assert files >= 30
+    assert first_run["documents"]["added"] == files - 1
+    assert first_run["documents"]["rejected"] == 1
+    assert first_run["chunks"]["embedded"] == first_run["chunks"]["total"] > files
+    assert first_run["release"] == 1
+
+
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_questions_find_their_document_first(session, language):
+    asked = [q for q in QUESTIONS if q["language"] == language]
+    assert len(asked) >= 20
+    missed = [q["question"] for q in asked if not _finds(session, q, k=1)]
+    assert len(missed) <= 1, missed
+
+
+def test_no_question_misses_its_document_among_five(session):
+    assert [q["question"] for q in QUESTIONS if not _finds(session, q, k=5)] == []
+
+
+def _finds(session, question, k):
+    uris = question["uri"] if isinstance(question["uri"], list) else [question["uri"]]
+    hits = search_text(session, question["question"], "default", k=k)
+    return any(hit.uri in uris for hit in hits)
+
+
+def test_a_hit_says_where_it_stands(session):
+    hit = search_text(session, "차입금 평균 금리", "default", k=1)[0]
+    assert hit.uri == "보고서/2026년_상반기_실적.pdf"
+    assert hit.page in (10, 11)
+    assert "금리" in hit.text
+    assert hit.title
+
+
+def test_an_edited_sentence_embeds_one_or_two_chunks(cli, samples, first_run):
+    path = samples / "handbook/release-checklist.txt"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("18 microamperes", "21 microamperes"), encoding="utf-8")
+    try:
+        plan = cli.json("plan", str(samples))
+        assert plan["changed"] == ["handbook/release-checklist.txt"]
+        report = cli.json("ingest", str(samples))
+        assert report["documents"]["changed"] == 1
+        assert 1 <= report["chunks"]["embedded"] <= 2
+        hit = cli.json("search", "limit of the sleep current of the boards", "-k", "1")["hits"][0]
+        assert "21 microamperes" in hit["text"]
+        assert hit["version"] == 2
+    finally:
+        path.write_text(text, encoding="utf-8")
+    back = cli.json("ingest", str(samples))
+    assert back["chunks"]["embedded"] == 0
+    assert back["digest"] == first_run["digest"]
+
+
+def test_near_duplicates_are_both_there(first_run, session):
+    hits = search_text(session, "사옥 이전 안내", "default", k=20)
+    found = Counter(hit.uri for hit in hits)
+    assert {"공지/사옥_이전_안내_v1.txt", "공지/사옥_이전_안내_v2.txt"} <= set(found)

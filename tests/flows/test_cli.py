@@ -1,0 +1,203 @@
+"""The command line's contract: field names, exit codes, clear errors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import flows.session
+from flows.cli import app
+from tests.fake_embedder import FakeEmbedder
+
+
+@pytest.fixture
+def run(database_url, tmp_path, monkeypatch):
+    """Calls the app in this process with a fake model; returns (exit code, stdout, stderr)."""
+    monkeypatch.setenv("REVECTOR_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("REVECTOR_DATABASE_URL", database_url)
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    monkeypatch.chdir(tmp_path)
+    embedder = FakeEmbedder(dim=384)
+    monkeypatch.setattr(flows.session, "load_embedder", lambda card, settings: embedder)
+    monkeypatch.setattr("flows.cli.configure_logs", lambda **_: None)
+
+    def call(*arguments: str):
+        done = CliRunner().invoke(app, list(arguments))
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return done.exit_code, done.stdout, done.stderr
+
+    return call
+
+
+@pytest.fixture
+def run_json(run):
+    def call(*arguments: str):
+        code, out, err = run(*arguments, "--json")
+        assert code == 0, err
+        return json.loads(out)
+
+    return call
+
+
+@pytest.fixture
+def docs(tmp_path):
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / "a.md").write_text("# Storks\n\nStorks nest on chimneys.\n")
+    (folder / "b.txt").write_text("Herons stand in the water.")
+    (folder / "empty.txt").write_bytes(b"")
+    return folder
+
+
+def test_plan_names_what_would_change(run_json, docs):
+    plan = run_json("plan", str(docs))
+    assert plan["collection"] == "default"
+    assert plan["added"] == ["a.md", "b.txt", "empty.txt"]
+    assert (plan["changed"], plan["moved"], plan["deleted"], plan["unchanged"]) == ([], [], [], 0)
+    run_json("ingest", str(docs))
+    (docs / "b.txt").rename(docs / "c.txt")
+    (docs / "a.md").write_text("# Storks\n\nStorks left.\n")
+    plan = run_json("plan", str(docs))
+    assert (plan["changed"], plan["moved"], plan["unchanged"]) == (["a.md"], [["b.txt", "c.txt"]], 0)
+
+
+def test_ingest_reports_by_the_contract(run_json, docs):
+    report = run_json("ingest", str(docs), "--collection", "birds")
+    assert {"run_id", "collection", "state", "release", "digest", "documents", "chunks", "seconds"} <= set(
+        report
+    )
+    assert set(report["documents"]) == {
+        "added", "changed", "moved", "deleted", "unchanged", "duplicate", "rejected"
+    }  # fmt: skip
+    assert report["chunks"] == {"total": 2, "reused": 0, "embedded": 2}
+    assert {"total", "list", "parse", "embed", "write"} <= set(report["seconds"])
+    assert (report["collection"], report["state"], report["release"]) == ("birds", "succeeded", 1)
+    again = run_json("ingest", str(docs), "--collection", "birds")
+    assert (again["state"], again["release"], again["digest"]) == ("unchanged", None, None)
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "vector", "keyword"])
+def test_search_hits_by_the_contract(run_json, docs, mode):
+    run_json("ingest", str(docs))
+    hits = run_json("search", "storks nest on chimneys", "-k", "1", "--mode", mode)["hits"]
+    assert len(hits) == 1
+    assert {
+        "score", "uri", "source", "version", "release", "text", "page", "heading", "documents"
+    } <= set(hits[0])  # fmt: skip
+    assert (hits[0]["uri"], hits[0]["source"], hits[0]["version"]) == ("a.md", "docs", 1)
+    assert (hits[0]["release"], hits[0]["documents"], hits[0]["heading"]) == (1, ["a.md"], "Storks")
+
+
+def test_history_status_failures_and_collections_by_the_contract(run_json, docs):
+    report = run_json("ingest", str(docs))
+    release = run_json("history")["releases"][0]
+    assert set(release) == {
+        "number", "kind", "run_id", "activated_at", "digest", "documents", "chunks"
+    }  # fmt: skip
+    assert (release["number"], release["kind"], release["run_id"]) == (1, "ingest", report["run_id"])
+    assert (release["digest"], release["documents"], release["chunks"]) == (report["digest"], 2, 2)
+    failure = run_json("failures")["failures"][0]
+    assert {"uri", "stage", "error", "message", "run_id"} <= set(failure)
+    assert (failure["uri"], failure["error"]) == ("empty.txt", "EmptyDocument")
+    status = run_json("status")
+    assert (status["release"], status["documents"], status["sources"][0]["name"]) == (1, 2, "docs")
+    assert run_json("collections")["collections"][0]["name"] == "default"
+
+
+def test_people_get_tables_and_results_stay_on_standard_output(run, docs):
+    code, out, err = run("ingest", str(docs))
+    assert code == 0
+    assert "2 added" in out
+    assert "2 embedded" in out
+    for command in (
+        ["status"],
+        ["history"],
+        ["failures"],
+        ["collections"],
+        ["search", "storks"],
+        ["plan", str(docs)],
+    ):
+        code, out, err = run(*command)
+        assert code == 0
+        assert out.strip()
+        assert err == ""
+
+
+def test_doctor_says_what_works(run, docs):
+    code, out, _ = run("doctor", "--json")
+    checks = {check["name"]: check for check in json.loads(out)["checks"]}
+    assert code == 0
+    assert checks["database"]["ok"]
+    assert "pgvector" in checks["database"]["detail"]
+    assert checks["text model of 'default'"]["ok"]
+    assert {"gpu", "tesseract", "prefect"} <= set(checks)
+
+
+def _fails(run, *arguments, code, says):
+    got, out, err = run(*arguments)
+    assert got == code
+    for part in says:
+        assert part in err
+    assert "Traceback" not in err
+    return out
+
+
+def test_a_missing_path_fails(run, docs):
+    _fails(run, "ingest", "no/such/folder", code=2, says=["no/such/folder", "Check the path"])
+
+
+def test_an_unknown_collection_fails_and_names_those_there_are(run, run_json, docs):
+    run_json("ingest", str(docs))
+    _fails(run, "search", "x", "-c", "nope", code=2, says=["'nope'", "There are: default"])
+
+
+def test_an_unknown_configuration_key_fails_with_a_guess(run, docs, tmp_path):
+    (tmp_path / "revector.toml").write_text("[collections.default]\nmodle = 'x'\n")
+    _fails(run, "plan", str(docs), code=2, says=["collections.default.modle", "Did you mean model?"])
+
+
+def test_an_unknown_environment_setting_fails_with_a_guess(run, docs, monkeypatch):
+    monkeypatch.setenv("REVECTOR_DATABSE_URL", "x")
+    _fails(run, "plan", str(docs), code=2, says=["REVECTOR_DATABSE_URL", "REVECTOR_DATABASE_URL?"])
+
+
+def test_an_unreachable_database_fails_fast(run, docs, monkeypatch):
+    monkeypatch.setenv("REVECTOR_DATABASE_URL", "postgresql://someone:hidden@127.0.0.1:9/nothing")
+    out = _fails(run, "ingest", str(docs), "--json", code=1, says=["not available", "revector doctor"])
+    assert json.loads(out)["error"]["class"] == "DatabaseUnavailable"
+    assert json.loads(out)["error"]["retryable"] is True
+    assert "hidden" not in out
+
+
+def test_a_home_that_cannot_be_written_fails(run, docs, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("REVECTOR_HOME", str(tmp_path / "file" / "home"))
+    monkeypatch.delenv("REVECTOR_DATABASE_URL")
+    _fails(run, "ingest", str(docs), code=2, says=["cannot be written", "REVECTOR_HOME"])
+
+
+def test_a_missing_model_fails_before_anything_is_written(run, docs, tmp_path):
+    (tmp_path / "revector.toml").write_text("[collections.default]\nmodel = './no-model'\n")
+    _fails(run, "ingest", str(docs), code=2, says=["no-model"])
+    (tmp_path / "revector.toml").unlink()
+    assert json.loads(run("collections", "--json")[1]) == {"collections": []}
+
+
+def test_mass_deletion_lists_what_it_would_delete(run, run_json, docs):
+    run_json("ingest", str(docs))
+    for path in Path(docs).iterdir():
+        path.unlink()
+    out = _fails(run, "ingest", str(docs), "--json", code=3, says=["a.md", "--allow-deletions"])
+    assert json.loads(out)["error"]["deleted"] == ["a.md", "b.txt"]
+    report = run_json("ingest", str(docs), "--allow-deletions")
+    assert report["documents"]["deleted"] == 2
+    assert run_json("search", "storks")["hits"] == []
+
+
+def test_an_empty_search_fails(run, run_json, docs):
+    run_json("ingest", str(docs))
+    _fails(run, "search", "  ", code=2, says=["empty"])
