@@ -66,11 +66,13 @@ def _progress_artifact(collection: str, timer: Callable[[], float]) -> Progress:
             return
         percent = 100.0 * done / total
         if artifact is None:
-            artifact = create_progress_artifact(
+            created = create_progress_artifact(
                 percent,
                 key=artifact_key("ingest-progress", collection),
                 description=f"documents of collection {collection}",
             )
+            assert isinstance(created, UUID)  # a coroutine only where the caller is async
+            artifact = created
         elif timer() - shown >= PROGRESS_EVERY_S or done == total:
             update_progress_artifact(artifact, percent)
         shown = timer()

@@ -113,8 +113,11 @@ def test_two_ingests_at_once_both_end_right(before):
 def test_the_embedded_server_survives_kill_of_its_user_and_of_itself(open_folder):
     home = open_folder / "killed"
     script = (
-        "import os, signal, sys; from pathlib import Path; from registry.embedded import start_embedded, stop_embedded; "
-        "print(start_embedded(Path(sys.argv[1])), flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from registry.embedded import start_embedded\n"
+        "print(start_embedded(Path(sys.argv[1])), flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
     )
     killed = subprocess.run(
         [sys.executable, "-c", script, str(home)], capture_output=True, cwd=ROOT, text=True, check=False

@@ -174,7 +174,7 @@ def test_a_changed_file_that_breaks_keeps_its_last_good_version(world):
 
 
 def test_a_missing_path_is_an_error_that_says_what_to_do(world):
-    with pytest.raises(SourceNotFound, match="no file or folder.*Check the path"):
+    with pytest.raises(SourceNotFound, match=r"no file or folder.*Check the path"):
         world.ingest(world.folder / "nothing-here")
 
 
