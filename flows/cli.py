@@ -146,7 +146,7 @@ def search(
     if as_json:
         output.print_json(output.hits_json(hits))
     else:
-        output.print_hits(hits)
+        output.print_hits(text, hits)
 
 
 @app.command()

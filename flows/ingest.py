@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from uuid import UUID
@@ -34,6 +35,8 @@ def ingest(path: str, collection: str = "default", allow_deletions: bool = False
         collection: where to; created at its first ingest.
         allow_deletions: retire documents even if they are suspiciously many.
     """
+    for package in ("registry", "tasks", "flows"):  # what they log belongs to the run in the UI
+        logging.getLogger(package).setLevel(logging.INFO)
     context = FlowRunContext.get()
     run = context.flow_run if context else None
     with open_session(load_settings()) as session:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from flows.snippet import snippet
 from schemas.errors import RevectorError
 from schemas.plan import ChangePlan
 from schemas.release import Rejection, Release
@@ -142,11 +143,13 @@ def print_report(report: RunReport) -> None:
         print(f"  release    {report.release}, digest {report.digest[:16] if report.digest else ''}")
     if report.conflicts:
         print(f"  conflicts  {report.conflicts} documents were changed by another run; ingest again")
-    for rejection in report.rejections:
+    for rejection in report.rejections[:SHOWN_URIS]:
         print(f"  rejected   {rejection.uri}: {rejection.message}")
+    if len(report.rejections) > SHOWN_URIS:
+        print(f"  ... and {len(report.rejections) - SHOWN_URIS} more: revector failures")
 
 
-def print_hits(hits: Sequence[Hit]) -> None:
+def print_hits(query: str, hits: Sequence[Hit]) -> None:
     """Search hits for people."""
     if not hits:
         print("Nothing found.")
@@ -154,8 +157,7 @@ def print_hits(hits: Sequence[Hit]) -> None:
         page = f", page {hit.page}" if hit.page else ""
         heading = f" - {hit.heading}" if hit.heading else ""
         print(f"{number}. {hit.uri}{page}{heading}  (score {hit.score:.4f}, version {hit.version})")
-        text = " ".join(hit.text.split())
-        print(f"   {text[:240]}{'...' if len(text) > 240 else ''}")
+        print(f"   {snippet(hit.text, query)}")
         if len(hit.documents) > 1:
             print(f"   also in: {', '.join(uri for uri in hit.documents if uri != hit.uri)}")
 

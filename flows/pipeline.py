@@ -147,18 +147,16 @@ def _process(
         if number < len(windows):  # parse the next window while this one is embedded
             pending = steps.prepare_window(workspace, windows[number])
         clock.add("parse", prepared.seconds)
-        with clock("embed"):
-            result = steps.embed_window(
-                workspace, prepared, timer=clock.timer, progress=lambda n: progress("embed", n, 0)
-            )
-        clock.add("embed", -result.write_seconds)
-        clock.add("write", result.write_seconds)
+        result = steps.embed_window(
+            workspace, prepared, timer=clock.timer, progress=lambda n: progress("embed", n, 0)
+        )
+        for stage, seconds in result.seconds.items():
+            clock.add(stage, seconds)
         with clock("write"):
             steps.write_window(workspace, prepared)
         report.parsed += len(prepared.parsed)
         report.chunks.total += result.total
         report.chunks.embedded += result.embedded
-        report.rejections += [row.rejection for row in prepared.rejections]
         outcome |= {document.uri: document.action for document in prepared.documents}
         outcome |= {row.rejection.uri: "rejected" for row in prepared.rejections}
         done += len(window.items)
@@ -227,11 +225,9 @@ def _count(workspace: Workspace, plan: ChangePlan, report: RunReport, outcome: d
     counts.moved = sum(1 for _, new in plan.moved if outcome.get(new) == "moved")
     counts.deleted = len(plan.deleted)
     counts.unchanged = plan.unchanged + sum(1 for action in outcome.values() if action == "restat")
-    counts.rejected = sum(
-        1
-        for rejection in list_rejections(workspace.db, target.collection_id, source_id=target.source_id)
-        if workspace.scope.covers(rejection.uri)
-    )
+    standing = list_rejections(workspace.db, target.collection_id, source_id=target.source_id)
+    report.rejections = [rejection for rejection in standing if workspace.scope.covers(rejection.uri)]
+    counts.rejected = len(report.rejections)
 
 
 def _finish(

@@ -58,7 +58,12 @@ def report_markdown(report: RunReport) -> str:
     if report.conflicts:
         lines += ["", f"**{report.conflicts} documents** were changed by another run: ingest again."]
     if report.rejections:
-        lines += ["", "## Rejected in this run", "", "| document | stage | error | what to do |"]
+        lines += [
+            "",
+            "## Rejected: not indexed, or still shown as before",
+            "",
+            "| document | stage | error | what to do |",
+        ]
         lines.append("| --- | --- | --- | --- |")
         lines += [
             f"| `{_cell(r.uri)}` | {r.stage} | {r.error} | {_cell(r.message)} |"

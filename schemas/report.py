@@ -8,6 +8,10 @@ from typing import Any
 from schemas.release import Rejection
 
 
+STAGES = ("list", "plan", "parse", "wait", "model", "embed", "write", "index", "activate", "total")
+"""`wait` is what embedding waited for parsing, `model` is loading it."""
+
+
 @dataclass(slots=True)
 class DocumentCounts:
     """Documents by what happened to them; `rejected` counts all that stand rejected now."""
@@ -35,7 +39,8 @@ class RunReport:
     """One run, as shown to people and programs.
 
     `seconds` holds wall time by stage. Stages overlap (parsing of one window with embedding
-    of another), so they add up to more than `total`.
+    of another), so they add up to more than `total`. `rejections` are all that stand in the
+    part of the source that was looked at.
     """
 
     run_id: str
@@ -48,7 +53,7 @@ class RunReport:
     chunks: ChunkCounts = field(default_factory=ChunkCounts)
     parsed: int = 0
     conflicts: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
     rejections: list[Rejection] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:

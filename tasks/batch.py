@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ from tasks.planning import list_source, plan_run
 from tasks.preparing import Prepared, Window, prepare_window
 from tasks.storing import EmbedResult, embed_window, retire_documents, write_window
 from tasks.workspace import Workspace
+
+log = logging.getLogger(__name__)
 
 
 class Pending(Protocol):
@@ -55,6 +58,8 @@ def activate(workspace: Workspace) -> Activation:
     """Show what was staged, in one transaction."""
     target = workspace.require_target()
     activation = activate_run(workspace.db, target.collection_id, target.space_id, target.run_id)
+    if activation.release:
+        log.info("release %d activated", activation.release.number)
     for source in workspace.nested:  # their documents are retired now; a crash here repeats this
         assert source.id is not None
         absorb_source(workspace.db, source.id, by=target.source_id)

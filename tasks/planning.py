@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,13 +15,17 @@ from schemas.source import Listing
 from tasks.changes import check_deletions, plan_changes
 from tasks.workspace import Workspace
 
+log = logging.getLogger(__name__)
+
 HASH_THREADS = 4
 HASH_BLOCK = 1 << 20
 
 
 def list_source(workspace: Workspace) -> Listing:
     """What the source holds now, inside the run's scope."""
-    return workspace.lister.list(workspace.scope)
+    listing = workspace.lister.list(workspace.scope)
+    log.info("listed %d items, %d could not be looked at", len(listing.items), len(listing.problems))
+    return listing
 
 
 def plan_run(workspace: Workspace, listing: Listing, *, allow_deletions: bool = True) -> ChangePlan:
@@ -39,6 +44,11 @@ def plan_run(workspace: Workspace, listing: Listing, *, allow_deletions: bool = 
         hash_many=lambda uris: hash_items(workspace, listing, uris),
     )
     plan = _absorb_nested(workspace, plan)
+    log.info(
+        "planned: %d added, %d changed, %d moved, %d deleted, %d unchanged, %d rejected before",
+        len(plan.added), len(plan.changed), len(plan.moved), len(plan.deleted), plan.unchanged,
+        len(plan.rejected),
+    )  # fmt: skip
     if not allow_deletions:
         in_scope = sum(1 for uri in known if workspace.scope.covers(uri))
         check_deletions(plan, len(listing.items), in_scope, workspace.collection.guard)

@@ -109,6 +109,10 @@ def prepare_window(workspace: Workspace, window: Window) -> Prepared:
     for job in _parse_all(workspace, to_parse, prepared):
         _finish(workspace, job, prepared)
     prepared.seconds = (workspace.clock_ns() - started_ns) / 1e9
+    log.info(
+        "window %d: %d documents, %d of them parsed, %d rejected, in %.1f s",
+        window.number, len(window.items), len(prepared.parsed), len(prepared.rejections), prepared.seconds,
+    )  # fmt: skip
     return prepared
 
 

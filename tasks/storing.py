@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -13,16 +14,18 @@ from schemas.plan import ChangePlan
 from tasks.preparing import Prepared
 from tasks.workspace import Workspace
 
+log = logging.getLogger(__name__)
+
 STORE_CHUNKS = 1024
 """Vectors are stored after this many: what a kill costs at most."""
 
 
 class EmbedResult(NamedTuple):
-    """Chunks of a window by what they cost; `total` counts occurrences."""
+    """Chunks of a window by what they cost; `total` counts occurrences. Seconds by stage."""
 
     total: int
     embedded: int
-    write_seconds: float
+    seconds: dict[str, float]
 
 
 def embed_window(
@@ -41,16 +44,23 @@ def embed_window(
         progress: told how many chunks were embedded, after each store.
     """
     missing, total = find_missing(workspace, prepared)
-    target = workspace.require_target()
-    write_seconds = 0.0
-    for batch in _batches(missing):
-        vectors = workspace.embedder.embed([chunk.text for chunk in batch])
+    seconds = {"model": 0.0, "embed": 0.0, "write": 0.0}
+    if missing:
         started = timer()
+        embedder = workspace.embedder
+        seconds["model"] = timer() - started
+    for batch in _batches(missing):
+        started = timer()
+        vectors = embedder.embed([chunk.text for chunk in batch])
+        embedded = timer()
+        target = workspace.require_target()
         store_embedded(workspace.db, target.collection_id, target.space_id, batch, vectors)
-        write_seconds += timer() - started
+        seconds["embed"] += embedded - started
+        seconds["write"] += timer() - embedded
         if progress:
             progress(len(batch))
-    return EmbedResult(total, len(missing), write_seconds)
+    log.info("window %d: %d of %d chunks embedded", prepared.number, len(missing), total)
+    return EmbedResult(total, len(missing), seconds)
 
 
 def find_missing(workspace: Workspace, prepared: Prepared) -> tuple[list[Chunk], int]:

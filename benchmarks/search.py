@@ -1,0 +1,144 @@
+"""Searching 50,000 chunks of a release, against pgvector's plain nearest-neighbour query."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+
+from benchmarks.corpus import DIM, make_text, make_vectors
+from benchmarks.database import connect_owner, fresh_registry
+from benchmarks.filling import Filled, fill_collection
+from benchmarks.measuring import Row, alternate, median_ratio, milliseconds
+from registry.connection import Database
+from registry.search import CANDIDATES, EF_SEARCH, format_vector, search_collection
+from registry.vectors import encode_vectors, ensure_index
+
+K = 10
+_PLAIN = f"CREATE TABLE plain (tenant_id int, collection_id int, chunk_id bigint, embedding vector({DIM}))"
+_COPY = "COPY plain (tenant_id, collection_id, chunk_id, embedding) FROM STDIN (FORMAT binary)"
+_INDEX = "CREATE INDEX ON plain USING hnsw (embedding vector_cosine_ops)"
+_NEAREST = f"SELECT chunk_id FROM plain ORDER BY embedding <=> %s::vector LIMIT {K}"
+
+Found = list[list[str]]
+
+
+def run(quick: bool) -> list[Row]:
+    """Median latencies of the three modes, recall of the index, and the plain query's."""
+    count, queries = (6_000, 20) if quick else (50_000, 100)
+    with fresh_registry() as db:
+        filled = fill_collection(db, count)
+        probes = _probes(filled.vectors, queries)
+        exact = _vector_hits(db, filled, probes)
+        exact_s = _time(lambda: _vector_hits(db, filled, probes[:20]), 3, 20)
+        assert ensure_index(db, filled.space_id, filled.collection.id)
+        recall = _recall(exact, _vector_hits(db, filled, probes))
+        rounds = 3 if quick else 7
+        return [
+            *_compare(db, filled, probes, exact_s, recall, rounds=rounds),
+            _index_use(db, searches=2 * queries * (1 + rounds)),  # a mode's own and hybrid, warm-up too
+        ]
+
+
+def _probes(vectors: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """Queries near stored vectors, as a question is near its answer."""
+    rng = np.random.default_rng(5)
+    near = vectors[rng.choice(len(vectors), count, replace=False)]
+    noisy = near + rng.standard_normal(near.shape).astype(np.float32) * np.float32(0.4 / DIM**0.5)
+    return (noisy / np.linalg.norm(noisy, axis=1, keepdims=True)).astype(np.float32)
+
+
+def _compare(
+    db: Database,
+    filled: Filled,
+    probes: NDArray[np.float32],
+    exact_s: Sequence[float],
+    recall: float,
+    *,
+    rounds: int,
+) -> list[Row]:
+    texts = [make_text(60, seed=10**6 + number).split("\n\n")[1] for number in range(len(probes))]
+    collection = filled.collection
+    with connect_owner(db.url) as owner:
+        _fill_plain(owner, filled)
+        sides: dict[str, Callable[[], object]] = {
+            "vector": lambda: _vector_hits(db, filled, probes),
+            "plain": lambda: _plain_hits(owner, probes),
+            "keyword": lambda: [search_collection(db, collection, k=K, text=text) for text in texts],
+            "hybrid": lambda: [
+                search_collection(db, collection, k=K, text=text, vector=vector)
+                for text, vector in zip(texts, probes, strict=True)
+            ],
+        }
+        total = alternate(sides, rounds=rounds)
+    seconds = {name: [value / len(probes) for value in values] for name, values in total.items()}
+    plain = milliseconds(seconds["plain"])
+    meanings = {
+        "vector": f"recall@{K} {recall:.3f}, exact scan {milliseconds(exact_s)}; with text, place and title",
+        "keyword": "grams by GIN, BM25; no plain query does the same",
+        "hybrid": "both, fused",
+    }
+    return [
+        Row(
+            name=f"search {name}, {len(filled.vectors):,} chunks",
+            ours=milliseconds(seconds[name]),
+            baseline=plain,
+            ratio=median_ratio(seconds[name], seconds["plain"]),
+            meaning=f"{meaning} / plain ORDER BY <=> LIMIT {K} with the same ef_search; lower is better",
+        )
+        for name, meaning in meanings.items()
+    ]
+
+
+def _vector_hits(db: Database, filled: Filled, probes: NDArray[np.float32]) -> Found:
+    return [
+        [hit.text for hit in search_collection(db, filled.collection, k=K, vector=vector)] for vector in probes
+    ]
+
+
+def _time(call: Callable[[], object], rounds: int, calls: int) -> list[float]:
+    return [value / calls for value in alternate({"it": call}, rounds=rounds)["it"]]
+
+
+def _recall(exact: Found, found: Found) -> float:
+    """Share of the exact hits that the index finds."""
+    return statistics.mean(len(set(a) & set(b)) / len(a) for a, b in zip(exact, found, strict=True))
+
+
+def _fill_plain(owner: psycopg.Connection, filled: Filled) -> None:
+    owner.execute(_PLAIN)
+    ids = np.arange(1, len(filled.vectors) + 1)
+    with owner.cursor() as cursor, cursor.copy(_COPY) as stream:
+        for block in encode_vectors(1, filled.collection.id, ids, filled.vectors):
+            stream.write(block)
+    owner.execute("SET maintenance_work_mem = '512MB'")
+    owner.execute(_INDEX)
+    owner.execute("ANALYZE plain")
+    owner.execute(f"SET hnsw.ef_search = {max(EF_SEARCH, CANDIDATES)}")
+
+
+def _plain_hits(owner: psycopg.Connection, probes: NDArray[np.float32]) -> None:
+    for vector in probes:
+        owner.execute(_NEAREST, [format_vector(vector)]).fetchall()
+
+
+def _index_use(db: Database, *, searches: int) -> Row:
+    """How often an index was read a search, by the server's own count."""
+    query = "SELECT coalesce(sum(idx_scan), 0)::int FROM pg_stat_user_indexes WHERE indexrelname LIKE %s"
+    with db.connection() as connection:
+        connection.execute("SELECT pg_stat_force_next_flush()")
+    with connect_owner(db.url) as owner:
+        uses = {}
+        for name, pattern in (("HNSW", "vectors%hnsw%"), ("grams", "chunk_grams%")):
+            row = owner.execute(query, [pattern]).fetchone()
+            uses[name] = row[0] / searches if row else 0.0
+    return Row(
+        name="search, index reads",
+        ours=", ".join(f"{name} {use:.1f}" for name, use in uses.items()),
+        baseline="-",
+        ratio=None,
+        meaning="reads a search (grams: one a gram); 0 would mean that whole tables are read",
+    )
