@@ -11,7 +11,7 @@ def snippet(text: str, query: str, width: int = 240) -> str:
     """The stretch of about `width` characters that holds most of the query's grams.
 
     >>> snippet("a " * 300 + "the heron stands " + "b " * 300, "heron", 40)
-    '... a a a a a a a a a a a the heron stands b ...'
+    '... heron stands b b b b b b b b b b b ...'
     """
     text = " ".join(text.split())
     if len(text) <= width:

@@ -115,9 +115,16 @@ def _prepare(connection: Connection) -> None:
             "The server has no pgvector 0.8 or newer.",
             advice="Install the pgvector extension on the server (Debian: postgresql-NN-pgvector).",
         )
-    connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(SCHEMA)))
-    set_search_path(connection)
-    connection.execute("CREATE EXTENSION IF NOT EXISTS vector SCHEMA public")
+    try:
+        connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(SCHEMA)))
+        set_search_path(connection)
+        connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
+    except psycopg.errors.InsufficientPrivilege as exc:
+        raise MigrationError(
+            f"The database user may not set up the schema ({exc}).",
+            advice="Let it create schemas in this database, and have an administrator run "
+            "`CREATE EXTENSION vector` there once.",
+        ) from exc
     connection.execute(
         "CREATE TABLE IF NOT EXISTS schema_migration (number int PRIMARY KEY, name text NOT NULL, "
         "checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"

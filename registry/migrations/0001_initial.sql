@@ -1,8 +1,6 @@
 -- The registry's first schema. Frozen by checksum: a change goes into a new file.
 -- Every tenant table carries tenant_id and is guarded by row level security.
 
-CREATE EXTENSION IF NOT EXISTS vector;
-
 CREATE FUNCTION current_tenant() RETURNS int
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN nullif(current_setting('app.tenant_id', true), '')::int;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, BinaryIO
 from unicodedata import normalize
 
@@ -113,5 +114,7 @@ class RemoteFolder:
 
 
 def _stat(info: dict[str, Any]) -> Stat:
-    mark = next((str(info[key]) for key in _ETAG_KEYS if info.get(key)), "")
-    return Stat(int(info.get("size") or 0), etag=mark)
+    mark = next((info[key] for key in _ETAG_KEYS if info.get(key)), "")
+    if isinstance(mark, datetime):  # a listing and a single look-up may spell one time two ways
+        mark = mark.timestamp()
+    return Stat(int(info.get("size") or 0), etag=f"{mark:.6f}" if isinstance(mark, float) else str(mark))
