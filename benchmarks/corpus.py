@@ -6,6 +6,7 @@ import hashlib
 import random
 from collections.abc import Sequence
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -13,31 +14,43 @@ from numpy.typing import NDArray
 
 from schemas.chunk import Chunk
 from tasks.embedding.base import Progress, Vectors
-from tests.texts import english_sentence, korean_sentence
 
 DIM = 384
 LATENT = 64
 """Intrinsic dimension of the vectors. Those of a text model lie near a surface of a few dozen
 dimensions; independent noise in all 384 would be the worst case of every index."""
 
-_SENTENCES = 20_000
+_WORDS = 20_000
 _FILES_A_FOLDER = 100
+_LATIN = "ba ce di fo gu ha je ki lo mu na pe ri so tu va we xi yo zu bra cle dri flo gru sta".split()
+_HANGUL = "가 고 구 기 나 다 대 도 라 로 리 마 무 미 바 보 부 비 사 상 서 소 수 시 아 안 어 연 오 원 유 이 인 일 자".split()
+_PARTICLES = "은 는 이 가 을 를 에 의 로 와".split()
 
 
 @cache
-def _sentences() -> list[str]:
+def _vocabulary() -> tuple[tuple[list[str], list[str]], list[float]]:
+    """English-like and Korean-like words, and the cumulated weights of both by rank (Zipf's law)."""
     rng = random.Random(7)
-    return [korean_sentence(rng) if n % 2 else english_sentence(rng) for n in range(_SENTENCES)]
+    latin = ["".join(rng.choices(_LATIN, k=1 + (rank > 100) + (rank > 3_000))) for rank in range(_WORDS)]
+    korean = [
+        "".join(rng.choices(_HANGUL, k=1 + (rank > 30) + (rank > 1_000))) + rng.choice(_PARTICLES)
+        for rank in range(_WORDS)
+    ]
+    return (latin, korean), list(accumulate(1 / (rank + 2) for rank in range(_WORDS)))
+
+
+def make_words(count: int, seed: int) -> list[str]:
+    """Words as often as a language uses them, so that few grams are in most texts and most in few."""
+    languages, weights = _vocabulary()
+    rng = random.Random(seed)
+    return rng.choices(languages[seed % 2], cum_weights=weights, k=count)
 
 
 def make_text(characters: int, seed: int) -> str:
-    """Paragraphs of Korean and English sentences, about that long; another seed, other sentences."""
-    rng = random.Random(seed)
-    paragraphs: list[str] = []
-    size = 0
-    while size < characters:
-        paragraphs.append(" ".join(rng.choices(_sentences(), k=8)))
-        size += len(paragraphs[-1]) + 2
+    """Sentences, four a paragraph, about that long; even seeds English-like, odd ones Korean-like."""
+    words = make_words(characters // (4 if seed % 2 else 5) + 1, seed)
+    sentences = [" ".join(words[start : start + 12]) + "." for start in range(0, len(words), 12)]
+    paragraphs = [" ".join(sentences[start : start + 4]) for start in range(0, len(sentences), 4)]
     return f"Document {seed}.\n\n" + "\n\n".join(paragraphs)[:characters]
 
 

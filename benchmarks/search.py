@@ -9,7 +9,7 @@ import numpy as np
 import psycopg
 from numpy.typing import NDArray
 
-from benchmarks.corpus import DIM, make_text, make_vectors
+from benchmarks.corpus import DIM, make_words
 from benchmarks.database import connect_owner, fresh_registry
 from benchmarks.filling import Filled, fill_collection
 from benchmarks.measuring import Row, alternate, median_ratio, milliseconds
@@ -60,7 +60,7 @@ def _compare(
     *,
     rounds: int,
 ) -> list[Row]:
-    texts = [make_text(60, seed=10**6 + number).split("\n\n")[1] for number in range(len(probes))]
+    texts = [" ".join(make_words(6, seed=10**6 + number)) for number in range(len(probes))]
     collection = filled.collection
     with connect_owner(db.url) as owner:
         _fill_plain(owner, filled)

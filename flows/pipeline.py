@@ -18,7 +18,7 @@ from registry.runs import (
     mark_crashed_runs,
     record_rejections,
 )
-from schemas.errors import RunStopped
+from schemas.errors import GateFailed, RunStopped
 from schemas.plan import ChangePlan
 from schemas.release import Rejection, RunState
 from schemas.report import RunReport
@@ -78,7 +78,9 @@ def ingest_location(
             try:
                 _ingest(session, workspace, steps, report, allow_deletions=allow_deletions, progress=progress)
             except BaseException as exc:
-                state: RunState = "stopped" if isinstance(exc, RunStopped) else "failed"
+                state: RunState = "failed"
+                if isinstance(exc, RunStopped):
+                    state = "staged" if isinstance(exc, GateFailed) else "stopped"
                 _finish(session, target, report, state, started, error=f"{type(exc).__name__}: {exc}")
                 raise
             _finish(session, target, report, "succeeded" if report.release else "unchanged", started)
@@ -116,8 +118,10 @@ def _ingest(
         _remember(workspace, listing, plan, listed_ns)
     failed = _process(workspace, steps, listing, plan, report, clock, progress)
     if not plan.is_empty:
+        steps.retire_documents(workspace, plan)
+        with clock("gate"):
+            steps.check_gate(workspace)
         with clock("activate"):
-            steps.retire_documents(workspace, plan)
             activation = steps.activate(workspace)
         report.conflicts = activation.conflicts
         if activation.release:

@@ -63,6 +63,13 @@ def activate_run(
     return Activation(release, conflicts)
 
 
+def count_missing_vectors(db: Database, collection_id: int, space_id: int, run_id: UUID) -> int:
+    """How many of the chunks that a run staged have no vector."""
+    values: dict[str, Any] = {"tenant": db.tenant_id, "collection": collection_id, "run": run_id}
+    with db.connection() as connection:
+        return _missing_vectors(connection, values, space_id)
+
+
 def list_releases(db: Database, collection_id: int, *, most: int = 1000) -> list[Release]:
     """Releases of a collection, newest first."""
     with db.connection() as connection:
@@ -91,13 +98,18 @@ def _drop_conflicts(connection: Connection, values: dict[str, Any]) -> int:
 
 
 def _require_vectors(connection: Connection, values: dict[str, Any], space_id: int) -> None:
-    query = sql.SQL(_SQL["missing_vectors"]).format(vectors=vector_table(space_id))
-    row = connection.execute(query, values).fetchone()
-    if row and row[0]:
+    """The gate looked before; what vanished since then must not become visible."""
+    if missing := _missing_vectors(connection, values, space_id):
         raise DatabaseError(
-            f"{row[0]} staged chunks have no vector; nothing was activated.",
+            f"{missing} staged chunks have no vector; nothing was activated.",
             advice="Run the ingest again: it embeds what is missing.",
         )
+
+
+def _missing_vectors(connection: Connection, values: dict[str, Any], space_id: int) -> int:
+    query = sql.SQL(_SQL["missing_vectors"]).format(vectors=vector_table(space_id))
+    row = connection.execute(query, values).fetchone()
+    return int(row[0]) if row else 0
 
 
 def _write_release(connection: Connection, values: dict[str, Any], previous: Release | None) -> Release:

@@ -7,8 +7,7 @@ from typing import Any
 
 from schemas.release import Rejection
 
-
-STAGES = ("list", "plan", "parse", "wait", "model", "embed", "write", "index", "activate", "total")
+STAGES = ("list", "plan", "parse", "wait", "model", "embed", "write", "index", "gate", "activate", "total")
 """`wait` is what embedding waited for parsing, `model` is loading it."""
 
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from registry.collections import absorb_source
-from registry.releases import activate_run
+from registry.releases import activate_run, count_missing_vectors
 from registry.vectors import ensure_index
+from schemas.errors import GateFailed
 from schemas.plan import ChangePlan
 from schemas.release import Activation
 from schemas.source import Listing
@@ -45,6 +46,7 @@ class Steps:
     write_window: Callable[[Workspace, Prepared], None]
     retire_documents: Callable[[Workspace, ChangePlan], None]
     index_vectors: Callable[[Workspace], bool]
+    check_gate: Callable[[Workspace], None]
     activate: Callable[[Workspace], Activation]
 
 
@@ -52,6 +54,22 @@ def index_vectors(workspace: Workspace) -> bool:
     """Build the vector index where the collection has grown enough; True where there is one."""
     target = workspace.require_target()
     return ensure_index(workspace.db, target.space_id, target.collection_id)
+
+
+def check_gate(workspace: Workspace) -> None:
+    """The quality gate: what was staged is fit to be shown.
+
+    Raises:
+        GateFailed: it is not; it stays staged and the previous release serves on.
+    """
+    target = workspace.require_target()
+    missing = count_missing_vectors(workspace.db, target.collection_id, target.space_id, target.run_id)
+    if missing:
+        raise GateFailed(
+            f"{missing} staged chunks have no vector. The release was not activated.",
+            advice="Run the ingest again: it embeds what is missing.",
+            missing_vectors=missing,
+        )
 
 
 def activate(workspace: Workspace) -> Activation:
@@ -78,5 +96,6 @@ def plain_steps() -> Iterator[Steps]:
             write_window=write_window,
             retire_documents=retire_documents,
             index_vectors=index_vectors,
+            check_gate=check_gate,
             activate=activate,
         )

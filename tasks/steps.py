@@ -52,6 +52,7 @@ EMBED = _as_task(embed_window, "embed window")
 WRITE = _as_task(write_window, "write window")
 RETIRE = _as_task(retire_documents, "retire documents")
 INDEX = _as_task(batch.index_vectors, "index vectors")
+GATE = _as_task(batch.check_gate, "check gate")
 ACTIVATE = _as_task(batch.activate, "activate release")
 
 
@@ -83,5 +84,6 @@ def prefect_steps() -> Steps:
         write_window=lambda workspace, prepared: _call(_named(WRITE, prepared.number), workspace, prepared),
         retire_documents=lambda workspace, plan: _call(RETIRE, workspace, plan),
         index_vectors=lambda workspace: _call(INDEX, workspace),
+        check_gate=lambda workspace: _call(GATE, workspace),
         activate=lambda workspace: _call(ACTIVATE, workspace),
     )

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from schemas.errors import MassDeletion
+from schemas.errors import GateFailed, MassDeletion
 from tests.texts import english_text, korean_sentence, korean_text
 
 LONG = 100_000  # characters: about 100 pages
@@ -235,6 +235,19 @@ def test_a_few_deletions_pass_the_guard(world):
     for number in range(8):
         (world.folder / f"d{number}.txt").unlink()
     assert world.ingest().documents.deleted == 8
+
+
+def test_a_failed_gate_leaves_the_previous_release_serving(world, monkeypatch):
+    world.write("a.txt", "The first state.")
+    world.ingest()
+    world.write("a.txt", "The second state.")
+    with monkeypatch.context() as patch:
+        patch.setattr("tasks.storing.store_embedded", lambda *args: 0)  # vectors get lost
+        with pytest.raises(GateFailed, match="1 staged chunks have no vector"):
+            world.ingest()
+    assert [hit.text for hit in world.keyword("state")] == ["The first state."]
+    assert world.ingest().release == 2
+    assert [hit.text for hit in world.keyword("state")] == ["The second state."]
 
 
 def test_a_plan_changes_nothing(world):
