@@ -106,7 +106,9 @@ def ingest(
         settings = load_settings(ctx.obj)
         if os.environ.get("PREFECT_API_URL"):
             from flows.ingest import ingest as ingest_flow
+            from flows.ingest import require_server
 
+            require_server()
             report = ingest_flow(path, collection=collection, allow_deletions=allow_deletions)
         else:
             report = _ingest_plain(settings, path, collection, allow_deletions, quiet=as_json)

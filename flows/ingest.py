@@ -9,12 +9,14 @@ from uuid import UUID
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
+from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 
 from flows.configuration import load_settings
 from flows.pipeline import Progress, ingest_location
 from flows.reporting import artifact_key, report_markdown
 from flows.session import open_session
+from schemas.errors import PrefectUnavailable
 from schemas.report import RunReport
 from tasks.steps import prefect_steps
 
@@ -56,6 +58,20 @@ def ingest(path: str, collection: str = "default", allow_deletions: bool = False
         description=f"{report.state}, release {report.release}",
     )
     return report
+
+
+def require_server() -> None:
+    """Fail at once where the Prefect server named by PREFECT_API_URL does not answer.
+
+    Raises:
+        PrefectUnavailable: it does not.
+    """
+    with get_client(sync_client=True) as client:
+        if (problem := client.api_healthcheck()) is not None:
+            raise PrefectUnavailable(
+                f"The Prefect server at {client.api_url} does not answer ({type(problem).__name__}).",
+                advice="Start it with `prefect server start`, or unset PREFECT_API_URL for a plain run.",
+            )
 
 
 def _progress_artifact(collection: str, timer: Callable[[], float]) -> Progress:

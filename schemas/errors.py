@@ -61,6 +61,12 @@ class CollectionNotFound(ConfigurationError):
     """No collection has that name."""
 
 
+class PrefectUnavailable(RevectorError):
+    """The Prefect server that the environment names does not answer."""
+
+    retryable = True
+
+
 # --- database ---------------------------------------------------------------------------
 
 

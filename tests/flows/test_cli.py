@@ -201,3 +201,11 @@ def test_mass_deletion_lists_what_it_would_delete(run, run_json, docs):
 def test_an_empty_search_fails(run, run_json, docs):
     run_json("ingest", str(docs))
     _fails(run, "search", "  ", code=2, says=["empty"])
+
+
+def test_a_prefect_server_that_does_not_answer_fails_with_advice(run, docs, monkeypatch):
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
+        _fails(run, "ingest", str(docs), code=1, says=["does not answer", "unset PREFECT_API_URL"])
