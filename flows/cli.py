@@ -109,7 +109,12 @@ def ingest(
             from flows.ingest import require_server
 
             require_server()
-            report = ingest_flow(path, collection=collection, allow_deletions=allow_deletions)
+            report = ingest_flow(
+                path,
+                collection=collection,
+                allow_deletions=allow_deletions,
+                config=str(ctx.obj) if ctx.obj else None,
+            )
         else:
             report = _ingest_plain(settings, path, collection, allow_deletions, quiet=as_json)
     if as_json:

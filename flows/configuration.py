@@ -41,15 +41,13 @@ def load_settings(
         raise ConfigurationError(f"There is no configuration file {path}.", advice="Check the path.")
     if path is None and (cwd / CONFIG_FILE).is_file():
         path = cwd / CONFIG_FILE
-    values = _read_toml(path) if path else {}
-    base = path.resolve().parent if path else cwd
+    values = _place_paths(_read_toml(path), path.resolve().parent) if path else {}
     values |= _read_environment(environ)
     try:
         settings = Settings.model_validate(values)
     except ValidationError as exc:
         raise ConfigurationError(_explain(exc, path), advice="See docs/CONFIGURATION.md.") from exc
-    home = settings.home.expanduser()
-    return settings.model_copy(update={"home": home if home.is_absolute() else base / home})
+    return settings.model_copy(update={"home": cwd / settings.home.expanduser()})
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -57,6 +55,17 @@ def _read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise ConfigurationError(f"{path} is not valid TOML: {exc}.", advice="Correct that line.") from exc
+
+
+def _place_paths(values: dict[str, Any], base: Path) -> dict[str, Any]:
+    """Relative paths of a file start from its folder."""
+    if isinstance(home := values.get("home"), str):
+        values["home"] = str(base / Path(home).expanduser())
+    sections = values.get("collections")
+    for section in sections.values() if isinstance(sections, dict) else ():
+        if isinstance(section, dict) and str(section.get("model", "")).startswith(("./", "../")):
+            section["model"] = str(base / section["model"])
+    return values
 
 
 def _read_environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -90,8 +99,6 @@ def _siblings(location: tuple[int | str, ...]) -> list[str]:
         field = getattr(section, "model_fields", {}).get(part)
         if part == "collections":
             section = shapes.CollectionSettings
-        elif part == "sources":
-            section = shapes.SourceSettings
         elif field is not None and hasattr(field.annotation, "model_fields"):
             section = field.annotation
     return list(section.model_fields)

@@ -95,7 +95,7 @@ def _check_gpu() -> Check:
 
 
 def _check_tesseract() -> Check:
-    advice = "Scanned pages will be rejected; run scripts/install-debian.sh."
+    advice = "This version reads no scans yet; for later: scripts/install-debian.sh."
     if shutil.which("tesseract") is None:
         return Check("tesseract", False, "not installed.", advice, optional=True)
     found = subprocess.run(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from pathlib import Path
 from uuid import UUID
 
 from prefect import flow
@@ -29,19 +30,22 @@ PROGRESS_EVERY_S = 1.0
     description="Bring a collection up to date with a folder; only what changed is embedded.",
     persist_result=False,
 )
-def ingest(path: str, collection: str = "default", allow_deletions: bool = False) -> RunReport:
+def ingest(
+    path: str, collection: str = "default", allow_deletions: bool = False, config: str | None = None
+) -> RunReport:
     """Bring a collection up to date with a folder, a file or an fsspec URL.
 
     Args:
         path: what to ingest.
         collection: where to; created at its first ingest.
         allow_deletions: retire documents even if they are suspiciously many.
+        config: a configuration file instead of `revector.toml`.
     """
     for package in ("registry", "tasks", "flows"):  # what they log belongs to the run in the UI
         logging.getLogger(package).setLevel(logging.INFO)
     context = FlowRunContext.get()
     run = context.flow_run if context else None
-    with open_session(load_settings()) as session:
+    with open_session(load_settings(Path(config) if config else None)) as session:
         report = ingest_location(
             session,
             prefect_steps(),

@@ -6,7 +6,7 @@ from typing import Any
 
 from flows.session import Session
 from registry.collections import get_collection, list_collections, list_sources
-from registry.runs import latest_runs
+from registry.runs import latest_runs, mark_crashed_runs
 
 
 def collection_status(session: Session, name: str) -> dict[str, Any]:
@@ -16,6 +16,7 @@ def collection_status(session: Session, name: str) -> dict[str, Any]:
         CollectionNotFound: there is no such collection.
     """
     collection = get_collection(session.db, name)
+    mark_crashed_runs(session.db, collection.id)
     row = next(row for row in list_collections(session.db) if row["id"] == collection.id)
     runs = latest_runs(session.db, collection.id, most=1)
     last = runs[0] if runs else None

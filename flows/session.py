@@ -14,7 +14,7 @@ from registry.embedded import prepare_home
 from registry.opening import open_registry
 from schemas.errors import SpaceMismatch
 from schemas.release import Collection
-from schemas.settings import CollectionSettings, Settings
+from schemas.settings import Settings
 from tasks.embedding.card import ModelCard, resolve_model
 from tasks.sources.base import find_nested, locate
 from tasks.workspace import Workspace
@@ -95,8 +95,3 @@ def require_same_space(db: Database, collection: Collection, card: ModelCard) ->
             f"but {card.name} ({card.revision}) is configured.",
             advice="Set the model back, or ingest into a new collection with --collection NAME.",
         )
-
-
-def collection_sources(settings: CollectionSettings) -> list[str]:
-    """Paths of the sources that the configuration names."""
-    return [source.path for source in settings.sources]

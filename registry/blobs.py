@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
+from schemas.errors import HomeNotWritable
+
 BLOCK = 1 << 20
 
 
@@ -36,43 +38,64 @@ class BlobStore:
 
         The file appears under its name only when it is complete. Call `sync` before a row
         refers to it.
+
+        Raises:
+            HomeNotWritable: the disk is full, or the folder may not be written.
         """
         head = stream.read(BLOCK)
         if len(head) < BLOCK:  # the usual small file: no second write when it is there already
             digest = hashlib.sha256(head).digest()
             if not self.path(digest).exists():
-                self._place([head], digest)
+                self._place(head, digest)
             return digest, len(head)
         return self._put_large(head, stream)
 
     def _put_large(self, head: bytes, stream: BinaryIO) -> tuple[bytes, int]:
         hasher, size = hashlib.sha256(), 0
-        temporary = self.root / f".{uuid4().hex}.part"
-        try:
-            with temporary.open("wb") as out:
+        with self._temporary() as temporary:
+            with self._write_errors():
+                out = temporary.open("wb")
+            with out:
                 for block in _blocks(head, stream):
                     hasher.update(block)
-                    out.write(block)
                     size += len(block)
-            digest = hasher.digest()
-            self._rename(temporary, digest)
-        finally:
-            temporary.unlink(missing_ok=True)
-        return digest, size
+                    with self._write_errors():
+                        out.write(block)
+                with self._write_errors():
+                    out.flush()
+            self._rename(temporary, hasher.digest())
+        return hasher.digest(), size
 
-    def _place(self, blocks: list[bytes], digest: bytes) -> None:
-        temporary = self.root / f".{uuid4().hex}.part"
-        try:
-            with temporary.open("wb") as out:
-                out.writelines(blocks)
+    def _place(self, content: bytes, digest: bytes) -> None:
+        with self._temporary() as temporary:
+            with self._write_errors():
+                temporary.write_bytes(content)
             self._rename(temporary, digest)
+
+    @contextlib.contextmanager
+    def _temporary(self) -> Iterator[Path]:
+        path = self.root / f".{uuid4().hex}.part"
+        try:
+            yield path
         finally:
-            temporary.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
 
     def _rename(self, temporary: Path, digest: bytes) -> None:
         target = self.path(digest)
-        target.parent.mkdir(exist_ok=True)
-        temporary.replace(target)
+        with self._write_errors():
+            target.parent.mkdir(exist_ok=True)
+            temporary.replace(target)
+
+    @contextlib.contextmanager
+    def _write_errors(self) -> Iterator[None]:
+        """Our own disk's errors stop the run; those of the source reject one document."""
+        try:
+            yield
+        except OSError as exc:
+            raise HomeNotWritable(
+                f"The blob store {self.root} cannot be written ({exc.strerror or exc}).",
+                advice="Make room or give this user the right to write there, then run again.",
+            ) from exc
 
     def sync(self) -> None:
         """Bring all blobs written so far to disk: one call a window, not one a file."""

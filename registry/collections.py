@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import chain, count
 from typing import Any
 
@@ -91,8 +91,10 @@ def ensure_source(db: Database, collection_id: int, source: Source, *, authority
     with db.transaction() as connection:
         lock_collection(connection, collection_id)
         known = {s.root_url: s for s in _list_sources(connection, values)}
-        if source.root_url in known:
-            return known[source.root_url]
+        if (found := known.get(source.root_url)) is not None:
+            patterns = {"include": list(source.include), "exclude": list(source.exclude)}
+            connection.execute(_SQL["update_source"], {**values, "source": found.id, **patterns})
+            return replace(found, include=source.include, exclude=source.exclude)
         taken = {name for (name,) in connection.execute(_SQL["source_names"], values)}
         names = chain([source.name], (f"{source.name}-{number}" for number in count(2)))
         connection.execute(

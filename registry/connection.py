@@ -29,6 +29,10 @@ def translate_errors() -> Iterator[None]:
     except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as exc:
         first = str(exc).strip().splitlines()[0] if str(exc).strip() else type(exc).__name__
         raise DatabaseUnavailable(f"The database is not available: {first}.", advice=ADVICE) from exc
+    except psycopg.errors.InsufficientPrivilege as exc:
+        raise DatabaseError(
+            f"The database user lacks a right: {exc}.", advice="See docs/RUNBOOK.md, database roles."
+        ) from exc
     except psycopg.Error as exc:
         raise DatabaseError(
             f"The database refused: {exc}.", advice="This is a bug: please report it."

@@ -12,7 +12,9 @@ import json
 import os
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from stat import S_IMODE, S_IXGRP, S_IXOTH
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -107,10 +109,29 @@ def _launch(home: Path) -> PostgresServer:
     server._lock = fasteners.InterProcessLock(home / "postgres.lock")
     with server._lock:
         _prune_handles(data / ".handle_pids.json")
-    server.start()
+    with _folders_kept_closed(data, server.bin_path):
+        server.start()
     if fresh:
         _configure(server)
     return server
+
+
+@contextlib.contextmanager
+def _folders_kept_closed(*paths: Path) -> Iterator[None]:
+    """As root, the library opens every folder above to all; leave them as they were.
+
+    The server's own user has to pass through them, and for that the right to enter is enough;
+    it keeps root's group, so the group needs that right too.
+    """
+    folders = {parent for path in paths for parent in path.resolve().parents}
+    modes = {folder: folder.stat().st_mode for folder in folders} if os.geteuid() == 0 else {}
+    try:
+        yield
+    finally:
+        for folder, mode in modes.items():
+            wanted = S_IMODE(mode) | S_IXGRP | S_IXOTH
+            if S_IMODE(folder.stat().st_mode) != wanted:
+                folder.chmod(wanted)
 
 
 def _configure(server: PostgresServer) -> None:

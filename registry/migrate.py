@@ -69,9 +69,10 @@ def migrate(connection: Connection, migrations: list[Migration] | None = None) -
 
 def has_app_role(connection: Connection) -> bool:
     """Whether this user may take the role `revector_app`."""
+    right = "SET" if connection.info.server_version >= 160000 else "MEMBER"
     row = connection.execute(
-        "SELECT bool_or(pg_has_role(current_user, oid, 'MEMBER')) FROM pg_roles WHERE rolname = %s",
-        [APP_ROLE],
+        "SELECT bool_or(pg_has_role(current_user, oid, %s)) FROM pg_roles WHERE rolname = %s",
+        [right, APP_ROLE],
     ).fetchone()
     return bool(row and row[0])
 

@@ -13,7 +13,7 @@ from registry.locks import lock_collection
 from registry.queries import load
 from registry.vectors import vector_table
 from schemas.digest import release_digest, update_state
-from schemas.errors import DatabaseError, SpaceMismatch
+from schemas.errors import GateFailed, SpaceMismatch
 from schemas.release import Activation, Release
 
 _SQL = load("releases")
@@ -28,7 +28,7 @@ def activate_run(
     and counted as a conflict; the next run looks at it again. Its cost follows what changed.
 
     Raises:
-        DatabaseError: a staged chunk has no vector (invariant 1); nothing is activated.
+        GateFailed: a staged chunk has no vector (invariant 1); nothing is activated.
         SpaceMismatch: the collection's space was switched meanwhile.
     """
     fingerprint = get_space(db, space_id).fingerprint
@@ -100,7 +100,7 @@ def _drop_conflicts(connection: Connection, values: dict[str, Any]) -> int:
 def _require_vectors(connection: Connection, values: dict[str, Any], space_id: int) -> None:
     """The gate looked before; what vanished since then must not become visible."""
     if missing := _missing_vectors(connection, values, space_id):
-        raise DatabaseError(
+        raise GateFailed(
             f"{missing} staged chunks have no vector; nothing was activated.",
             advice="Run the ingest again: it embeds what is missing.",
         )

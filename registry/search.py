@@ -21,6 +21,7 @@ CANDIDATES = 50
 RRF_K = 60
 """Source: Cormack, Clarke & Buettcher, "Reciprocal rank fusion", SIGIR 2009."""
 EF_SEARCH = 100
+MAX_EF_SEARCH = 1000
 
 
 def search_collection(
@@ -93,7 +94,9 @@ def _vector_hits(
 ) -> list[tuple[int, float]]:
     assert collection.active_space_id is not None
     connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
-    connection.execute(sql.SQL("SET LOCAL hnsw.ef_search = {}").format(sql.Literal(max(EF_SEARCH, most))))
+    connection.execute(
+        sql.SQL("SET LOCAL hnsw.ef_search = {}").format(sql.Literal(min(max(EF_SEARCH, most), MAX_EF_SEARCH)))
+    )
     query = sql.SQL(_SQL["vector_hits"]).format(
         vectors=vector_table(collection.active_space_id),
         dtype=sql.Identifier(dtype),

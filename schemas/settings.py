@@ -28,16 +28,6 @@ class GuardSettings(_Section):
     min_deleted: int = Field(default=10, ge=1)
 
 
-class SourceSettings(_Section):
-    """A source of a collection, known before its first ingest."""
-
-    path: str
-    name: str | None = None
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    authority: int = 0
-
-
 class CollectionSettings(_Section):
     """One collection."""
 
@@ -47,7 +37,6 @@ class CollectionSettings(_Section):
     exclude: tuple[str, ...] = DEFAULT_EXCLUDE
     chunking: ChunkingSettings = ChunkingSettings()
     guard: GuardSettings = GuardSettings()
-    sources: tuple[SourceSettings, ...] = ()
 
 
 class LimitSettings(_Section):

@@ -13,7 +13,7 @@ from registry.runs import RejectionRow
 from registry.staging import ParsedRow
 from schemas.digest import version_digest
 from schemas.document import ParsedDocument
-from schemas.errors import DocumentError, EmptyDocument, ParseFailed
+from schemas.errors import DocumentError, EmptyDocument, ParseCrashed, ParseFailed, ParseTimeout
 from schemas.release import Rejection
 from schemas.source import Stat
 from schemas.version import Action, StagedDocument, StoredVersion, VersionDraft, metadata_sha256
@@ -26,7 +26,7 @@ from tasks.parsing.base import choose_parser, parser_version
 from tasks.parsing.sniff import HEAD_BYTES
 from tasks.parsing.stored import dump_parsed, load_parsed
 from tasks.parsing.worker import ParseRequest
-from tasks.workspace import Workspace
+from tasks.workspace import Workspace, under_limits
 
 FETCH_THREADS = 4
 
@@ -245,6 +245,8 @@ def _staged(
 def _rejection(
     workspace: Workspace, item: WorkItem, error: DocumentError, fetched: Fetched | None, *, parser: str = ""
 ) -> RejectionRow:
+    if isinstance(error, ParseTimeout | ParseCrashed):
+        parser = under_limits(parser)
     log.warning("document rejected: %s (%s, %s)", item.uri, error.stage, type(error).__name__)
     return RejectionRow(
         Rejection(item.uri, error.stage, type(error).__name__, str(error), error.retryable),

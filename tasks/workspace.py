@@ -131,7 +131,8 @@ class Workspace:
     def fingerprints(self) -> dict[str, bytes]:
         """Parser name -> pipeline fingerprint: all that changes what a version holds.
 
-        The name "" stands for items rejected before a parser was chosen.
+        The name "" stands for items rejected before a parser was chosen, and the name of
+        `under_limits` for those that a parser's limits stopped.
         """
         common = {
             "cleaning": CLEANING_VERSION,
@@ -140,9 +141,14 @@ class Workspace:
             "chunking": [CHUNKING_VERSION, asdict(self.policy)],
         }
         unread = {"sniffing": SNIFF_VERSION, "max_file_mb": self.settings.limits.max_file_mb}
-        return {"": _hash(unread)} | {
-            name: _hash({"parser": parser_version(name), **common}) for name in PARSERS
-        }
+        limits = {"timeout_s": self.settings.limits.parse_timeout_s}
+        limits["memory_mb"] = self.settings.limits.parse_memory_mb
+        parsers = {name: {"parser": parser_version(name), **common} for name in PARSERS}
+        return (
+            {"": _hash(unread)}
+            | {name: _hash(facts) for name, facts in parsers.items()}
+            | {under_limits(name): _hash({**facts, **limits}) for name, facts in parsers.items()}
+        )
 
     @property
     def pool(self) -> ParserPool:
@@ -181,6 +187,11 @@ class Workspace:
             if self._pool is not None:
                 self._pool.close()
                 self._pool = None
+
+
+def under_limits(parser: str) -> str:
+    """The name under which a parser's time-outs and crashes are remembered."""
+    return f"{parser} under limits"
 
 
 def _hash(facts: Mapping[str, object]) -> bytes:

@@ -297,7 +297,10 @@ DECLARE
     part text := format('vectors_%s_%s', space, collection);
     ops  text;
 BEGIN
-    SELECT dtype || '_cosine_ops' INTO STRICT ops FROM embedding_space WHERE id = space;
+    -- HNSW takes at most 2,000 dimensions of this type: beyond, search stays exact
+    SELECT dtype || '_cosine_ops' INTO ops FROM embedding_space
+    WHERE id = space AND (dtype <> 'vector' OR dim <= 2000);
+    IF ops IS NULL THEN RETURN; END IF;
     EXECUTE format('CREATE INDEX IF NOT EXISTS %I ON %I USING hnsw (embedding %s)', part || '_hnsw_idx', part, ops);
 END $$;
 
@@ -334,6 +337,7 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'revector_app')
        AND (SELECT rolcreaterole OR rolsuper FROM pg_roles WHERE rolname = current_user) THEN
         CREATE ROLE revector_app NOLOGIN NOSUPERUSER NOBYPASSRLS;
+        GRANT revector_app TO CURRENT_USER;
     END IF;
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'revector_app') THEN
         EXECUTE format('GRANT USAGE ON SCHEMA %I TO revector_app', current_schema());

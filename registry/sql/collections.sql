@@ -33,6 +33,11 @@ INSERT INTO source (tenant_id, collection_id, name, root_url, include, exclude, 
 VALUES (%(tenant)s, %(collection)s, %(name)s, %(root_url)s, %(include)s, %(exclude)s, %(authority)s)
 ON CONFLICT ON CONSTRAINT source_root_key DO UPDATE SET absorbed_by = NULL
 
+-- name: update_source
+UPDATE source SET include = %(include)s, exclude = %(exclude)s
+WHERE tenant_id = %(tenant)s AND id = %(source)s
+  AND (include, exclude) IS DISTINCT FROM (%(include)s::text[], %(exclude)s::text[])
+
 -- name: source_names
 SELECT name FROM source WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s
 ORDER BY name LIMIT 10000

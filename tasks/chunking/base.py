@@ -56,9 +56,7 @@ def default_policy(card: ModelCard) -> ChunkingPolicy:
     )
 
 
-def chunk_document(
-    document: CleanDocument, policy: ChunkingPolicy, counter: Counter
-) -> tuple[Chunk, ...]:
+def chunk_document(document: CleanDocument, policy: ChunkingPolicy, counter: Counter) -> tuple[Chunk, ...]:
     """Cut a document into chunks, by content: an edit changes the chunks around it only.
 
     Spans are in order, do not overlap, and together hold every character that is not
@@ -112,9 +110,7 @@ def _heading(run: Run, block: Block) -> str:
     return (run.blocks[-1].symbol if run.kind == "code" else "") or block.heading
 
 
-def _fit(
-    text: str, parts: list[_Part], counter: Counter, maximum: int
-) -> Iterator[tuple[_Part, str, int]]:
+def _fit(text: str, parts: list[_Part], counter: Counter, maximum: int) -> Iterator[tuple[_Part, str, int]]:
     """Parts with their text and exact count; the few that joined units made too long, halved.
 
     Counts of units do not always add up: some tokenizers join across white space.

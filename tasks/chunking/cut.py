@@ -60,9 +60,7 @@ def cut(
     return _join_tiny(pieces, position, minimum // 2, maximum)
 
 
-def _choose(
-    position: NDArray[np.int64], keys: NDArray[np.uint64], first: int, end: int, minimum: int
-) -> int:
+def _choose(position: NDArray[np.int64], keys: NDArray[np.uint64], first: int, end: int, minimum: int) -> int:
     """Index of the first unit of the right half."""
     low = int(np.searchsorted(position, position[first] + minimum))
     high = int(np.searchsorted(position, position[end] - minimum, side="right")) - 1

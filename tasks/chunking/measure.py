@@ -57,9 +57,7 @@ def measure(
         long = np.flatnonzero(costs > limits)
         if not len(long):
             break
-        pieces, costs, owners = _split(
-            text, pieces, costs, owners, long.tolist(), splitter, counter
-        )
+        pieces, costs, owners = _split(text, pieces, costs, owners, long.tolist(), splitter, counter)
     return _gather(pieces, costs, owners, rooms)
 
 
@@ -125,9 +123,7 @@ def _gather(
     return result
 
 
-def _join_headings(
-    pieces: list[Piece], costs: list[int], room: int
-) -> tuple[list[Piece], list[int]]:
+def _join_headings(pieces: list[Piece], costs: list[int], room: int) -> tuple[list[Piece], list[int]]:
     joined: list[Piece] = []
     sizes: list[int] = []
     for (start, end, rank), cost in zip(pieces, costs, strict=True):

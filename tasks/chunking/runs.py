@@ -61,9 +61,7 @@ def split_runs(blocks: Sequence[Block]) -> list[Run]:
     return runs
 
 
-def _continues_code(
-    runs: list[Run], headings: list[Block], block: Block, *, joinable: bool
-) -> bool:
+def _continues_code(runs: list[Run], headings: list[Block], block: Block, *, joinable: bool) -> bool:
     """Lines of a module that belong to no definition, in a row: imports, constants.
 
     Definitions stay alone, so that adding one changes one chunk.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -55,6 +56,7 @@ def locate(
 
     A folder inside a known source is a part of that source; any other folder is a new one. A
     file outside all sources makes its folder a source, of which only that file is looked at.
+    The patterns are always the configured ones.
 
     Raises:
         SourceNotFound: there is nothing at that path.
@@ -72,6 +74,7 @@ def locate(
     inside = [s for s in known if not is_remote(s.root_url) and path.is_relative_to(s.root_url)]
     if inside:
         nearest = max(inside, key=lambda source: len(source.root_url))
+        nearest = replace(nearest, include=include, exclude=exclude)
         return Scope(nearest, _relative(path, Path(nearest.root_url)))
     root = path if path.is_dir() else path.parent
     source = Source(root.name or "root", root.as_posix(), include, exclude)
@@ -91,6 +94,7 @@ def _locate_remote(
     inside = [s for s in known if url == s.root_url or url.startswith(s.root_url + "/")]
     if inside:
         nearest = max(inside, key=lambda source: len(source.root_url))
+        nearest = replace(nearest, include=include, exclude=exclude)
         return Scope(nearest, url[len(nearest.root_url) :].strip("/"))
     RemoteFolder(Source("", url)).require_exists()
     name = url.split("://", 1)[1].rsplit("/", 1)[-1] or "root"

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, BinaryIO
 from unicodedata import normalize
 
-from schemas.errors import FetchFailed, SourceNotFound
+from schemas.errors import FetchFailed, RevectorError, SourceNotFound
 from schemas.source import Listing, Scope, Source, Stat
 from tasks.sources.patterns import compile_patterns
 
@@ -88,7 +88,7 @@ class RemoteFolder:
             stat = _stat(self._fs.info(full))
             with self._fs.open(full, "rb") as stream:
                 yield stream, stat
-        except FetchFailed:
+        except RevectorError:
             raise
         except Exception as exc:
             raise FetchFailed(f"{uri} cannot be read ({exc}).", advice="Run again.") from exc
