@@ -16,15 +16,15 @@ from schemas.chunk import Chunk
 from tasks.embedding.base import Progress, Vectors
 
 DIM = 384
-LATENT = 64
+LATENT = 32
 """Intrinsic dimension of the vectors. Those of a text model lie near a surface of a few dozen
 dimensions; independent noise in all 384 would be the worst case of every index."""
 
 _WORDS = 20_000
 _FILES_A_FOLDER = 100
 _LATIN = "ba ce di fo gu ha je ki lo mu na pe ri so tu va we xi yo zu bra cle dri flo gru sta".split()
-_HANGUL = "가 고 구 기 나 다 대 도 라 로 리 마 무 미 바 보 부 비 사 상 서 소 수 시 아 안 어 연 오 원 유 이 인 일 자".split()
-_PARTICLES = "은 는 이 가 을 를 에 의 로 와".split()
+_HANGUL = "가고구기나다대도라로리마무미바보부비사상서소수시아안어연오원유이인일자"
+_PARTICLES = "은는이가을를에의로와"
 
 
 @cache
@@ -64,7 +64,8 @@ def make_vectors(count: int, seed: int = 1) -> NDArray[np.float32]:
     """(count, DIM) float32, unit length, near a LATENT-dimensional surface."""
     rng = np.random.default_rng(seed)
     latent = rng.standard_normal((count, LATENT)).astype(np.float32)
-    return _normalise(latent @ _basis() + 0.1 * rng.standard_normal((count, DIM)).astype(np.float32))
+    noise = rng.standard_normal((count, DIM)).astype(np.float32) * np.float32(0.1 * LATENT**0.5)
+    return normalise(latent @ _basis() + noise)
 
 
 def write_files(folder: Path, count: int, characters: int) -> None:
@@ -88,17 +89,19 @@ class StubEmbedder:
         latent = np.frombuffer(digests, dtype=np.uint8).reshape(-1, LATENT).astype(np.float32) - 127.5
         if progress and texts:
             progress(len(texts))
-        return _normalise(latent @ _basis())
+        return normalise(latent @ _basis())
 
     def embed_query(self, text: str) -> Vectors:
         """The vector of a query."""
-        return self.embed([text])[0]
+        return np.asarray(self.embed([text])[0])
 
 
 @cache
 def _basis() -> NDArray[np.float32]:
-    return np.random.default_rng(0).standard_normal((LATENT, DIM)).astype(np.float32) / np.float32(8)
+    return np.random.default_rng(0).standard_normal((LATENT, DIM)).astype(np.float32)
 
 
-def _normalise(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+def normalise(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The rows at unit length."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / norms, dtype=np.float32)

@@ -17,6 +17,9 @@ from registry.connection import Database
 from registry.embedded import start_embedded
 from registry.opening import open_registry
 
+STATEMENT_TIMEOUT = "180s"
+"""A statement with a wrong plan fails its benchmark instead of holding up the others."""
+
 _numbers = itertools.count()
 
 
@@ -51,6 +54,7 @@ def fresh_database() -> Iterator[str]:
     """The URL of an empty database while the block runs."""
     name = f"bench_{next(_numbers)}"
     _run_on_server(f"CREATE DATABASE {name}")
+    _run_on_server(f"ALTER DATABASE {name} SET statement_timeout = '{STATEMENT_TIMEOUT}'")
     try:
         yield server_url().replace("/postgres?", f"/{name}?")
     finally:
@@ -73,4 +77,4 @@ def connect_owner(url: str) -> Iterator[psycopg.Connection]:
 
 def _run_on_server(statement: str) -> None:
     with psycopg.connect(server_url(), autocommit=True) as connection:
-        connection.execute(statement)  # type: ignore[arg-type]
+        connection.execute(statement)

@@ -75,9 +75,7 @@ def ingest_once() -> None:
         report = ingest_location(session, steps, folder, "bench")
     seconds = time.perf_counter() - started
     print(
-        json.dumps(
-            Peak(start_mb=start_mb, peak_mb=peak_mb(), seconds=seconds, chunks=report.chunks.embedded)
-        )
+        json.dumps(Peak(start_mb=start_mb, peak_mb=peak_mb(), seconds=seconds, chunks=report.chunks.embedded))
     )
 
 

@@ -116,18 +116,18 @@ def _ingest(
     with clock("plan"):
         plan = steps.plan_run(workspace, listing, allow_deletions=allow_deletions)
         _remember(workspace, listing, plan, listed_ns)
-    failed = _process(workspace, steps, listing, plan, report, clock, progress)
+    outcome = _process(workspace, steps, listing, plan, report, clock, progress)
     if not plan.is_empty:
-        steps.retire_documents(workspace, plan)
+        steps.retire_documents(workspace, plan, outcome)
         with clock("gate"):
             steps.check_gate(workspace)
         with clock("activate"):
             activation = steps.activate(workspace)
-        report.conflicts = activation.conflicts
+        outcome |= {item.uri: "same" if item.is_same else "conflict" for item in activation.overtaken}
         if activation.release:
             report.release = activation.release.number
             report.digest = activation.release.digest.hex()
-    _count(workspace, plan, report, failed)
+    _count(workspace, plan, report, outcome)
 
 
 def _process(
@@ -227,8 +227,9 @@ def _count(workspace: Workspace, plan: ChangePlan, report: RunReport, outcome: d
     counts.added = sum(1 for uri in plan.added if outcome.get(uri) == "added")
     counts.changed = sum(1 for uri in plan.changed if outcome.get(uri) == "changed")
     counts.moved = sum(1 for _, new in plan.moved if outcome.get(new) == "moved")
-    counts.deleted = len(plan.deleted)
-    counts.unchanged = plan.unchanged + sum(1 for action in outcome.values() if action == "restat")
+    counts.deleted = sum(1 for uri in plan.deleted if uri not in outcome)
+    counts.unchanged = plan.unchanged + sum(1 for action in outcome.values() if action in ("restat", "same"))
+    report.conflicts = sum(1 for action in outcome.values() if action == "conflict")
     standing = list_rejections(workspace.db, target.collection_id, source_id=target.source_id)
     report.rejections = [rejection for rejection in standing if workspace.scope.covers(rejection.uri)]
     counts.rejected = len(report.rejections)

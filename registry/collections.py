@@ -112,7 +112,10 @@ def ensure_source(db: Database, collection_id: int, source: Source, *, authority
 
 
 def absorb_source(db: Database, source_id: int, *, by: int) -> None:
-    """Note that a wider source has taken over a source's documents."""
+    """Note that a wider source has taken over a source's documents.
+
+    Should a slower run still add one to it, it is listed again and absorbed by the next run.
+    """
     with db.connection() as connection:
         connection.execute(_SQL["absorb_source"], {"tenant": db.tenant_id, "source": source_id, "by": by})
 

@@ -36,8 +36,8 @@ def _known_rejection(try_again: bool, *rest: Any) -> Known:
     """Without a stat and a hash, nothing equals it: it is tried again."""
     *stat, content_sha256, parser, fingerprint = rest
     if try_again:
-        return Known(None, None, None, None, parser, fingerprint, rejected=True)
-    return Known(None, None, _stat(stat), content_sha256, parser, fingerprint, rejected=True)
+        return Known(0, 0, None, None, parser, fingerprint, rejected=True)
+    return Known(0, 0, _stat(stat), content_sha256, parser, fingerprint, rejected=True)
 
 
 def restat(db: Database, source_id: int, stats: dict[str, Stat | None]) -> None:

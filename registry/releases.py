@@ -11,10 +11,11 @@ from registry.collections import get_space
 from registry.connection import Connection, Database
 from registry.locks import lock_collection
 from registry.queries import load
+from registry.staging import require_running
 from registry.vectors import vector_table
 from schemas.digest import release_digest, update_state
 from schemas.errors import GateFailed, SpaceMismatch
-from schemas.release import Activation, Release
+from schemas.release import Activation, Overtaken, Release
 
 _SQL = load("releases")
 
@@ -25,10 +26,11 @@ def activate_run(
     """Show what the run staged, as a new release; all of it or nothing.
 
     A document that another run changed after this one planned is left as that run made it
-    and counted as a conflict; the next run looks at it again. Its cost follows what changed.
+    and given back as overtaken. The cost follows what changed.
 
     Raises:
         GateFailed: a staged chunk has no vector (invariant 1); nothing is activated.
+        RunLost: the run was taken for dead meanwhile.
         SpaceMismatch: the collection's space was switched meanwhile.
     """
     fingerprint = get_space(db, space_id).fingerprint
@@ -38,8 +40,9 @@ def activate_run(
         done = connection.execute(_SQL["release_of_run"], values).fetchone()
         if done:  # a retry after the connection broke between commit and answer
             return Activation(Release(*done))
+        require_running(connection, values)
         current, state = _locked_state(connection, values, space_id)
-        conflicts = _drop_conflicts(connection, values)
+        overtaken = _drop_conflicts(connection, values)
         _require_vectors(connection, values, space_id)
         pairs = connection.execute(_SQL["changed_digests"], values).fetchall()
         release = None
@@ -60,7 +63,7 @@ def activate_run(
         connection.execute(_SQL["update_stats"], values)
         connection.execute(_SQL["drop_solved_rejections"], values)
         connection.execute(_SQL["drop_staged"], values)
-    return Activation(release, conflicts)
+    return Activation(release, overtaken)
 
 
 def count_missing_vectors(db: Database, collection_id: int, space_id: int, run_id: UUID) -> int:
@@ -91,10 +94,10 @@ def _locked_state(connection: Connection, values: dict[str, Any], space_id: int)
     return int(current), bytes(state)
 
 
-def _drop_conflicts(connection: Connection, values: dict[str, Any]) -> int:
-    """Staged rows whose base moved on; one that already shows the same version is no conflict."""
+def _drop_conflicts(connection: Connection, values: dict[str, Any]) -> tuple[Overtaken, ...]:
+    """Staged rows whose base moved on, because another run was faster."""
     rows = connection.execute(_SQL["drop_conflicts"], values).fetchall()
-    return sum(1 for (already_shown,) in rows if not already_shown)
+    return tuple(Overtaken(*row) for row in rows)
 
 
 def _require_vectors(connection: Connection, values: dict[str, Any], space_id: int) -> None:

@@ -82,8 +82,8 @@ def mark_crashed_runs(db: Database, collection_id: int) -> list[UUID]:
             if is_run_alive(connection, str(run_id)):
                 continue
             values = {"run": run_id, "tenant": db.tenant_id}
-            connection.execute(_SQL["drop_staged"], values)
             connection.execute(_SQL["mark_crashed"], values)
+            connection.execute(_SQL["drop_staged"], values)
             crashed.append(run_id)
     return crashed
 

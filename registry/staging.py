@@ -13,6 +13,8 @@ from registry.connection import Connection, Database
 from registry.locks import lock_collection
 from registry.queries import load
 from registry.vectors import ensure_chunks
+from schemas.errors import RunLost
+from schemas.plan import Retirement
 from schemas.source import Stat
 from schemas.version import StagedDocument, VersionDraft
 
@@ -46,6 +48,7 @@ def stage_window(
     """Write one window in one transaction. The vectors of its chunks were stored before."""
     with db.transaction() as connection:
         lock_collection(connection, target.collection_id)
+        require_running(connection, _scope(db.tenant_id, target))
         _store_parsed(connection, db.tenant_id, target, parsed)
         ids = _document_ids(connection, db.tenant_id, target, [document.uri for document in documents])
         chunks = {c.hash: c for document in documents if document.draft for c in document.draft.chunks}
@@ -59,14 +62,33 @@ def stage_window(
         _stage(connection, db.tenant_id, target, documents, ids, versions)
 
 
-def stage_deletions(
-    db: Database, target: StageTarget, uris: Sequence[str], *, absorbed: Sequence[int] = ()
-) -> None:
-    """Stage that documents are retired: these of the source, and all of the absorbed sources."""
-    if uris or absorbed:
-        values = {**_scope(db.tenant_id, target), "uris": list(uris), "absorbed": list(absorbed)}
+def stage_retirements(db: Database, target: StageTarget, retired: Sequence[Retirement]) -> None:
+    """Stage that versions are shown no more; one that was replaced meanwhile becomes a conflict."""
+    if retired:
+        values = {
+            **_scope(db.tenant_id, target),
+            "document": [item.document_id for item in retired],
+            "version": [item.version_id for item in retired],
+        }
         with db.transaction() as connection:
-            connection.execute(_SQL["stage_deletions"], values)
+            require_running(connection, values)
+            connection.execute(_SQL["stage_retirements"], values)
+
+
+def require_running(connection: Connection, values: dict[str, Any]) -> None:
+    """Refuse to go on for a run that another process has taken for dead.
+
+    That happens when the database was restarted under it: its lock went with the connection,
+    and what it had staged was dropped.
+
+    Raises:
+        RunLost: the run is not running any more.
+    """
+    if connection.execute(_SQL["require_running"], values).fetchone() is None:
+        raise RunLost(
+            "The database connection was lost and this run was taken for dead. Nothing of it is visible.",
+            advice="Run it again: what it stored is reused.",
+        )
 
 
 def _scope(tenant_id: int, target: StageTarget) -> dict[str, Any]:

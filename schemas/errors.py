@@ -101,6 +101,10 @@ class GateFailed(RunStopped):
     """The staged release did not pass its quality gate."""
 
 
+class RunLost(RevectorError):
+    """The run lost its connection and was taken for dead by another process."""
+
+
 class EmbeddingFailed(RevectorError):
     """The model could not embed a batch."""
 

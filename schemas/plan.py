@@ -9,15 +9,26 @@ from schemas.source import Stat
 
 
 class Known(NamedTuple):
-    """What the registry knows of a document that is active now or rejected before."""
+    """What the registry knows of a document: active now, or rejected before (ids are 0)."""
 
-    document_id: int | None
-    version_id: int | None
+    document_id: int
+    version_id: int
     stat: Stat | None
     content_sha256: bytes | None
     parser: str
     fingerprint: bytes
     rejected: bool = False
+
+
+class Retirement(NamedTuple):
+    """An active version to be shown no more.
+
+    `replaced_by` is the uri that takes over (a move); if that one is rejected, this one stays.
+    """
+
+    document_id: int
+    version_id: int
+    replaced_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +44,7 @@ class ChangePlan:
         restat: unchanged bytes under a new stat, to be remembered.
         bases: of each changed document the active version.
         forgotten: rejected before, inside the scope, no longer listed.
-        absorbed: ids of sources inside this one whose documents it takes over; those count
-            as moved.
+        retired: what `deleted` and `moved` end, with the versions that were active.
     """
 
     added: tuple[str, ...] = ()
@@ -44,9 +54,9 @@ class ChangePlan:
     unchanged: int = 0
     rejected: tuple[str, ...] = ()
     restat: dict[str, Stat] = field(default_factory=dict)
-    bases: dict[str, int | None] = field(default_factory=dict)
+    bases: dict[str, int] = field(default_factory=dict)
     forgotten: tuple[str, ...] = ()
-    absorbed: tuple[int, ...] = ()
+    retired: tuple[Retirement, ...] = ()
 
     @property
     def work(self) -> tuple[str, ...]:
@@ -56,4 +66,4 @@ class ChangePlan:
     @property
     def is_empty(self) -> bool:
         """Whether the run has nothing to stage."""
-        return not (self.added or self.changed or self.moved or self.deleted or self.absorbed)
+        return not (self.added or self.changed or self.retired)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 RunState = Literal["running", "succeeded", "unchanged", "stopped", "staged", "failed", "crashed"]
 
@@ -33,17 +33,29 @@ class Release:
     chunks: int
 
 
+class Overtaken(NamedTuple):
+    """A staged change that another run was faster with.
+
+    `is_same` where that run made the same change; otherwise it is a conflict: the document
+    stays as that run made it, and the next run looks at it again.
+    """
+
+    uri: str
+    action: str
+    is_same: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Activation:
     """What activating a run did.
 
     Attributes:
         release: the new one, None where nothing had to change.
-        conflicts: documents another run changed meanwhile; left as that run made them.
+        overtaken: staged changes that were not made.
     """
 
     release: Release | None
-    conflicts: int = 0
+    overtaken: tuple[Overtaken, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

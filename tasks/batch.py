@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class Steps:
     prepare_window: Callable[[Workspace, Window], Pending]
     embed_window: Callable[..., EmbedResult]
     write_window: Callable[[Workspace, Prepared], None]
-    retire_documents: Callable[[Workspace, ChangePlan], None]
+    retire_documents: Callable[[Workspace, ChangePlan, Mapping[str, str]], None]
     index_vectors: Callable[[Workspace], bool]
     check_gate: Callable[[Workspace], None]
     activate: Callable[[Workspace], Activation]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from schemas.errors import MassDeletion
-from schemas.plan import ChangePlan, Known
+from schemas.plan import ChangePlan, Known, Retirement
 from schemas.settings import GuardSettings
 from schemas.source import Listing, Scope, Stat
 
@@ -61,6 +61,57 @@ def plan_changes(
         restat=draft.restat,
         bases={uri: known[uri].version_id for uri in draft.changed},
         forgotten=tuple(sorted(uri for uri in rejected.keys() - listing.items.keys() if scope.covers(uri))),
+        retired=_retire(deleted, moved, known),
+    )
+
+
+def _retire(
+    deleted: Iterable[str], moved: Iterable[tuple[str, str]], known: Mapping[str, Known]
+) -> tuple[Retirement, ...]:
+    """What the plan ends: the gone, and the moved once their new name is there."""
+    names = dict.fromkeys(sorted(deleted)) | dict(moved)
+    return tuple(Retirement(known[old].document_id, known[old].version_id, new) for old, new in names.items())
+
+
+def absorb_nested(
+    plan: ChangePlan,
+    listing: Listing,
+    nested: Mapping[str, Known],
+    known: Collection[str],
+    *,
+    shown_as: Mapping[str, str],
+) -> ChangePlan:
+    """Take over what a source inside this one shows: the same files, under their new names.
+
+    Args:
+        plan: of the wider source alone.
+        listing: what the wider source holds.
+        nested: by uri in the wider source, what the source inside shows.
+        known: uris that the wider source shows itself.
+        shown_as: uri in the wider source -> uri in the source inside, for the report.
+    """
+    blocked = tuple(problem.uri for problem in listing.problems)
+    added, moved, deleted = set(plan.added), list(plan.moved), list(plan.deleted)
+    retired = list(plan.retired)
+    for uri, past in sorted(nested.items()):
+        successor = None
+        if uri in added:
+            added.remove(uri)
+            moved.append((shown_as[uri], uri))
+            successor = uri
+        elif uri not in listing.items:
+            if _is_under(uri, blocked):
+                continue
+            deleted.append(uri)
+        elif uri not in known:  # listed, but rejected: what is shown stays
+            continue
+        retired.append(Retirement(past.document_id, past.version_id, successor))
+    return replace(
+        plan,
+        added=tuple(sorted(added)),
+        moved=tuple(sorted(moved)),
+        deleted=tuple(sorted(deleted)),
+        retired=tuple(retired),
     )
 
 
@@ -70,7 +121,7 @@ def check_deletions(plan: ChangePlan, listed: int, known: int, guard: GuardSetti
     Args:
         plan: what would happen.
         listed: number of items the source listed in the scope.
-        known: number of active documents in the scope.
+        known: number of active documents in the scope, those of sources inside it included.
         guard: the limits.
 
     Raises:
@@ -79,7 +130,7 @@ def check_deletions(plan: ChangePlan, listed: int, known: int, guard: GuardSetti
     doomed = len(plan.deleted)
     if doomed == 0:
         return
-    share = doomed / known
+    share = doomed / max(known, doomed)
     too_many = doomed >= guard.min_deleted and share > guard.max_deleted_share
     if not too_many and listed > 0:
         return

@@ -6,13 +6,12 @@ import hashlib
 import logging
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 from registry.documents import known_documents, known_rejections
 from schemas.errors import DocumentError
 from schemas.plan import ChangePlan, Known
 from schemas.source import Listing
-from tasks.changes import check_deletions, plan_changes
+from tasks.changes import absorb_nested, check_deletions, plan_changes
 from tasks.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -43,38 +42,30 @@ def plan_run(workspace: Workspace, listing: Listing, *, allow_deletions: bool = 
         scope=workspace.scope,
         hash_many=lambda uris: hash_items(workspace, listing, uris),
     )
-    plan = _absorb_nested(workspace, plan)
+    nested, shown_as = _load_nested(workspace)
+    plan = absorb_nested(plan, listing, nested, known.keys(), shown_as=shown_as)
     log.info(
         "planned: %d added, %d changed, %d moved, %d deleted, %d unchanged, %d rejected before",
         len(plan.added), len(plan.changed), len(plan.moved), len(plan.deleted), plan.unchanged,
         len(plan.rejected),
     )  # fmt: skip
     if not allow_deletions:
-        in_scope = sum(1 for uri in known if workspace.scope.covers(uri))
+        in_scope = sum(1 for uri in known if workspace.scope.covers(uri)) + len(nested)
         check_deletions(plan, len(listing.items), in_scope, workspace.collection.guard)
     return plan
 
 
-def _absorb_nested(workspace: Workspace, plan: ChangePlan) -> ChangePlan:
-    """Count what sources inside this one hold as moved here, and their gone files as deleted."""
-    moved, deleted, added = list(plan.moved), list(plan.deleted), set(plan.added)
+def _load_nested(workspace: Workspace) -> tuple[dict[str, Known], dict[str, str]]:
+    """What sources inside this one show, by uri in this one; and their uris there."""
+    nested: dict[str, Known] = {}
+    shown_as: dict[str, str] = {}
     for source in workspace.nested:
         assert source.id is not None
         prefix = source.root_url[len(workspace.scope.source.root_url) :].strip("/")
-        for uri in known_documents(workspace.db, source.id):
-            new = f"{prefix}/{uri}"
-            if new in added:
-                added.remove(new)
-                moved.append((uri, new))
-            else:
-                deleted.append(new)
-    return replace(
-        plan,
-        added=tuple(sorted(added)),
-        moved=tuple(sorted(moved)),
-        deleted=tuple(sorted(deleted)),
-        absorbed=tuple(source.id for source in workspace.nested if source.id is not None),
-    )
+        for uri, past in known_documents(workspace.db, source.id).items():
+            nested[f"{prefix}/{uri}"] = past
+            shown_as[f"{prefix}/{uri}"] = uri
+    return nested, shown_as
 
 
 def load_known(workspace: Workspace) -> tuple[dict[str, Known], dict[str, Known]]:

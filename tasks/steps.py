@@ -82,7 +82,7 @@ def prefect_steps() -> Steps:
         prepare_window=_prepare,
         embed_window=_embed,
         write_window=lambda workspace, prepared: _call(_named(WRITE, prepared.number), workspace, prepared),
-        retire_documents=lambda workspace, plan: _call(RETIRE, workspace, plan),
+        retire_documents=lambda *args: _call(RETIRE, *args),
         index_vectors=lambda workspace: _call(INDEX, workspace),
         check_gate=lambda workspace: _call(GATE, workspace),
         activate=lambda workspace: _call(ACTIVATE, workspace),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from registry.runs import record_rejections
-from registry.staging import stage_deletions, stage_window
+from registry.staging import stage_retirements, stage_window
 from registry.vectors import chunks_without_vectors, hashes_with_vectors, store_embedded
 from schemas.chunk import Chunk
 from schemas.plan import ChangePlan
@@ -89,14 +89,20 @@ def write_window(workspace: Workspace, prepared: Prepared) -> None:
     )
 
 
-def retire_documents(workspace: Workspace, plan: ChangePlan) -> None:
-    """Stage that deleted documents, and the old names of moved ones, are retired."""
-    stage_deletions(
-        workspace.db,
-        workspace.stage_target(),
-        [*plan.deleted, *(old for old, _ in plan.moved)],
-        absorbed=plan.absorbed,
-    )
+def retire_documents(workspace: Workspace, plan: ChangePlan, outcome: Mapping[str, str]) -> None:
+    """Stage that deleted documents, and the old names of moved ones, are retired.
+
+    Args:
+        workspace: the run's surroundings.
+        plan: what was planned.
+        outcome: uri -> what became of it; a document whose new name was rejected stays.
+    """
+    retired = [
+        item
+        for item in plan.retired
+        if item.replaced_by is None or outcome.get(item.replaced_by, "rejected") != "rejected"
+    ]
+    stage_retirements(workspace.db, workspace.stage_target(), retired)
 
 
 def _batches(chunks: Sequence[Chunk]) -> Iterator[Sequence[Chunk]]:

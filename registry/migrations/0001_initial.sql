@@ -34,13 +34,15 @@ CREATE TABLE collection (
     active_space_id int REFERENCES embedding_space,
     current_release int NOT NULL DEFAULT 0,
     digest_state    bytea NOT NULL,
-    UNIQUE (tenant_id, name)
+    UNIQUE (tenant_id, name),
+    -- what every table below refers to: a row cannot belong to one tenant and another's collection
+    UNIQUE (tenant_id, id)
 );
 
 CREATE TABLE run (
     id                  uuid PRIMARY KEY,
-    tenant_id           int NOT NULL REFERENCES tenant,
-    collection_id       int NOT NULL REFERENCES collection,
+    tenant_id           int NOT NULL,
+    collection_id       int NOT NULL,
     flow                text NOT NULL,
     trigger             text NOT NULL,
     prefect_flow_run_id uuid,
@@ -55,8 +57,8 @@ CREATE TABLE run (
 CREATE INDEX run_collection_started_idx ON run (collection_id, started_at DESC);
 
 CREATE TABLE release (
-    tenant_id     int NOT NULL REFERENCES tenant,
-    collection_id int NOT NULL REFERENCES collection,
+    tenant_id     int NOT NULL,
+    collection_id int NOT NULL,
     number        int NOT NULL CHECK (number > 0),
     run_id        uuid NOT NULL REFERENCES run,
     kind          text NOT NULL CHECK (kind IN ('ingest', 'rollback', 'purge', 'reembed')),
@@ -72,8 +74,8 @@ CREATE TABLE release (
 
 CREATE TABLE source (
     id            int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    tenant_id     int NOT NULL REFERENCES tenant,
-    collection_id int NOT NULL REFERENCES collection,
+    tenant_id     int NOT NULL,
+    collection_id int NOT NULL,
     name          text NOT NULL,
     root_url      text NOT NULL,
     authority     int NOT NULL DEFAULT 0,
@@ -87,8 +89,8 @@ CREATE TABLE source (
 -- size .. etag and content_sha256 are those of the bytes last found equal to the active version.
 CREATE TABLE document (
     id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    tenant_id      int NOT NULL REFERENCES tenant,
-    collection_id  int NOT NULL REFERENCES collection,
+    tenant_id      int NOT NULL,
+    collection_id  int NOT NULL,
     source_id      int NOT NULL REFERENCES source,
     uri            text NOT NULL,
     size           bigint,
@@ -103,8 +105,8 @@ CREATE INDEX document_collection_idx ON document (collection_id);
 
 CREATE TABLE document_version (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    tenant_id       int NOT NULL REFERENCES tenant,
-    collection_id   int NOT NULL REFERENCES collection,
+    tenant_id       int NOT NULL,
+    collection_id   int NOT NULL,
     document_id     bigint NOT NULL REFERENCES document,
     version         int NOT NULL CHECK (version > 0),
     content_sha256  bytea NOT NULL,
@@ -133,8 +135,8 @@ CREATE TABLE document_version (
 
 -- Version v of a document is shown in releases from_release <= n < to_release; open = now.
 CREATE TABLE activation (
-    tenant_id     int NOT NULL REFERENCES tenant,
-    collection_id int NOT NULL REFERENCES collection,
+    tenant_id     int NOT NULL,
+    collection_id int NOT NULL,
     document_id   bigint NOT NULL REFERENCES document,
     version_id    bigint NOT NULL REFERENCES document_version,
     from_release  int NOT NULL,
@@ -151,8 +153,8 @@ CREATE INDEX activation_to_idx ON activation (collection_id, to_release);
 -- grams: 32-bit hashes of words and Hangul/CJK character bigrams, salted by collection.
 CREATE TABLE chunk (
     id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    tenant_id     int NOT NULL REFERENCES tenant,
-    collection_id int NOT NULL REFERENCES collection,
+    tenant_id     int NOT NULL,
+    collection_id int NOT NULL,
     hash          bytea NOT NULL CHECK (length(hash) = 16),
     kind          text NOT NULL,
     text          text NOT NULL,
@@ -163,8 +165,8 @@ CREATE TABLE chunk (
 CREATE INDEX chunk_grams_idx ON chunk USING gin (grams);
 
 CREATE TABLE version_chunk (
-    tenant_id     int NOT NULL REFERENCES tenant,
-    collection_id int NOT NULL REFERENCES collection,
+    tenant_id     int NOT NULL,
+    collection_id int NOT NULL,
     version_id    bigint NOT NULL REFERENCES document_version,
     ordinal       int NOT NULL,
     chunk_id      bigint NOT NULL REFERENCES chunk,
@@ -178,7 +180,7 @@ CREATE INDEX version_chunk_chunk_idx ON version_chunk (chunk_id);
 
 -- What the current release shows; refs counts version_chunk rows of active versions.
 CREATE TABLE visible (
-    tenant_id     int NOT NULL REFERENCES tenant,
+    tenant_id     int NOT NULL,
     collection_id int NOT NULL,
     chunk_id      bigint NOT NULL REFERENCES chunk,
     refs          int NOT NULL CONSTRAINT visible_refs_positive CHECK (refs > 0),
@@ -188,8 +190,8 @@ CREATE INDEX visible_chunk_idx ON visible (chunk_id);
 
 -- What a run has prepared: activation applies it in one transaction.
 CREATE TABLE staged_change (
-    tenant_id       int NOT NULL REFERENCES tenant,
-    collection_id   int NOT NULL REFERENCES collection,
+    tenant_id       int NOT NULL,
+    collection_id   int NOT NULL,
     run_id          uuid NOT NULL REFERENCES run,
     document_id     bigint NOT NULL REFERENCES document,
     action          text NOT NULL CHECK (action IN ('added', 'changed', 'moved', 'deleted', 'restat')),
@@ -206,8 +208,8 @@ CREATE TABLE staged_change (
 );
 
 CREATE TABLE rejection (
-    tenant_id      int NOT NULL REFERENCES tenant,
-    collection_id  int NOT NULL REFERENCES collection,
+    tenant_id      int NOT NULL,
+    collection_id  int NOT NULL,
     source_id      int NOT NULL REFERENCES source,
     uri            text NOT NULL,
     run_id         uuid NOT NULL REFERENCES run,
@@ -232,8 +234,8 @@ CREATE INDEX rejection_collection_idx ON rejection (collection_id, last_seen DES
 
 -- What a parser returned, so that a move or a new chunking policy does not parse again.
 CREATE TABLE parsed (
-    tenant_id      int NOT NULL REFERENCES tenant,
-    collection_id  int NOT NULL REFERENCES collection,
+    tenant_id      int NOT NULL,
+    collection_id  int NOT NULL,
     content_sha256 bytea NOT NULL,
     parser         text NOT NULL,
     parser_version text NOT NULL,
@@ -252,12 +254,17 @@ BEGIN
         EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', t);
         EXECUTE format('CREATE POLICY tenant_isolation ON %I '
                        'USING (tenant_id = (SELECT current_tenant()))', t);
+        IF t <> 'collection' THEN
+            EXECUTE format('ALTER TABLE %I ADD FOREIGN KEY (tenant_id, collection_id) '
+                           'REFERENCES collection (tenant_id, id)', t);
+        END IF;
     END LOOP;
 END $$;
 
 -- Vectors of one space: a table of its own, one partition per collection.
--- The policy on the parent does not guard a partition read by its own name; so nobody but
--- the owner may read a partition, and writers may only insert into it (COPY needs no more).
+-- The policy on the parent does not guard a partition used by its own name; so nobody but the
+-- owner may read a partition, writers may only insert into it (COPY needs no more), and its
+-- constraint names its tenant.
 CREATE FUNCTION create_vector_partition(space int, collection int) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
@@ -267,6 +274,8 @@ DECLARE
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('revector:' || parent, 0));
     IF to_regclass(part) IS NOT NULL THEN RETURN; END IF;
+    PERFORM FROM collection c WHERE c.id = collection AND c.tenant_id = current_tenant();
+    IF NOT FOUND THEN RAISE EXCEPTION 'collection % is not of this tenant', collection; END IF;
     IF to_regclass(parent) IS NULL THEN
         SELECT format('%s(%s)', s.dtype, s.dim) INTO STRICT kind FROM embedding_space s WHERE s.id = space;
         EXECUTE format('CREATE TABLE %I (tenant_id int NOT NULL, collection_id int NOT NULL, '
@@ -280,11 +289,15 @@ BEGIN
             EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO revector_app', parent);
         END IF;
     END IF;
-    EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES IN (%s)', part, parent, collection);
+    EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL, '
+                   'CHECK (tenant_id = %s AND collection_id = %s))',
+                   part, parent, current_tenant(), collection);
     -- in the row, not in TOAST, where a page can hold it: a scan reads it three times as fast
     IF EXISTS (SELECT FROM embedding_space s WHERE s.id = space AND s.dtype = 'vector' AND s.dim <= 1900) THEN
         EXECUTE format('ALTER TABLE %I ALTER COLUMN embedding SET STORAGE PLAIN', part);
     END IF;
+    -- attached, not created as a partition: searches of other collections need not wait
+    EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES IN (%s)', parent, part, collection);
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'revector_app') THEN
         EXECUTE format('GRANT INSERT ON %I TO revector_app', part);
     END IF;
@@ -301,6 +314,8 @@ BEGIN
     SELECT dtype || '_cosine_ops' INTO ops FROM embedding_space
     WHERE id = space AND (dtype <> 'vector' OR dim <= 2000);
     IF ops IS NULL THEN RETURN; END IF;
+    PERFORM FROM collection c WHERE c.id = collection AND c.tenant_id = current_tenant();
+    IF NOT FOUND THEN RAISE EXCEPTION 'collection % is not of this tenant', collection; END IF;
     EXECUTE format('CREATE INDEX IF NOT EXISTS %I ON %I USING hnsw (embedding %s)', part || '_hnsw_idx', part, ops);
 END $$;
 
@@ -344,7 +359,8 @@ BEGIN
         EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %I TO revector_app', current_schema());
         EXECUTE format('GRANT USAGE ON ALL SEQUENCES IN SCHEMA %I TO revector_app', current_schema());
         EXECUTE format('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA %I TO revector_app', current_schema());
-        REVOKE ALL ON tenant FROM revector_app;
+        REVOKE ALL ON tenant, schema_migration FROM revector_app;
+        REVOKE UPDATE, DELETE ON embedding_space FROM revector_app;
     END IF;
     EXECUTE format('REVOKE ALL ON ALL FUNCTIONS IN SCHEMA %I FROM PUBLIC', current_schema());
 END $$;

@@ -25,7 +25,9 @@ ORDER BY c.name LIMIT 1000
 
 -- name: list_sources
 SELECT id, name, root_url, include, exclude
-FROM source WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND absorbed_by IS NULL
+FROM source WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s   AND (absorbed_by IS NULL OR EXISTS (
+      SELECT FROM document d JOIN activation a ON a.document_id = d.id AND a.to_release IS NULL
+      WHERE d.source_id = source.id))
 ORDER BY name LIMIT 10000
 
 -- name: create_source
@@ -43,6 +45,9 @@ SELECT name FROM source WHERE tenant_id = %(tenant)s AND collection_id = %(colle
 ORDER BY name LIMIT 10000
 
 -- name: absorb_source
+WITH forgotten AS (
+    DELETE FROM rejection WHERE tenant_id = %(tenant)s AND source_id = %(source)s
+)
 UPDATE source SET absorbed_by = %(by)s WHERE tenant_id = %(tenant)s AND id = %(source)s
 
 -- name: find_space

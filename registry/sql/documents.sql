@@ -69,14 +69,15 @@ VALUES (%(tenant)s, %(collection)s, %(run)s, %(document)s, %(action)s, %(version
         %(size)s, %(mtime_ns)s, %(ctime_ns)s, %(inode)s, %(etag)s, %(content_sha256)s)
 ON CONFLICT (run_id, document_id) DO NOTHING
 
--- name: stage_deletions
+-- name: stage_retirements
 INSERT INTO staged_change (tenant_id, collection_id, run_id, document_id, action, base_version_id)
-SELECT %(tenant)s, %(collection)s, %(run)s, d.id, 'deleted', a.version_id
-FROM document d
-JOIN activation a ON a.document_id = d.id AND a.to_release IS NULL
-WHERE d.tenant_id = %(tenant)s
-  AND (d.source_id = ANY(%(absorbed)s::int[]) OR d.source_id = %(source)s AND d.uri = ANY(%(uris)s))
+SELECT %(tenant)s, %(collection)s, %(run)s, *
+FROM (SELECT document_id, 'deleted', version_id
+      FROM unnest(%(document)s::bigint[], %(version)s::bigint[]) AS r(document_id, version_id)) AS r
 ON CONFLICT (run_id, document_id) DO NOTHING
+
+-- name: require_running
+SELECT FROM run WHERE id = %(run)s AND tenant_id = %(tenant)s AND state = 'running' FOR SHARE
 
 -- name: find_parsed
 SELECT content_sha256, parser, document FROM parsed

@@ -5,10 +5,11 @@ FOR UPDATE
 
 -- name: drop_conflicts
 DELETE FROM staged_change s
-WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s
+USING document d
+WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s AND d.id = s.document_id
   AND s.base_version_id IS DISTINCT FROM (
       SELECT a.version_id FROM activation a WHERE a.document_id = s.document_id AND a.to_release IS NULL)
-RETURNING s.version_id IS NOT DISTINCT FROM (
+RETURNING d.uri, s.action, s.version_id IS NOT DISTINCT FROM (
       SELECT a.version_id FROM activation a WHERE a.document_id = s.document_id AND a.to_release IS NULL)
 
 -- name: changed_digests

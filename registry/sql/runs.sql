@@ -4,7 +4,7 @@ VALUES (%(run)s, %(tenant)s, %(collection)s, %(flow)s, %(trigger)s, %(prefect_fl
 
 -- name: finish_run
 UPDATE run SET state = %(state)s, finished_at = now(), stats = %(stats)s, error = %(error)s
-WHERE id = %(run)s AND tenant_id = %(tenant)s
+WHERE id = %(run)s AND tenant_id = %(tenant)s AND state = 'running'
 
 -- name: list_running
 SELECT id FROM run
