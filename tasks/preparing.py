@@ -13,7 +13,7 @@ from registry.runs import RejectionRow
 from registry.staging import ParsedRow
 from schemas.digest import version_digest
 from schemas.document import ParsedDocument
-from schemas.errors import DocumentError, EmptyDocument, ParseCrashed, ParseFailed, ParseTimeout
+from schemas.errors import DocumentError, EmptyDocument, ParseCrashed, ParseFailed, ParseTimeout, TextTooLong
 from schemas.release import Rejection
 from schemas.source import Stat
 from schemas.version import Action, StagedDocument, StoredVersion, VersionDraft, metadata_sha256
@@ -193,6 +193,7 @@ def _finish(workspace: Workspace, job: _Job, prepared: Prepared) -> None:
 
 def _draft(workspace: Workspace, job: _Job) -> VersionDraft:
     assert job.parsed is not None
+    _check_length(job.item.uri, job.parsed, workspace.settings.limits.max_characters)
     document = mask_document(clean(job.parsed), workspace.collection.mask)
     chunks = chunk_document(document, workspace.policy, workspace.counter)
     if not chunks:
@@ -214,6 +215,16 @@ def _draft(workspace: Workspace, job: _Job) -> VersionDraft:
             job.item.uri, text_sha256, meta_sha256, fingerprint, (chunk.hash for chunk in chunks)
         ),
     )
+
+
+def _check_length(uri: str, parsed: ParsedDocument, most: int) -> None:
+    """Cleaning and chunking hold a document in memory several times over."""
+    length = sum(len(element.text) for element in parsed.elements)
+    if length > most:
+        raise TextTooLong(
+            f"{uri} holds {length:,} characters of text, more than limits.max_characters = {most:,}.",
+            advice="Split the document, or raise the limit in revector.toml: 100 bytes of memory each.",
+        )
 
 
 def _unless_same(job: _Job, draft: VersionDraft) -> StagedDocument:
@@ -245,7 +256,7 @@ def _staged(
 def _rejection(
     workspace: Workspace, item: WorkItem, error: DocumentError, fetched: Fetched | None, *, parser: str = ""
 ) -> RejectionRow:
-    if isinstance(error, ParseTimeout | ParseCrashed):
+    if isinstance(error, ParseTimeout | ParseCrashed | TextTooLong):
         parser = under_limits(parser)
     log.warning("document rejected: %s (%s, %s)", item.uri, error.stage, type(error).__name__)
     return RejectionRow(

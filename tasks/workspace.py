@@ -77,6 +77,7 @@ class Workspace:
         self._embedder: TextEmbedder | None = None
         self._pool: ParserPool | None = None
         self._lock = threading.Lock()
+        self._closed = False
         self.target: RunTarget | None = None
 
     @property
@@ -87,7 +88,7 @@ class Workspace:
     @cached_property
     def lister(self) -> Lister:
         """Lists and opens the items of the source."""
-        return open_lister(self.scope.source)
+        return open_lister(self.scope.source, home=self.home.resolve())
 
     @cached_property
     def blobs(self) -> BlobStore:
@@ -143,6 +144,7 @@ class Workspace:
         unread = {"sniffing": SNIFF_VERSION, "max_file_mb": self.settings.limits.max_file_mb}
         limits = {"timeout_s": self.settings.limits.parse_timeout_s}
         limits["memory_mb"] = self.settings.limits.parse_memory_mb
+        limits["characters"] = self.settings.limits.max_characters
         parsers = {name: {"parser": parser_version(name), **common} for name in PARSERS}
         return (
             {"": _hash(unread)}
@@ -154,6 +156,8 @@ class Workspace:
     def pool(self) -> ParserPool:
         """The parser processes."""
         with self._lock:
+            if self._closed:
+                raise RuntimeError("the run is over")
             if self._pool is None:
                 limits = self.settings.limits
                 self._pool = ParserPool(
@@ -184,13 +188,14 @@ class Workspace:
     def close(self) -> None:
         """End the parser processes."""
         with self._lock:
+            self._closed = True
             if self._pool is not None:
                 self._pool.close()
                 self._pool = None
 
 
 def under_limits(parser: str) -> str:
-    """The name under which a parser's time-outs and crashes are remembered."""
+    """The name under which a parser's time-outs, crashes and over-long texts are remembered."""
     return f"{parser} under limits"
 
 

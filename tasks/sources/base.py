@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Protocol
+from unicodedata import normalize
 
 from schemas.errors import SourceNotFound
 from schemas.source import Listing, Scope, Source, Stat
@@ -29,9 +30,9 @@ class Lister(Protocol):
         ...
 
 
-def open_lister(source: Source) -> Lister:
-    """The lister for a source."""
-    return RemoteFolder(source) if is_remote(source.root_url) else LocalFolder(source)
+def open_lister(source: Source, *, home: Path | None = None) -> Lister:
+    """The lister for a source; our own data directory inside it is not a part of it."""
+    return RemoteFolder(source) if is_remote(source.root_url) else LocalFolder(source, home=home)
 
 
 def find_nested(scope: Scope, known: list[Source]) -> list[Source]:
@@ -62,30 +63,40 @@ def locate(
         SourceNotFound: there is nothing at that path.
     """
     if is_remote(location):
-        return _locate_remote(location.rstrip("/"), known, include, exclude)
-    path = Path(location.removeprefix("file://")).expanduser()
-    if not path.exists():
-        raise SourceNotFound(
-            f"There is no file or folder at {path}.",
-            advice="Check the path. If a file of a source was deleted, ingest the source's folder: "
-            "that retires it.",
-        )
-    path = path.resolve()
+        protocol, rest = location.split("://", 1)
+        return _locate_remote(f"{protocol}://{rest.rstrip('/')}", known, include, exclude)
+    path = _existing_path(location)
     inside = [s for s in known if not is_remote(s.root_url) and path.is_relative_to(s.root_url)]
     if inside:
         nearest = max(inside, key=lambda source: len(source.root_url))
         nearest = replace(nearest, include=include, exclude=exclude)
-        return Scope(nearest, _relative(path, Path(nearest.root_url)))
+        return _scope(nearest, path)
     root = path if path.is_dir() else path.parent
-    source = Source(root.name or "root", root.as_posix(), include, exclude)
-    return Scope(source, _relative(path, root))
+    return _scope(Source(normalize("NFC", root.name) or "root", root.as_posix(), include, exclude), path)
 
 
-def _relative(path: Path, root: Path) -> str:
-    from unicodedata import normalize
+def _existing_path(location: str) -> Path:
+    """The real path of what the user named, links resolved."""
+    advice = "Check the path. If a file of a source was deleted, ingest the source's folder: that retires it."
+    try:
+        path = Path(location.removeprefix("file://")).expanduser()
+        path.as_posix().encode()
+        if not location or not path.exists():
+            raise SourceNotFound(f"There is no file or folder at {location!r}.", advice=advice)
+        return path.resolve()
+    except UnicodeEncodeError as exc:
+        shown = location.encode("utf-8", "backslashreplace").decode()
+        raise SourceNotFound(f"The path {shown} is not valid UTF-8.", advice="Rename it.") from exc
+    except (OSError, RuntimeError) as exc:
+        raise SourceNotFound(f"The path {location!r} cannot be looked at ({exc}).", advice=advice) from exc
 
-    relative = path.relative_to(root).as_posix()
-    return "" if relative == "." else normalize("NFC", relative)
+
+def _scope(source: Source, path: Path) -> Scope:
+    relative = path.relative_to(source.root_url).as_posix()
+    if relative == ".":
+        return Scope(source)
+    prefix = normalize("NFC", relative)
+    return Scope(source, prefix, "" if prefix == relative else relative)
 
 
 def _locate_remote(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import attrgetter
 from pathlib import Path
-from stat import S_ISDIR, S_ISREG
+from stat import S_ISREG
 from typing import BinaryIO
 from unicodedata import is_normalized, normalize
 
@@ -15,6 +16,10 @@ from schemas.source import Listing, ListingProblem, Scope, Source, Stat
 from tasks.sources.patterns import Match, compile_patterns
 
 _INODE_MASK = (1 << 63) - 1
+_name = attrgetter("name")
+
+MAX_URI_CHARACTERS = 600
+"""Of at most 4 bytes each: PostgreSQL indexes no more than 2,704 bytes."""
 
 
 class LocalFolder:
@@ -24,8 +29,14 @@ class LocalFolder:
     source; inside it what they point to is listed anyway, so loops cannot arise.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, *, home: Path | None = None) -> None:
         self._root = Path(source.root_url)
+        self._home = home
+        if home and self._root.is_relative_to(home):
+            raise SourceNotFound(
+                f"{self._root} lies inside the data directory {home}.",
+                advice="Ingest a folder of documents, or set REVECTOR_HOME elsewhere.",
+            )
         self._skip = compile_patterns(source.exclude)
         self._take = compile_patterns(source.include)
 
@@ -35,13 +46,14 @@ class LocalFolder:
         Raises:
             SourceNotFound: the source's root is gone or cannot be read.
         """
-        walk = _Walk(self._root, self._skip, self._take)
-        start = self._root / scope.prefix
-        if scope.prefix and not start.is_dir():
-            walk.add_path(start, scope.prefix)
+        walk = _Walk(self._root, self._skip, self._take, self._home)
+        spelled = scope.path or scope.prefix
+        start = self._root / spelled
+        if spelled and not start.is_dir():
+            walk.add_file(start, scope.prefix, spelled)
         else:
             try:
-                walk.folder(str(start), scope.prefix and scope.prefix + "/")
+                walk.folder(str(start), spelled and spelled + "/", scope.prefix and scope.prefix + "/")
             except OSError as exc:
                 raise SourceNotFound(
                     f"The folder {start} cannot be read ({exc.strerror}).",
@@ -76,8 +88,9 @@ class LocalFolder:
 
 
 class _Walk:
-    def __init__(self, root: Path, skip: Match | None, take: Match | None) -> None:
+    def __init__(self, root: Path, skip: Match | None, take: Match | None, home: Path | None) -> None:
         self._root = root
+        self._home = str(home) if home else None
         self._skip = skip
         self._take = take
         self._links: set[tuple[int, int]] = set()
@@ -85,15 +98,16 @@ class _Walk:
         self.paths: dict[str, str] = {}
         self.problems: list[ListingProblem] = []
 
-    def folder(self, path: str, prefix: str) -> None:
+    def folder(self, path: str, spelled: str, uri_prefix: str) -> None:
         """List a folder and all below it; only the first folder's own error is raised."""
-        pending = [(path, prefix, prefix)]
+        pending = [(path, spelled, uri_prefix)]
         first = True
         while pending:
             path, spelled, uri_prefix = pending.pop()
             try:
                 with os.scandir(path) as entries:
-                    found = list(entries)
+                    # in order, so that of two names that are one in NFC the same wins everywhere
+                    found = sorted(entries, key=_name)
             except OSError as exc:
                 if first:
                     raise
@@ -111,6 +125,9 @@ class _Walk:
             uri = prefix + name
             if not uri.isascii() and (uri := self._unicode(uri)) == "":
                 continue
+            if len(uri) > MAX_URI_CHARACTERS:
+                self._problem(f"{uri[:200]}...", "the path is too long; move it up")
+                continue
             if skip and skip(name, uri):
                 continue
             try:
@@ -127,7 +144,8 @@ class _Walk:
             if not S_ISREG(found.st_mode):
                 self._problem(uri, "not a regular file")
             elif uri in items:
-                self._problem(uri, "two files have this name once Unicode is normalised")
+                shown = ascii(name)[1:-1]
+                self._problem(f"{uri} ({shown})", "another file has this name once Unicode is normalised")
             else:
                 items[uri] = Stat(
                     found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino & _INODE_MASK
@@ -135,13 +153,19 @@ class _Walk:
                 if (path := spelled + name) != uri:
                     self.paths[uri] = path
 
-    def add_path(self, path: Path, uri: str) -> None:
+    def add_file(self, path: Path, uri: str, spelled: str) -> None:
         """List a single file."""
         found = path.stat()
-        if not S_ISDIR(found.st_mode):
-            self.items[uri] = _stat(found)
+        if not S_ISREG(found.st_mode):
+            self._problem(uri, "not a regular file")
+            return
+        self.items[uri] = _stat(found)
+        if spelled != uri:
+            self.paths[uri] = spelled
 
     def _enter(self, entry: os.DirEntry[str], uri: str) -> bool:
+        if entry.path == self._home:
+            return False
         if not entry.is_symlink():
             return True
         target = Path(entry.path).resolve()

@@ -9,7 +9,8 @@ from typing import Any, BinaryIO
 from unicodedata import normalize
 
 from schemas.errors import FetchFailed, RevectorError, SourceNotFound
-from schemas.source import Listing, Scope, Source, Stat
+from schemas.source import Listing, ListingProblem, Scope, Source, Stat
+from tasks.sources.filesystem import MAX_URI_CHARACTERS
 from tasks.sources.patterns import compile_patterns
 
 _ETAG_KEYS = (
@@ -36,7 +37,7 @@ class RemoteFolder:
         self._take = compile_patterns(source.include)
         try:
             self._fs, self._root = fsspec.core.url_to_fs(source.root_url)
-        except (ImportError, ValueError) as exc:
+        except Exception as exc:  # each protocol has errors of its own
             raise SourceNotFound(
                 f"{source.root_url} cannot be opened ({exc}).",
                 advice="Install what the protocol needs, for example `pip install 'revector[s3]'`.",
@@ -58,7 +59,7 @@ class RemoteFolder:
         Raises:
             SourceNotFound: the store cannot be listed; nothing is taken as deleted.
         """
-        base = f"{self._root}/{scope.prefix}".rstrip("/")
+        base = f"{self._root}/{scope.path or scope.prefix}".rstrip("/")
         try:
             self._fs.invalidate_cache()
             found = self._fs.find(base, detail=True)
@@ -66,15 +67,19 @@ class RemoteFolder:
             raise self._unreadable(exc) from exc
         items: dict[str, Stat] = {}
         paths: dict[str, str] = {}
+        problems: list[ListingProblem] = []
         for path, info in found.items():
             spelled = path[len(self._root) :].lstrip("/")
             uri = normalize("NFC", spelled)
             if not uri or self._excluded(uri):
                 continue
+            if len(uri) > MAX_URI_CHARACTERS:
+                problems.append(ListingProblem(f"{uri[:200]}...", "the path is too long; move it up"))
+                continue
             items[uri] = _stat(info)
             if spelled != uri:
                 paths[uri] = spelled
-        return Listing(items, paths)
+        return Listing(items, paths, tuple(problems))
 
     @contextmanager
     def open(self, uri: str, path: str) -> Iterator[tuple[BinaryIO, Stat]]:
