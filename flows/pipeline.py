@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 from flows.session import Session, open_workspace
@@ -22,7 +23,7 @@ from schemas.errors import GateFailed, RunStopped
 from schemas.plan import ChangePlan
 from schemas.release import Rejection, RunState
 from schemas.report import RunReport
-from schemas.source import Listing, Scope
+from schemas.source import Listing
 from schemas.version import Action
 from tasks.batch import Steps
 from tasks.changes import is_racy
@@ -92,7 +93,7 @@ def _open_target(workspace: Workspace, collection_name: str) -> RunTarget:
     db = workspace.db
     collection = ensure_collection(db, collection_name)
     source = ensure_source(db, collection.id, workspace.scope.source)
-    workspace.scope = Scope(source, workspace.scope.prefix)
+    workspace.scope = replace(workspace.scope, source=source)
     space_id = ensure_space(db, workspace.card.space())
     ensure_vector_partition(db, space_id, collection.id)
     mark_crashed_runs(db, collection.id)

@@ -261,10 +261,19 @@ BEGIN
     END LOOP;
 END $$;
 
+-- A statement that names a partition passes by the policy of its parent, but not by this.
+CREATE FUNCTION guard_tenant() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    IF current_tenant() IS DISTINCT FROM tg_argv[0]::int THEN
+        RAISE insufficient_privilege USING MESSAGE = format('table %s is not of this tenant', tg_table_name);
+    END IF;
+    RETURN NULL;
+END $$;
+
 -- Vectors of one space: a table of its own, one partition per collection.
 -- The policy on the parent does not guard a partition used by its own name; so nobody but the
--- owner may read a partition, writers may only insert into it (COPY needs no more), and its
--- constraint names its tenant.
+-- owner may read a partition, writers may only insert into it (COPY needs no more), and only
+-- rows of its own tenant.
 CREATE FUNCTION create_vector_partition(space int, collection int) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
@@ -298,6 +307,8 @@ BEGIN
     END IF;
     -- attached, not created as a partition: searches of other collections need not wait
     EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES IN (%s)', parent, part, collection);
+    EXECUTE format('CREATE TRIGGER guard_tenant BEFORE INSERT ON %I '
+                   'FOR EACH STATEMENT EXECUTE FUNCTION guard_tenant(%s)', part, current_tenant());
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'revector_app') THEN
         EXECUTE format('GRANT INSERT ON %I TO revector_app', part);
     END IF;

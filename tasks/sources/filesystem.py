@@ -32,11 +32,6 @@ class LocalFolder:
     def __init__(self, source: Source, *, home: Path | None = None) -> None:
         self._root = Path(source.root_url)
         self._home = home
-        if home and self._root.is_relative_to(home):
-            raise SourceNotFound(
-                f"{self._root} lies inside the data directory {home}.",
-                advice="Ingest a folder of documents, or set REVECTOR_HOME elsewhere.",
-            )
         self._skip = compile_patterns(source.exclude)
         self._take = compile_patterns(source.include)
 
@@ -44,11 +39,16 @@ class LocalFolder:
         """All files of the scope, with those that could not be looked at as problems.
 
         Raises:
-            SourceNotFound: the source's root is gone or cannot be read.
+            SourceNotFound: the source's root is gone, cannot be read, or is our own data.
         """
         walk = _Walk(self._root, self._skip, self._take, self._home)
         spelled = scope.path or scope.prefix
         start = self._root / spelled
+        if self._home and start.is_relative_to(self._home):
+            raise SourceNotFound(
+                f"{start} lies inside the data directory {self._home}.",
+                advice="Ingest a folder of documents, or set REVECTOR_HOME elsewhere.",
+            )
         if spelled and not start.is_dir():
             walk.add_file(start, scope.prefix, spelled)
         else:

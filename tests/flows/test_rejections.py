@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import Path
 
 import pytest
 
-from schemas.errors import SourceNotFound
+from schemas.errors import HomeNotWritable, MassDeletion, SourceNotFound
 from tasks.sources.filesystem import LocalFolder
 from tests.world import World
 
@@ -201,3 +202,127 @@ def test_a_parser_that_hangs_is_killed_and_the_run_goes_on(database_url, tmp_pat
         }  # fmt: skip
         assert world.keyword("otters")[0].uri == "good.txt"
         assert world.problems() == []
+
+
+def test_a_renamed_file_whose_new_name_is_rejected_keeps_its_old_version(database_url, tmp_path):
+    with World.open(tmp_path, database_url) as world:
+        for number in range(12):
+            world.write(f"d{number}.txt", f"Stork number {number}. " + "x " * 2000)
+        world.ingest()
+        for number in range(12):
+            (world.folder / f"d{number}.txt").rename(world.folder / f"e{number}.txt")
+    with World.open(tmp_path, database_url, limits={"max_characters": 1000}) as world:
+        report = world.ingest()
+        assert (report.documents.moved, report.documents.deleted, report.documents.rejected) == (0, 0, 12)
+        assert len(world.keyword("stork", k=50)) == 12
+        assert world.problems() == []
+
+
+def test_a_full_disk_stops_the_run_instead_of_rejecting_every_document(world, monkeypatch):
+    world.write("a.txt", GOOD)
+    world.ingest()
+    world.write("b.txt", "Another document.")
+
+    def refuse(self, data):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", refuse)
+        with pytest.raises(HomeNotWritable, match=r"No space left.*run again"):
+            world.ingest()
+    assert world.rejections() == {}
+    assert world.ingest().documents.added == 1
+
+
+def test_a_text_over_the_limit_is_rejected_and_tried_again_under_a_higher_one(database_url, tmp_path):
+    with World.open(tmp_path, database_url, limits={"max_characters": 1000}) as world:
+        world.write("long.txt", "word " * 400)
+        assert world.ingest().documents.rejected == 1
+        assert "max_characters = 1,000" in world.rejections()["long.txt"].message
+        assert world.ingest().parsed == 0
+    with World.open(tmp_path, database_url) as world:
+        assert world.ingest().documents.added == 1
+
+
+def test_a_source_inside_an_unreadable_folder_is_not_retired_by_the_wider_one(world, monkeypatch):
+    world.write("sub/a.txt", "A locked document.")
+    world.write("b.txt", "An open document.")
+    world.ingest(world.folder / "sub")
+    plain_scandir = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("sub"):
+            raise PermissionError(13, "Permission denied")
+        return plain_scandir(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", refuse)
+        assert world.ingest(allow_deletions=True).documents.deleted == 0
+    assert len(world.keyword("document", k=9)) == 2
+    assert world.ingest().documents.moved == 1
+
+
+def test_the_guard_counts_the_documents_of_sources_inside(world):
+    for number in range(12):
+        world.write(f"sub/d{number}.txt", f"Stork number {number}.")
+    world.ingest(world.folder / "sub")
+    (world.folder / "sub/d0.txt").unlink()
+    assert world.plan().deleted == ("sub/d0.txt",)
+    for number in range(1, 11):
+        (world.folder / f"sub/d{number}.txt").unlink()
+    with pytest.raises(MassDeletion, match=r"11 documents \(92% of 12\)"):
+        world.ingest()
+
+
+def test_a_path_that_is_too_long_is_rejected_and_the_rest_is_indexed(world):
+    world.write("good.txt", GOOD)
+    folder = world.folder
+    for _ in range(4):
+        folder = folder / ("d" * 200)
+        folder.mkdir()
+    (folder / "deep.txt").write_text("Too deep.")
+    report = world.ingest()
+    assert (report.documents.added, report.documents.rejected) == (1, 1)
+    assert "too long" in next(iter(world.rejections().values())).message
+
+
+def test_two_names_that_are_one_in_nfc_are_reported_at_once(world):
+    for form in ("NFC", "NFD"):
+        world.write(unicodedata.normalize(form, "한글.txt"), f"The {form} file.")
+    report = world.ingest()
+    assert (report.documents.added, report.documents.rejected) == (1, 1)
+    uri = next(iter(world.rejections()))
+    assert uri.startswith("한글.txt (")
+    assert world.ingest().state == "unchanged"
+
+
+def test_a_part_with_a_decomposed_name_can_be_ingested_alone(world):
+    folder = unicodedata.normalize("NFD", "보고서")
+    path = world.write(f"{folder}/{unicodedata.normalize('NFD', '실적')}.txt", "The result of the year.")
+    world.write("other.txt", "Another file.")
+    world.ingest()
+    path.write_text("The better result of the year.")
+    for part in (path, path.parent):
+        assert world.plan(part).changed == ("보고서/실적.txt",)
+    assert world.ingest(path).documents.changed == 1
+    assert world.ingest().state == "unchanged"
+
+
+def test_a_home_inside_the_source_is_not_indexed(database_url, tmp_path):
+    with World.open(tmp_path, database_url) as world:
+        world.write("home/visible.txt", "in the way")  # tmp_path is the source now, home lies in it
+        assert world.ingest(tmp_path).state == "succeeded"
+        assert world.ingest(tmp_path).state == "unchanged"
+        with pytest.raises(SourceNotFound, match="inside the data directory"):
+            world.ingest(tmp_path / "home" / "blobs")
+
+
+def test_other_patterns_take_effect_and_retire_what_they_exclude(database_url, tmp_path):
+    with World.open(tmp_path, database_url) as world:
+        world.write("a.txt", "A text about storks.")
+        world.write("b.log", "A log about storks.")
+        assert world.ingest().documents.added == 2
+    settings = {"default": {"exclude": ("*.log",)}}
+    with World.open(tmp_path, database_url, collections=settings) as world:
+        assert world.ingest().documents.deleted == 1
+        assert [hit.uri for hit in world.keyword("storks")] == ["a.txt"]

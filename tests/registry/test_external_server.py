@@ -8,7 +8,7 @@ import pytest
 from registry.connection import connect_admin
 from registry.migrate import migrate
 from registry.opening import open_registry
-from schemas.errors import DatabaseUnavailable, MigrationError
+from schemas.errors import ConfigurationError, DatabaseUnavailable, MigrationError
 from tests.world import World
 
 
@@ -67,3 +67,30 @@ def test_a_wrong_password_or_address_fails_fast_without_showing_the_password(tmp
     with pytest.raises(DatabaseUnavailable) as error, open_registry(tmp_path, url=url, tenant="default"):
         pass
     assert "very-secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql//bob:very-secret@h/db", "mysql://bob:very-secret@h/db", "postgres://bob:very%ZZsecret@h/db"],
+)
+def test_a_malformed_url_is_refused_without_repeating_it(tmp_path, url):
+    with pytest.raises(ConfigurationError) as error, open_registry(tmp_path, url=url, tenant="default"):
+        pass
+    assert "secret" not in str(error.value)
+    assert "postgresql://USER" in str(error.value)
+
+
+def test_a_role_that_may_create_roles_can_open(server_url, tmp_path):
+    with psycopg.connect(server_url, autocommit=True) as admin:
+        admin.execute("CREATE ROLE creator LOGIN NOSUPERUSER CREATEROLE")
+        admin.execute("CREATE DATABASE created OWNER creator")
+    with psycopg.connect(server_url.replace("/postgres?", "/created?"), autocommit=True) as admin:
+        admin.execute("CREATE EXTENSION vector")
+    try:
+        with World.open(tmp_path, server_url.replace("postgres:@/postgres?", "creator:@/created?")) as world:
+            world.write("a.txt", "A heron.")
+            assert world.ingest().release == 1
+    finally:
+        with psycopg.connect(server_url, autocommit=True) as admin:
+            admin.execute("DROP DATABASE created WITH (FORCE)")
+            admin.execute("DROP ROLE creator")

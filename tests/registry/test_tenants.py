@@ -87,3 +87,25 @@ def test_the_same_names_in_two_tenants_do_not_meet(database_url, tmp_path):
             assert tenant.ingest().release == 1
             assert [hit.text for hit in tenant.keyword("tenant")] == [f"A text of tenant {name}."]
             assert tenant.problems() == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE embedding_space SET model = 'x'",
+        "DELETE FROM embedding_space",
+        "DELETE FROM schema_migration",
+        "DELETE FROM tenant",
+        "INSERT INTO source (tenant_id, collection_id, name, root_url) VALUES (2, 1, 'x', '/x')",
+        "INSERT INTO vectors_1 SELECT 2, 1, 99, array_fill(0.1, ARRAY[384])::vector",
+        "INSERT INTO vectors_1_1 SELECT 1, 1, 99, array_fill(0.1, ARRAY[384])::vector",
+        "INSERT INTO vectors_1_1 SELECT 2, 1, 99, array_fill(0.1, ARRAY[384])::vector",
+        "SELECT create_vector_partition(1, 1000)",
+    ],
+)
+def test_a_tenant_cannot_write_what_others_depend_on(two_tenants, database_url, statement):
+    _, two = two_tenants
+    with psycopg.connect(database_url, autocommit=True) as raw:
+        two._configure(raw)
+        with pytest.raises(psycopg.Error):
+            raw.execute(statement)

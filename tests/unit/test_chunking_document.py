@@ -23,9 +23,7 @@ def chunk(document: CleanDocument, policy: ChunkingPolicy = POLICY) -> tuple[Chu
     return chunks
 
 
-def assert_invariants(
-    document: CleanDocument, chunks: tuple[Chunk, ...], policy: ChunkingPolicy
-) -> None:
+def assert_invariants(document: CleanDocument, chunks: tuple[Chunk, ...], policy: ChunkingPolicy) -> None:
     last = 0
     for item in chunks:
         assert item.start >= last
@@ -110,9 +108,7 @@ def test_page_and_heading_are_those_of_the_first_character():
 def test_table_that_fits_is_one_chunk_with_its_heading():
     table = "| 항목 | 값 |\n| --- | --- |\n| 기한 | 7일 |"
     chunks = chunk(
-        make_document(
-            [("text", "앞 문장이다."), ("heading", "환불"), ("table", table), ("text", "뒤.")]
-        )
+        make_document([("text", "앞 문장이다."), ("heading", "환불"), ("table", table), ("text", "뒤.")])
     )
     assert [(item.kind, item.text) for item in chunks] == [
         ("text", "앞 문장이다."),
@@ -201,9 +197,7 @@ def test_document_without_text_has_no_chunks(blocks):
 
 
 def test_document_of_headings_only_is_kept():
-    assert [item.text for item in chunk(make_document([("heading", "A"), ("heading", "B")]))] == [
-        "A\n\nB"
-    ]
+    assert [item.text for item in chunk(make_document([("heading", "A"), ("heading", "B")]))] == ["A\n\nB"]
 
 
 class JoiningCounter:

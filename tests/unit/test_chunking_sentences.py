@@ -66,16 +66,12 @@ def test_slices_of_a_long_word_do_not_move_when_characters_are_put_in_front():
     longer = "앞에붙은글자" + word
     cuts = {word[s:e] for s, e, _ in split_characters(word, (0, len(word), SENTENCE))}
     moved = {longer[s:e] for s, e, _ in split_characters(longer, (0, len(longer), SENTENCE))}
-    assert (
-        "".join(longer[s:e] for s, e, _ in split_characters(longer, (0, len(longer), 2))) == longer
-    )
+    assert "".join(longer[s:e] for s, e, _ in split_characters(longer, (0, len(longer), 2))) == longer
     assert len(cuts - moved) <= 4
     assert max(map(len, cuts)) <= 24
 
 
-@pytest.mark.parametrize(
-    "text", ["a" + "." * 300_000 + "b", '."' * 150_000, "\n" * 300_000, " " * 300_000]
-)
+@pytest.mark.parametrize("text", ["a" + "." * 300_000 + "b", '."' * 150_000, "\n" * 300_000, " " * 300_000])
 def test_hostile_punctuation_is_split_in_linear_time(text):
     started = time.perf_counter()
     split_sentences(text, 0, len(text))

@@ -17,9 +17,7 @@ def test_every_text_is_in_one_batch_and_batches_keep_the_budget(lengths, tokens)
 
 def test_equal_lengths_share_batches_so_padding_is_small():
     lengths = [10, 250] * 100
-    padded = sum(
-        len(b) * max(lengths[i] for i in b) for b in plan_batches(lengths, TokenBudget(2048))
-    )
+    padded = sum(len(b) * max(lengths[i] for i in b) for b in plan_batches(lengths, TokenBudget(2048)))
     assert padded / sum(lengths) < 1.05
 
 

