@@ -86,7 +86,7 @@ class StubEmbedder:
     def embed(self, texts: Sequence[str], *, progress: Progress | None = None) -> Vectors:
         """Vectors of documents, (N, DIM) float32, unit length."""
         digests = b"".join(hashlib.blake2b(text.encode(), digest_size=LATENT).digest() for text in texts)
-        latent = np.frombuffer(digests, dtype=np.uint8).reshape(-1, LATENT).astype(np.float32) - 127.5
+        latent = np.frombuffer(digests, dtype=np.uint8).reshape(-1, LATENT).astype(np.float32) - np.float32(127.5)
         if progress and texts:
             progress(len(texts))
         return normalise(latent @ _basis())

@@ -34,7 +34,7 @@ class Peak(TypedDict):
 
 def run(quick: bool) -> list[Row]:
     """Peak of the ingesting process by number of files, each ingest in a process of its own."""
-    counts = (200, 600) if quick else (1_000, 3_000, 10_000)
+    counts = (100, 400) if quick else (1_000, 3_000, 10_000)
     peaks = {count: _measure(count) for count in counts}
     least = peaks[counts[0]]
     return [

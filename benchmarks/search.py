@@ -28,7 +28,7 @@ Found = list[list[str]]
 
 def run(quick: bool) -> list[Row]:
     """Median latencies of the three modes, recall of the index, and the plain query's."""
-    count, queries = (6_000, 20) if quick else (50_000, 50)
+    count, queries = (6_000, 10) if quick else (50_000, 50)
     with fresh_registry() as db:
         filled = fill_collection(db, count)
         probes = _probes(filled.vectors, queries)

@@ -11,5 +11,6 @@ for _name, _value in {
     "TOKENIZERS_PARALLELISM": "true",
     # what the pipeline logs belongs to the flow run in Prefect's UI
     "PREFECT_LOGGING_EXTRA_LOGGERS": "registry,tasks,flows",
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
 }.items():
     _os.environ.setdefault(_name, _value)

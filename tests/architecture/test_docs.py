@@ -19,7 +19,7 @@ import schemas.errors
 from flows.cli import app
 from flows.configuration import MACHINE_KEYS, PREFIX, load_settings
 from schemas.errors import DocumentError, RevectorError
-from schemas.settings import CollectionSettings, Settings, SourceSettings
+from schemas.settings import CollectionSettings, Settings
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ["schemas", "registry", "tasks", "flows"]
@@ -121,8 +121,6 @@ def _keys(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any
             yield from _keys(kind, f"{prefix}{name}.")
         else:
             yield prefix + name, field
-            if name == "sources":
-                yield from _keys(SourceSettings, f"{prefix}{name}.")
 
 
 def _default(field: Any) -> str:
