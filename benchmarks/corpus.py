@@ -22,7 +22,7 @@ dimensions; independent noise in all 384 would be the worst case of every index.
 
 _WORDS = 20_000
 _FILES_A_FOLDER = 100
-_LATIN = "ba ce di fo gu ha je ki lo mu na pe ri so tu va we xi yo zu bra cle dri flo gru sta".split()
+_LATIN = "ba ce di fo gu ha je ki lo mu na pe ri so tu va we xi yo zu bra cle dri flo gru sto".split()
 _HANGUL = "가고구기나다대도라로리마무미바보부비사상서소수시아안어연오원유이인일자"
 _PARTICLES = "은는이가을를에의로와"
 
@@ -86,10 +86,10 @@ class StubEmbedder:
     def embed(self, texts: Sequence[str], *, progress: Progress | None = None) -> Vectors:
         """Vectors of documents, (N, DIM) float32, unit length."""
         digests = b"".join(hashlib.blake2b(text.encode(), digest_size=LATENT).digest() for text in texts)
-        latent = np.frombuffer(digests, dtype=np.uint8).reshape(-1, LATENT).astype(np.float32) - np.float32(127.5)
+        latent = np.frombuffer(digests, dtype=np.uint8).reshape(-1, LATENT) - np.float32(127.5)
         if progress and texts:
             progress(len(texts))
-        return normalise(latent @ _basis())
+        return normalise(np.matmul(latent, _basis(), dtype=np.float32))
 
     def embed_query(self, text: str) -> Vectors:
         """The vector of a query."""
