@@ -22,9 +22,7 @@ import numpy as np
 from tasks.embedding.card import DEFAULT_TEXT_MODEL, resolve_model
 from tasks.embedding.text import load_text_embedder
 
-_KOREAN = (
-    "계약 환불 고객 서비스 기간 요금 신청 처리 담당 부서 규정 문서 검색 저장 변경 승인 예산 보고"
-)
+_KOREAN = "계약 환불 고객 서비스 기간 요금 신청 처리 담당 부서 규정 문서 검색 저장 변경 승인 예산 보고"
 _ENGLISH = "contract refund customer service period fee request team rule index storage change"
 
 

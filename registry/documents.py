@@ -19,8 +19,13 @@ def known_documents(db: Database, source_id: int) -> dict[str, Known]:
     with db.connection() as connection:
         rows = connection.execute(
             _SQL["known_documents"], {"tenant": db.tenant_id, "source": source_id}, binary=True
+        ).fetchall()
+    return {
+        uri: Known(
+            document, version, None if size is None else Stat(size, *rest), sha256, parser, fingerprint
         )
-        return {row[0]: Known(row[1], row[2], _stat(row[3:8]), row[8], row[9], row[10]) for row in rows}
+        for uri, document, version, size, *rest, sha256, parser, fingerprint in rows
+    }
 
 
 def known_rejections(db: Database, source_id: int) -> dict[str, Known]:

@@ -41,7 +41,7 @@ def plan_changes(
         scope: nothing outside it is taken as deleted.
         hash_many: reads and hashes items.
     """
-    first = _sort_by_stat(listing.items, known, rejected)
+    first = _sort_by_stat(listing.items, known, rejected, fingerprints)
     hashes = dict(hash_many(first.to_hash))
     draft = _sort_by_content(first, listing.items, known, rejected, fingerprints, hashes)
     blocked = tuple(problem.uri for problem in listing.problems)
@@ -169,15 +169,21 @@ class _Draft:
 
 
 def _sort_by_stat(
-    items: Mapping[str, Stat], known: Mapping[str, Known], rejected: Mapping[str, Known]
+    items: Mapping[str, Stat],
+    known: Mapping[str, Known],
+    rejected: Mapping[str, Known],
+    fingerprints: Mapping[str, bytes],
 ) -> _Draft:
     draft = _Draft()
     for uri, stat in items.items():
-        past = rejected.get(uri) or known.get(uri) if rejected else known.get(uri)
+        past = (rejected.get(uri) if rejected else None) or known.get(uri)
         if past is None:
             draft.added.add(uri)
         elif past.stat == stat:
-            draft.same_stat.append(uri)
+            if fingerprints.get(past.parser) == past.fingerprint and not past.rejected:
+                draft.unchanged += 1
+            else:
+                draft.same_stat.append(uri)
         elif past.content_sha256 is None:  # a rejection worth another try
             (draft.changed if uri in known else draft.added).add(uri)
         else:
@@ -202,7 +208,7 @@ def _sort_by_content(
         else:
             (draft.changed if uri in known else draft.added).add(uri)
     for uri in same:
-        past = rejected.get(uri) or known[uri] if rejected else known[uri]
+        past = rejected.get(uri) or known[uri]
         if fingerprints.get(past.parser) != past.fingerprint:
             (draft.changed if uri in known else draft.added).add(uri)
         elif past.rejected:

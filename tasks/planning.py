@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 from registry.documents import known_documents, known_rejections
 from schemas.errors import DocumentError
@@ -20,9 +22,22 @@ HASH_THREADS = 4
 HASH_BLOCK = 1 << 20
 
 
+@contextmanager
+def paused_collection() -> Iterator[None]:
+    """No cyclic garbage collection: it would walk through the growing lists again and again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 def list_source(workspace: Workspace) -> Listing:
     """What the source holds now, inside the run's scope."""
-    listing = workspace.lister.list(workspace.scope)
+    with paused_collection():
+        listing = workspace.lister.list(workspace.scope)
     log.info("listed %d items, %d could not be looked at", len(listing.items), len(listing.problems))
     return listing
 
@@ -33,15 +48,16 @@ def plan_run(workspace: Workspace, listing: Listing, *, allow_deletions: bool = 
     Raises:
         MassDeletion: it would retire suspiciously much, and `allow_deletions` is off.
     """
-    known, rejected = load_known(workspace)
-    plan = plan_changes(
-        listing,
-        known,
-        rejected,
-        workspace.fingerprints,
-        scope=workspace.scope,
-        hash_many=lambda uris: hash_items(workspace, listing, uris),
-    )
+    with paused_collection():
+        known, rejected = load_known(workspace)
+        plan = plan_changes(
+            listing,
+            known,
+            rejected,
+            workspace.fingerprints,
+            scope=workspace.scope,
+            hash_many=lambda uris: hash_items(workspace, listing, uris),
+        )
     nested, shown_as = _load_nested(workspace)
     plan = absorb_nested(plan, listing, nested, known.keys(), shown_as=shown_as)
     log.info(

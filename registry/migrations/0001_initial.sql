@@ -330,6 +330,13 @@ BEGIN
     EXECUTE format('CREATE INDEX IF NOT EXISTS %I ON %I USING hnsw (embedding %s)', part || '_hnsw_idx', part, ops);
 END $$;
 
+-- Statistics for the planner, after a change too large to wait for autovacuum.
+CREATE FUNCTION refresh_statistics() RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    ANALYZE document, document_version, activation, chunk, version_chunk, visible;
+END $$;
+
 -- Keyword candidates by gram. With row level security the GIN index cannot serve && (array
 -- operators are not leakproof), so the function runs as the owner and names the tenant itself.
 CREATE FUNCTION keyword_hits(collection int, query_grams int[], most int)

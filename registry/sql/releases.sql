@@ -107,5 +107,8 @@ UPDATE collection
 SET current_release = %(number)s, active_space_id = %(space)s, digest_state = %(digest_state)s
 WHERE id = %(collection)s AND tenant_id = %(tenant)s
 
+-- name: refresh_statistics
+SELECT refresh_statistics()
+
 -- name: drop_staged
 DELETE FROM staged_change WHERE run_id = %(run)s AND tenant_id = %(tenant)s
