@@ -30,6 +30,8 @@ from tasks.changes import is_racy
 from tasks.preparing import Window, WorkItem
 from tasks.workspace import MB, RunTarget, Workspace
 
+NOT_LISTED = "What lies there is left as it is: make it readable, or exclude it."
+
 Progress = Callable[[str, int, int], None]
 """(stage, done, total): called often; whoever shows it thins it out."""
 
@@ -213,7 +215,7 @@ def _remember(workspace: Workspace, listing: Listing, plan: ChangePlan, listed_n
         target.run_id,
         [
             RejectionRow(
-                Rejection(problem.uri, "list", "NotListed", problem.message, retryable=True),
+                Rejection(problem.uri, "list", "NotListed", f"{problem.message}. {NOT_LISTED}", True),
                 stat=None,
                 content_sha256=None,
                 parser="",

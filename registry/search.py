@@ -11,7 +11,7 @@ from psycopg import sql
 from registry.connection import Connection, Database
 from registry.queries import load
 from registry.vectors import vector_table
-from schemas.grams import gram_hashes, text_grams
+from schemas.grams import gram_hashes, query_grams
 from schemas.release import Collection
 from schemas.search import Hit
 
@@ -77,7 +77,7 @@ def fuse(sides: Sequence[tuple[float, Sequence[tuple[int, float]]]]) -> list[tup
 def _keyword_hits(
     connection: Connection, collection: Collection, text: str, most: int
 ) -> list[tuple[int, float]]:
-    grams = gram_hashes(text_grams(text), collection.id)
+    grams = gram_hashes(query_grams(text), collection.id)
     if not grams:
         return []
     values = {"collection": collection.id, "grams": grams, "most": most}

@@ -22,6 +22,15 @@ _CJK_INSIDE = re.compile(r"[\u1100-\u11ff\u3040-\u30ff\u3130-\u318f\u3400-\u4dbf
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+")
 
 
+_FUNCTION_WORDS = frozenset(
+    "a about after again all also am an and any are as at be been before being but by can could did do "
+    "does doing done for from get had has have having he her here him his how i if in into is it its just "
+    "many may me might more most much must my no not of off on one only or other our out over per please "
+    "she should so some such than that the their them then there these they this those to too under up us "
+    "use was we were what when where which who whom whose why will with would you your".split()
+)
+
+
 def text_grams(text: str) -> set[str]:
     """The grams of a text, unordered.
 
@@ -37,6 +46,18 @@ def text_grams(text: str) -> set[str]:
         else:
             grams.update(_word_grams(run))
     return grams
+
+
+def query_grams(text: str) -> set[str]:
+    """The grams of a query: without English function words, unless it has nothing else.
+
+    >>> sorted(query_grams("What should I do if I lose a receipt?"))
+    ['lose', 'receipt']
+    >>> sorted(query_grams("to be or not to be"))
+    ['be', 'not', 'or', 'to']
+    """
+    grams = text_grams(text)
+    return grams - _FUNCTION_WORDS or grams
 
 
 def gram_hashes(grams: Iterable[str], collection_id: int) -> list[int]:

@@ -16,7 +16,7 @@ from tasks.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
-STORE_CHUNKS = 1024
+STORE_CHUNKS = 128
 """Vectors are stored after this many: what a kill costs at most."""
 
 

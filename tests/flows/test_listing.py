@@ -28,7 +28,7 @@ def test_an_unreadable_folder_retires_nothing(world, monkeypatch):
     monkeypatch.setattr(os, "scandir", refuse)
     report = world.ingest()
     assert (report.documents.deleted, report.release) == (0, None)
-    assert world.rejections()["locked"].message == "Permission denied"
+    assert world.rejections()["locked"].message.startswith("Permission denied. What lies there")
     assert world.keyword("locked")
     monkeypatch.undo()
     assert world.ingest().documents.rejected == 0
