@@ -78,6 +78,9 @@ def releases_json(releases: Iterable[Release]) -> dict[str, Any]:
                 "digest": release.digest.hex(),
                 "documents": release.documents,
                 "chunks": release.chunks,
+                "note": release.note,
+                "missing": release.missing,
+                "tags": list(release.tags),
             }
             for release in releases
         ]

@@ -22,7 +22,13 @@ class Collection:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A numbered state of a collection."""
+    """A numbered state of a collection.
+
+    Attributes:
+        note: what made it, where that is not an ingest of everything.
+        missing: its documents that purge or forget has removed; above 0 it cannot be shown again.
+        tags: names it was given.
+    """
 
     number: int
     kind: str
@@ -31,6 +37,9 @@ class Release:
     digest: bytes
     documents: int
     chunks: int
+    note: str = ""
+    missing: int = 0
+    tags: tuple[str, ...] = ()
 
 
 class Overtaken(NamedTuple):

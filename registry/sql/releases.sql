@@ -35,16 +35,18 @@ VALUES (%(tenant)s, %(collection)s, %(number)s, %(run)s, %(kind)s, %(space)s, %(
 RETURNING activated_at
 
 -- name: get_release
-SELECT number, kind, run_id::text, activated_at, digest, documents, chunks
+SELECT number, kind, run_id::text, activated_at, digest, documents, chunks, note, missing
 FROM release WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND number = %(number)s
 
 -- name: release_of_run
-SELECT number, kind, run_id::text, activated_at, digest, documents, chunks
+SELECT number, kind, run_id::text, activated_at, digest, documents, chunks, note, missing
 FROM release WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND run_id = %(run)s
 
 -- name: list_releases
-SELECT number, kind, run_id::text, activated_at, digest, documents, chunks
-FROM release WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s
+SELECT number, kind, run_id::text, activated_at, digest, documents, chunks, note, missing,
+       ARRAY(SELECT t.name FROM release_tag t
+             WHERE t.collection_id = r.collection_id AND t.number = r.number ORDER BY t.name)
+FROM release r WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s
 ORDER BY number DESC LIMIT %(most)s
 
 -- name: close_activations
@@ -101,6 +103,10 @@ WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s AND d.id = s.document_id A
 DELETE FROM rejection r
 USING staged_change s JOIN document d ON d.id = s.document_id
 WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s AND r.source_id = d.source_id AND r.uri = d.uri
+
+-- name: drop_holds
+DELETE FROM hold h USING staged_change s
+WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s AND h.document_id = s.document_id
 
 -- name: update_collection
 UPDATE collection

@@ -22,7 +22,7 @@ def run(database_url, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     embedder = FakeEmbedder(dim=384)
     monkeypatch.setattr(flows.session, "load_embedder", lambda card, settings: embedder)
-    monkeypatch.setattr("flows.cli.configure_logs", lambda **_: None)
+    monkeypatch.setattr("flows.commands.shared.configure_logs", lambda **_: None)
 
     def call(*arguments: str):
         done = CliRunner().invoke(app, list(arguments))

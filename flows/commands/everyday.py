@@ -1,0 +1,172 @@
+"""Everyday commands: plan, ingest, search, status, failures, collections, doctor."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from flows import output
+from flows.commands.shared import Collection, Json, Location, app, report_errors, require_utf8, session_for
+from flows.configuration import load_settings
+from flows.session import open_session
+from schemas.settings import Settings
+
+
+class Mode(StrEnum):
+    """How to search."""
+
+    hybrid = "hybrid"
+    vector = "vector"
+    keyword = "keyword"
+
+
+@app.command()
+def plan(
+    ctx: typer.Context, path: Location, collection: Collection = "default", as_json: Json = False
+) -> None:
+    """Show what an ingest would change. Changes nothing."""
+    from flows.pipeline import plan_location
+    from tasks.batch import plain_steps
+
+    with session_for(ctx, as_json, path, collection) as session, plain_steps() as steps:
+        result = plan_location(session, steps, path, collection)
+    if as_json:
+        output.print_json(output.plan_json(collection, result))
+    else:
+        output.print_plan(collection, result)
+
+
+@app.command()
+def ingest(
+    ctx: typer.Context,
+    path: Location,
+    collection: Collection = "default",
+    allow_deletions: Annotated[
+        bool, typer.Option("--allow-deletions", help="Retire documents even if they are suspiciously many.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring a collection up to date with a folder; only what changed is embedded."""
+    with report_errors(as_json):
+        settings = load_settings(ctx.obj)
+        require_utf8(path, collection)
+        if os.environ.get("PREFECT_API_URL"):
+            from flows.ingest import ingest as ingest_flow
+            from flows.ingest import require_server
+
+            require_server()
+            report = ingest_flow(
+                path,
+                collection=collection,
+                allow_deletions=allow_deletions,
+                config=str(ctx.obj) if ctx.obj else None,
+            )
+        else:
+            report = _ingest_plain(settings, path, collection, allow_deletions, quiet=as_json)
+    if as_json:
+        output.print_json(report.as_json())
+    else:
+        output.print_report(report)
+
+
+def _ingest_plain(
+    settings: Settings, path: str, collection: str, allow_deletions: bool, *, quiet: bool
+) -> Any:
+    from flows.pipeline import ingest_location
+    from flows.progress import show_progress
+    from tasks.batch import plain_steps
+
+    with open_session(settings) as session, plain_steps() as steps, show_progress(quiet=quiet) as progress:
+        return ingest_location(
+            session, steps, path, collection, allow_deletions=allow_deletions, progress=progress
+        )
+
+
+@app.command()
+def search(
+    ctx: typer.Context,
+    text: Annotated[str, typer.Argument(help="What to look for.")],
+    k: Annotated[int, typer.Option("-k", min=1, max=1000, help="Number of hits.")] = 5,
+    collection: Collection = "default",
+    mode: Annotated[Mode, typer.Option("--mode", help="Vectors, keywords, or both.")] = Mode.hybrid,
+    as_json: Json = False,
+) -> None:
+    """Find chunks by meaning and by words in the current release."""
+    from flows.searching import search_text
+
+    with session_for(ctx, as_json, text, collection) as session:
+        hits = search_text(session, text, collection, k=k, mode=mode.value)
+    if as_json:
+        output.print_json(output.hits_json(hits))
+    else:
+        output.print_hits(text, hits)
+
+
+@app.command()
+def status(ctx: typer.Context, collection: Collection = "default", as_json: Json = False) -> None:
+    """The current release of a collection, its sources and its last run."""
+    from flows.inspecting import collection_status
+
+    with session_for(ctx, as_json, collection) as session:
+        data = collection_status(session, collection)
+    if as_json:
+        output.print_json(data)
+        return
+    output.print_table(
+        [data], ["collection", "release", "documents", "chunks", "rejected", "model"], empty=""
+    )
+    print()
+    output.print_table(data["sources"], ["name", "root"], empty="No sources.")
+    if run := data["last_run"]:
+        print(f"\nLast run {run['run_id']}: {run['state']}" + (f" ({run['error']})" if run["error"] else ""))
+
+
+@app.command()
+def failures(ctx: typer.Context, collection: Collection = "default", as_json: Json = False) -> None:
+    """Documents that are not indexed, and why."""
+    from registry.collections import get_collection
+    from registry.runs import list_rejections
+
+    with session_for(ctx, as_json, collection) as session:
+        rejections = list_rejections(session.db, get_collection(session.db, collection).id)
+    if as_json:
+        output.print_json(output.failures_json(rejections))
+    for rejection in () if as_json else rejections:
+        print(f"{rejection.uri}\n  {rejection.stage} {rejection.error}: {rejection.message}")
+    if not as_json and not rejections:
+        print("No failures.")
+
+
+@app.command()
+def collections(ctx: typer.Context, as_json: Json = False) -> None:
+    """All collections of this tenant."""
+    from registry.collections import list_collections
+
+    with session_for(ctx, as_json) as session:
+        rows = list_collections(session.db)
+    if as_json:
+        output.print_json({"collections": [{k: v for k, v in row.items() if k != "id"} for row in rows]})
+    else:
+        columns = ["name", "kind", "release", "documents", "chunks", "rejected", "model", "activated_at"]
+        output.print_table(rows, columns, empty="No collections yet: run `revector ingest PATH`.")
+
+
+@app.command()
+def doctor(ctx: typer.Context, as_json: Json = False) -> None:
+    """Check database, model, tools and GPU: what works, and what to install."""
+    from flows.diagnosis import diagnose
+
+    with report_errors(as_json):
+        checks = diagnose(load_settings(ctx.obj))
+    ok = all(check.ok or check.optional for check in checks)
+    if as_json:
+        output.print_json({"ok": ok, "checks": [check.as_json() for check in checks]})
+    else:
+        for check in checks:
+            mark = "ok  " if check.ok else ("-   " if check.optional else "FAIL")
+            print(f"{mark} {check.name}: {check.detail}" + (f" {check.advice}" if not check.ok else ""))
+    if not ok:
+        raise typer.Exit(1)

@@ -1,0 +1,184 @@
+-- History: holds after a rollback, tags, what purge has taken, search in an old release, views for readers.
+
+-- Documents of the release that purge or forget has removed: above 0 it cannot be shown again.
+ALTER TABLE release ADD COLUMN missing int NOT NULL DEFAULT 0 CHECK (missing >= 0);
+
+-- What no version refers to is kept for a while after this, for runs that crashed to reuse.
+ALTER TABLE chunk ADD COLUMN stored_at timestamptz NOT NULL DEFAULT now();
+
+-- Names for releases; a named one is kept by retention.
+CREATE TABLE release_tag (
+    tenant_id     int NOT NULL,
+    collection_id int NOT NULL,
+    name          text NOT NULL CHECK (name <> '' AND name !~ '^[0-9]+$'),
+    number        int NOT NULL,
+    tagged_at     timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (collection_id, name),
+    FOREIGN KEY (collection_id, number) REFERENCES release (collection_id, number)
+);
+
+-- What the source last had for a document, where a rollback took it out of view: an ingest leaves
+-- the document alone until its file, or the pipeline, differs from this.
+CREATE TABLE hold (
+    tenant_id     int NOT NULL,
+    collection_id int NOT NULL,
+    document_id   bigint PRIMARY KEY REFERENCES document,
+    release       int NOT NULL,
+    -- the version taken back; null where the source had lost the document. Not a foreign key: it may be purged
+    version_id    bigint,
+    parser        text,
+    fingerprint   bytea,
+    CHECK ((version_id IS NULL) = (fingerprint IS NULL) AND (parser IS NULL) = (fingerprint IS NULL))
+);
+CREATE INDEX hold_collection_idx ON hold (collection_id);
+
+DO $$
+DECLARE t text;
+BEGIN
+    FOREACH t IN ARRAY ARRAY['release_tag', 'hold']
+    LOOP
+        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', t);
+        EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', t);
+        EXECUTE format('CREATE POLICY tenant_isolation ON %I '
+                       'USING (tenant_id = (SELECT current_tenant()))', t);
+        EXECUTE format('ALTER TABLE %I ADD FOREIGN KEY (tenant_id, collection_id) '
+                       'REFERENCES collection (tenant_id, id)', t);
+    END LOOP;
+END $$;
+
+-- What the foreign keys of a purge look through.
+CREATE INDEX staged_change_document_idx ON staged_change (document_id);
+CREATE INDEX staged_change_version_idx ON staged_change (version_id);
+CREATE INDEX staged_change_base_idx ON staged_change (base_version_id);
+CREATE INDEX document_version_duplicate_idx ON document_version (duplicate_of) WHERE duplicate_of IS NOT NULL;
+-- Which versions still need a blob or a parser result.
+CREATE INDEX document_version_content_idx ON document_version (collection_id, content_sha256);
+
+-- keyword_hits (0001) over what an earlier release showed.
+CREATE FUNCTION keyword_hits_as_of(collection int, release_number int, query_grams int[], most int)
+RETURNS TABLE (chunk_id bigint, score float8)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    WITH found AS MATERIALIZED (
+        SELECT c.id, q.gram, cardinality(c.grams) AS length
+        FROM unnest(query_grams) AS q(gram)
+        JOIN chunk c ON c.grams @> ARRAY[q.gram]
+        WHERE c.collection_id = collection AND c.tenant_id = current_tenant()
+    ), hit AS MATERIALIZED (
+        SELECT f.id, f.gram, f.length
+        FROM found f
+        WHERE EXISTS (
+            SELECT FROM version_chunk vc JOIN activation a ON a.version_id = vc.version_id
+            WHERE vc.chunk_id = f.id AND a.from_release <= release_number
+              AND (a.to_release IS NULL OR a.to_release > release_number))
+    ), total AS (
+        SELECT greatest(max(r.chunks), 1)::float8 AS n FROM release r
+        WHERE r.collection_id = collection AND r.number = release_number AND r.tenant_id = current_tenant()
+    ), idf AS (
+        SELECT hit.gram, ln(1 + (total.n - count(*) + 0.5) / (count(*) + 0.5)) AS weight
+        FROM hit, total GROUP BY hit.gram, total.n
+    ), mean AS (
+        SELECT greatest(avg(length), 1)::float8 AS length FROM hit
+    )
+    SELECT hit.id, sum(idf.weight * 2.2 / (1 + 1.2 * (0.25 + 0.75 * hit.length / mean.length)))
+    FROM hit JOIN idf USING (gram), mean
+    GROUP BY hit.id ORDER BY 2 DESC, 1 LIMIT most
+$$;
+
+-- Every place of a chunk in what the current release shows. The reader's own rights and tenant count.
+CREATE VIEW current_places WITH (security_invoker = true) AS
+SELECT k.name AS collection, k.current_release AS release, s.name AS source, d.uri, v.version, vc.ordinal,
+       vc.chunk_id, vc.char_start, vc.char_end, vc.page, vc.heading, v.mime, v.title, v.author, v.authored_at,
+       v.language, v.tags, v.metadata, v.tenant_id
+FROM activation a
+JOIN document_version v ON v.id = a.version_id
+JOIN document d ON d.id = a.document_id
+JOIN source s ON s.id = d.source_id
+JOIN collection k ON k.id = a.collection_id
+JOIN version_chunk vc ON vc.version_id = v.id
+WHERE a.to_release IS NULL;
+
+-- The current release's chunks with their vectors of one space, each chunk once.
+CREATE FUNCTION create_vector_view(space int) RETURNS void
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    EXECUTE format('CREATE OR REPLACE VIEW %I WITH (security_invoker = true) AS '
+        'SELECT k.name AS collection, k.current_release AS release, c.id AS chunk_id, c.hash, c.kind, c.text, '
+        'c.tokens, x.embedding, x.tenant_id '
+        'FROM %I x JOIN visible s ON s.collection_id = x.collection_id AND s.chunk_id = x.chunk_id '
+        'JOIN chunk c ON c.id = x.chunk_id '
+        'JOIN collection k ON k.id = x.collection_id AND k.active_space_id = %s',
+        format('current_chunks_%s', space), format('vectors_%s', space), space);
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'revector_app') THEN
+        EXECUTE format('GRANT SELECT ON %I TO revector_app', format('current_chunks_%s', space));
+    END IF;
+END $$;
+
+-- As in 0001, and the view for readers.
+CREATE OR REPLACE FUNCTION create_vector_partition(space int, collection int) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    parent text := format('vectors_%s', space);
+    part   text := format('vectors_%s_%s', space, collection);
+    kind   text;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('revector:' || parent, 0));
+    IF to_regclass(part) IS NOT NULL THEN RETURN; END IF;
+    PERFORM FROM collection c WHERE c.id = collection AND c.tenant_id = current_tenant();
+    IF NOT FOUND THEN RAISE EXCEPTION 'collection % is not of this tenant', collection; END IF;
+    IF to_regclass(parent) IS NULL THEN
+        SELECT format('%s(%s)', s.dtype, s.dim) INTO STRICT kind FROM embedding_space s WHERE s.id = space;
+        EXECUTE format('CREATE TABLE %I (tenant_id int NOT NULL, collection_id int NOT NULL, '
+            'chunk_id bigint NOT NULL, embedding %s NOT NULL, PRIMARY KEY (collection_id, chunk_id)) '
+            'PARTITION BY LIST (collection_id)', parent, kind);
+        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', parent);
+        EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', parent);
+        EXECUTE format('CREATE POLICY tenant_isolation ON %I '
+                       'USING (tenant_id = (SELECT current_tenant()))', parent);
+        IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'revector_app') THEN
+            EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO revector_app', parent);
+        END IF;
+        PERFORM create_vector_view(space);
+    END IF;
+    PERFORM build_vector_partition(space, collection, part);
+    -- attached, not created as a partition: searches of other collections need not wait
+    EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES IN (%s)', parent, part, collection);
+    PERFORM guard_vector_partition(part);
+END $$;
+
+-- A table that can become the partition of a collection; not attached yet.
+CREATE FUNCTION build_vector_partition(space int, collection int, part text) RETURNS void
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL, CHECK (tenant_id = %s AND collection_id = %s))',
+                   part, format('vectors_%s', space), current_tenant(), collection);
+    -- in the row, not in TOAST, where a page can hold it: a scan reads it three times as fast
+    IF EXISTS (SELECT FROM embedding_space s WHERE s.id = space AND s.dtype = 'vector' AND s.dim <= 1900) THEN
+        EXECUTE format('ALTER TABLE %I ALTER COLUMN embedding SET STORAGE PLAIN', part);
+    END IF;
+END $$;
+
+-- Nobody but the owner reads a partition by its name, and only its own tenant writes into it.
+CREATE FUNCTION guard_vector_partition(part text) RETURNS void
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    EXECUTE format('CREATE TRIGGER guard_tenant BEFORE INSERT ON %I '
+                   'FOR EACH STATEMENT EXECUTE FUNCTION guard_tenant(%s)', part, current_tenant());
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'revector_app') THEN
+        EXECUTE format('GRANT INSERT ON %I TO revector_app', part);
+    END IF;
+END $$;
+
+DO $$
+DECLARE s int;
+BEGIN
+    FOR s IN SELECT id FROM embedding_space WHERE to_regclass(format('vectors_%s', id)) IS NOT NULL
+    LOOP
+        PERFORM create_vector_view(s);
+    END LOOP;
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'revector_app') THEN
+        GRANT SELECT, INSERT, UPDATE, DELETE ON release_tag, hold TO revector_app;
+        GRANT SELECT ON current_places TO revector_app;
+        GRANT EXECUTE ON FUNCTION keyword_hits_as_of TO revector_app;
+    END IF;
+    EXECUTE format('REVOKE ALL ON ALL FUNCTIONS IN SCHEMA %I FROM PUBLIC', current_schema());
+END $$;
