@@ -61,6 +61,22 @@ class CollectionNotFound(ConfigurationError):
     """No collection has that name."""
 
 
+class ReleaseNotFound(ConfigurationError):
+    """No release has that number, name or time."""
+
+
+class ReleaseIncomplete(ConfigurationError):
+    """Parts of the release were purged or forgotten: it cannot be shown again."""
+
+
+class DocumentNotFound(ConfigurationError):
+    """The collection knows no such document, or no such version of it."""
+
+
+class RunNotStaged(ConfigurationError):
+    """The run holds nothing that could be activated."""
+
+
 class PrefectUnavailable(RevectorError):
     """The Prefect server that the environment names does not answer."""
 

@@ -1,0 +1,160 @@
+"""Releases by number, name or time; tags; differences between two of them."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from typing import Any, get_args
+from uuid import UUID
+
+from registry.connection import Connection, Database
+from registry.queries import load
+from schemas.errors import ConfigurationError, ReleaseIncomplete, ReleaseNotFound
+from schemas.history import DiffStatus, DocumentDiff, ReleaseDiff
+from schemas.release import Collection, Release
+
+_SQL = load("history")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}$")
+
+
+def find_release(db: Database, collection: Collection, reference: str) -> Release:
+    """The release that a number, a tag or a time names; of a time the one shown then.
+
+    A date alone means the end of that day; without an offset, local time is meant.
+
+    Raises:
+        ReleaseNotFound: there is none.
+    """
+    reference = reference.strip()
+    values: dict[str, Any] = {"tenant": db.tenant_id, "collection": collection.id}
+    if reference.isascii() and reference.isdigit():
+        statement, values["number"] = "find_by_number", min(int(reference), 2**31 - 1)
+    elif (time := parse_time(reference)) is not None:
+        statement, values["time"] = "find_by_time", time
+    else:
+        statement, values["name"] = "find_by_tag", reference
+    with db.connection() as connection:
+        row = connection.execute(_SQL[statement], values).fetchone()
+    if row is None:
+        raise ReleaseNotFound(
+            f"Collection {collection.name!r} has no release {reference!r}.",
+            advice=f"The current one is {collection.current_release}; `revector history` lists all, with "
+            "their tags. A time is written 2026-11-20 or 2026-11-20T14:30.",
+        )
+    return Release(*row)
+
+
+def parse_time(text: str) -> datetime | None:
+    """A moment written in ISO 8601, None where the text is none.
+
+    >>> parse_time("2026-11-20T10:00:00+00:00").isoformat()
+    '2026-11-20T10:00:00+00:00'
+    >>> parse_time("v1") is None
+    True
+    """
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if _DATE.match(text):
+        time += timedelta(days=1, microseconds=-1)
+    return time if time.tzinfo else time.astimezone()
+
+
+def tag_release(db: Database, collection: Collection, release: Release, name: str) -> None:
+    """Give a release a name; retention keeps what it shows.
+
+    Raises:
+        ConfigurationError: the name could be taken for a number or a time, or is in use.
+    """
+    if not name.strip() or name != name.strip() or name.isdigit() or parse_time(name) or len(name) > 200:
+        raise ConfigurationError(
+            f"{name!r} cannot be a tag.",
+            advice="Use a name of up to 200 characters that is no number and no date.",
+        )
+    values = {"tenant": db.tenant_id, "collection": collection.id, "name": name, "number": release.number}
+    with db.connection() as connection:
+        created = connection.execute(_SQL["set_tag"], values).rowcount
+        if not created:
+            row = connection.execute(_SQL["find_by_tag"], values).fetchone()
+            if row is not None and row[0] != release.number:
+                raise ConfigurationError(
+                    f"The tag {name!r} names release {row[0]}.",
+                    advice="Choose another name, or delete that one first: `revector tag --delete NAME`.",
+                )
+
+
+def delete_tag(db: Database, collection: Collection, name: str) -> int:
+    """Take a name away; returns the release it named.
+
+    Raises:
+        ReleaseNotFound: there is no such tag.
+    """
+    values = {"tenant": db.tenant_id, "collection": collection.id, "name": name}
+    with db.connection() as connection:
+        row = connection.execute(_SQL["delete_tag"], values).fetchone()
+    if row is None:
+        raise ReleaseNotFound(f"There is no tag {name!r}.", advice="`revector history` shows the tags.")
+    return int(row[0])
+
+
+def require_whole(connection: Connection, tenant_id: int, collection: Collection, *numbers: int) -> None:
+    """Refuse releases that do not exist or that purge has taken parts of; 0 is the empty start.
+
+    Raises:
+        ReleaseNotFound, ReleaseIncomplete: see the classes.
+    """
+    rows = connection.execute(
+        _SQL["release_missing"],
+        {"tenant": tenant_id, "collection": collection.id, "numbers": list(numbers)},
+    ).fetchall()
+    missing = dict(rows)
+    for number in numbers:
+        if number and number not in missing:
+            raise ReleaseNotFound(
+                f"Collection {collection.name!r} has no release {number}.",
+                advice="`revector history` lists those there are.",
+            )
+        if lost := missing.get(number, 0):
+            raise ReleaseIncomplete(
+                f"Release {number} cannot be shown any more: {lost} of its documents were purged or forgotten.",
+                advice="`revector history` shows which releases are whole. To keep one, tag it.",
+                missing=lost,
+            )
+
+
+def diff_releases(db: Database, collection: Collection, old: int, new: int) -> ReleaseDiff:
+    """What leads from one release to another; the cost follows what changed between them.
+
+    Raises:
+        ReleaseNotFound, ReleaseIncomplete: see the classes.
+    """
+    with db.transaction() as connection:
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        require_whole(connection, db.tenant_id, collection, old, new)
+        rows = connection.execute(
+            _SQL["diff_releases"],
+            {
+                "tenant": db.tenant_id,
+                "collection": collection.id,
+                "old": old,
+                "new": new,
+                "low": min(old, new),
+                "high": max(old, new),
+            },
+        ).fetchall()
+    return ReleaseDiff(str(old), str(new), tuple(_document(row) for row in rows))
+
+
+def diff_staged(db: Database, collection: Collection, run_id: UUID) -> ReleaseDiff:
+    """What activating a staged run would change."""
+    with db.connection() as connection:
+        rows = connection.execute(
+            _SQL["diff_staged"], {"tenant": db.tenant_id, "collection": collection.id, "run": run_id}
+        ).fetchall()
+    return ReleaseDiff(str(collection.current_release), str(run_id), tuple(_document(row) for row in rows))
+
+
+def _document(row: tuple[Any, ...]) -> DocumentDiff:
+    assert row[0] in get_args(DiffStatus)
+    return DocumentDiff(*row)
