@@ -108,7 +108,7 @@ def require_whole(connection: Connection, tenant_id: int, collection: Collection
         _SQL["release_missing"],
         {"tenant": tenant_id, "collection": collection.id, "numbers": list(numbers)},
     ).fetchall()
-    missing = dict(rows)
+    missing: dict[int, int] = dict(rows)
     for number in numbers:
         if number and number not in missing:
             raise ReleaseNotFound(
@@ -117,7 +117,7 @@ def require_whole(connection: Connection, tenant_id: int, collection: Collection
             )
         if lost := missing.get(number, 0):
             raise ReleaseIncomplete(
-                f"Release {number} cannot be shown any more: {lost} of its documents were purged or forgotten.",
+                f"Release {number} cannot be shown any more: {lost} of its documents are purged or forgotten.",
                 advice="`revector history` shows which releases are whole. To keep one, tag it.",
                 missing=lost,
             )
