@@ -15,6 +15,7 @@ from registry.queries import load
 from registry.vectors import ensure_chunks
 from schemas.errors import RunLost
 from schemas.plan import Retirement
+from schemas.release import RunState
 from schemas.source import Stat
 from schemas.version import StagedDocument, VersionDraft
 
@@ -75,7 +76,7 @@ def stage_retirements(db: Database, target: StageTarget, retired: Sequence[Retir
             connection.execute(_SQL["stage_retirements"], values)
 
 
-def require_running(connection: Connection, values: dict[str, Any]) -> None:
+def require_running(connection: Connection, values: dict[str, Any], state: RunState = "running") -> None:
     """Refuse to go on for a run that another process has taken for dead.
 
     That happens when the database was restarted under it: its lock went with the connection,
@@ -84,7 +85,7 @@ def require_running(connection: Connection, values: dict[str, Any]) -> None:
     Raises:
         RunLost: the run is not running any more.
     """
-    if connection.execute(_SQL["require_running"], values).fetchone() is None:
+    if connection.execute(_SQL["require_running"], {**values, "state": state}).fetchone() is None:
         raise RunLost(
             "The database connection was lost and this run was taken for dead. Nothing of it is visible.",
             advice="Run it again: what it stored is reused.",

@@ -28,6 +28,17 @@ class GuardSettings(_Section):
     min_deleted: int = Field(default=10, ge=1)
 
 
+class GateSettings(_Section):
+    """What a staged release must keep to; shares count from `min_documents` documents on."""
+
+    max_empty_share: float = Field(default=0.5, ge=0, le=1)
+    max_rejected_share: float = Field(default=0.5, ge=0, le=1)
+    max_chunk_fall: float = Field(default=0.5, ge=0, le=1)
+    min_documents: int = Field(default=10, ge=1)
+    canaries: Path | None = None
+    min_canary_share: float = Field(default=1.0, ge=0, le=1)
+
+
 class CollectionSettings(_Section):
     """One collection."""
 
@@ -37,6 +48,7 @@ class CollectionSettings(_Section):
     exclude: tuple[str, ...] = DEFAULT_EXCLUDE
     chunking: ChunkingSettings = ChunkingSettings()
     guard: GuardSettings = GuardSettings()
+    gate: GateSettings = GateSettings()
 
 
 class LimitSettings(_Section):
