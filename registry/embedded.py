@@ -133,8 +133,7 @@ def _drop_half_made(home: Path, data: Path) -> None:
 def _is_served(data: Path) -> bool:
     """Whether a server runs on the directory: another process may just have started the first one."""
     try:
-        lines = (data / "postmaster.pid").read_text().splitlines()
-        return int(lines[0]) > 0 and _is_alive(int(lines[0]))
+        return _is_postgres(int((data / "postmaster.pid").read_text().splitlines()[0]))
     except (OSError, ValueError, IndexError):
         return False
 
@@ -188,15 +187,30 @@ def _is_alive(pid: int) -> bool:
 
 
 def _drop_stale_pid(home: Path) -> None:
-    """Remove a postmaster.pid whose number now belongs to some other program."""
-    import psutil
+    """Remove the lock files of a postmaster that is gone: dead, or its number some other program's.
+
+    PostgreSQL still refuses to start beside backends that outlive their postmaster.
+    """
+    import fasteners
 
     path = home / "postgres" / "postmaster.pid"
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        pid = int(path.read_text().splitlines()[0])
-        try:
-            name = psutil.Process(pid).name()
-        except psutil.NoSuchProcess:
-            name = ""
-        if "postgres" not in name:
-            path.unlink()
+    lock = fasteners.InterProcessLock(home / "postgres.lock")  # another process may just be starting it
+    with lock, contextlib.suppress(OSError, ValueError, IndexError):
+        lines = path.read_text().splitlines()
+        if _is_postgres(int(lines[0])):
+            return
+        path.unlink()
+        socket = Path(lines[4]) / f".s.PGSQL.{lines[3]}.lock"
+        if lines[4] and socket.read_text().splitlines()[0] == lines[0]:
+            socket.unlink()
+
+
+def _is_postgres(pid: int) -> bool:
+    """Whether that process runs. A dead one stays in the list where nobody collects it (containers)."""
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return "postgres" in process.name() and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.NoSuchProcess, ValueError):
+        return False

@@ -68,3 +68,31 @@ def test_the_server_stops_with_its_last_user_and_forgets_killed_ones(open_folder
     assert handles.read_text() == f"[{os.getpid()}]"
     stop_embedded(home)
     assert not (home / "postgres/postmaster.pid").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a process that adopts orphans")
+def test_a_killed_server_whose_process_nobody_collects_is_started_again(open_folder):
+    """As in containers whose first process does not wait for adopted children."""
+    start = (
+        "import os, sys; from pathlib import Path; from registry.embedded import start_embedded; "
+        "start_embedded(Path(sys.argv[1])); os._exit(0)"
+    )
+    script = (
+        "import ctypes, os, signal, subprocess, sys\n"
+        "from pathlib import Path\n"
+        "from registry.embedded import start_embedded, stop_embedded\n"
+        "home = Path(sys.argv[1])\n"
+        "PR_SET_CHILD_SUBREAPER = 36\n"
+        "assert ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0\n"
+        f"subprocess.run([sys.executable, '-c', {start!r}, str(home)], check=True)\n"
+        "killed = int((home / 'postgres/postmaster.pid').read_text().split()[0])\n"
+        "os.kill(killed, signal.SIGKILL)\n"
+        "start_embedded(home)\n"
+        "assert Path(f'/proc/{killed}').exists(), 'it was collected: this test shows nothing'\n"
+        "stop_embedded(home)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(open_folder / "not-collected")],
+        capture_output=True, text=True, cwd=ROOT, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
