@@ -1,0 +1,99 @@
+"""What stands in the registry after a kill, read by plain SQL and through search."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from psycopg.rows import TupleRow
+
+from registry.collections import get_collection
+from registry.search import search_collection
+from tests.acceptance.crash.operations import COLLECTION
+from tests.world import World
+
+SHOWN = (
+    "SELECT p.uri, string_agg(c.text, ' ' ORDER BY p.ordinal) FROM revector.current_places p "
+    "JOIN revector.chunk c ON c.id = p.chunk_id JOIN revector.visible s ON s.chunk_id = c.id GROUP BY p.uri"
+)
+_HASH = "encode(sha256(convert_to(c.text, 'UTF8')), 'hex')"
+
+State = dict[str, str]
+
+
+def squeeze(state: State) -> State:
+    """Without white space: chunks do not keep what stands between them."""
+    return {uri: "".join(text.split()) for uri, text in state.items()}
+
+
+@dataclass
+class Observed:
+    """One look at a collection.
+
+    Attributes:
+        shown: uri -> text put together from visible chunks, without white space.
+        found: (uri, chunk text) of every hit of a search for everything.
+        placed: (uri, chunk text) as the tables have it.
+        releases: number -> (digest, how much of it is missing).
+        vectors: hashes of the texts that have a vector.
+        blobs: sha256 of active versions whose raw bytes are missing or wrong.
+        run_states: of all runs.
+        staged: rows that runs have staged.
+        problems: what the check found.
+    """
+
+    shown: State
+    found: set[tuple[str, str]]
+    placed: set[tuple[str, str]]
+    releases: dict[int, tuple[bytes, int]]
+    vectors: set[str]
+    blobs: list[str]
+    run_states: list[str]
+    staged: int
+    problems: list[Any]
+
+
+def observe(world: World) -> Observed:
+    """Look at everything."""
+    collection = get_collection(world.session.db, COLLECTION)
+    with world.session.db.transaction() as connection:
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+
+        def rows(query: str) -> list[TupleRow]:
+            return connection.execute(query).fetchall()  # type: ignore[arg-type]
+
+        shown = dict(rows(SHOWN))
+        placed = set(rows("SELECT p.uri, c.text FROM current_places p JOIN chunk c ON c.id = p.chunk_id"))
+        space = collection.active_space_id
+        vectors = rows(f"SELECT {_HASH} FROM chunk c JOIN vectors_{space} v ON v.chunk_id = c.id")
+        contents = rows(
+            "SELECT DISTINCT v.content_sha256 FROM activation a JOIN document_version v "
+            "ON v.id = a.version_id WHERE a.to_release IS NULL"
+        )
+        run_states = [state for (state,) in rows("SELECT state FROM run")]
+        staged = rows("SELECT count(*) FROM staged_change")[0][0]
+    everything = world.embedder.embed_query("items")
+    hits = search_collection(world.session.db, collection, k=100_000, vector=everything)
+    return Observed(
+        shown=squeeze(shown),
+        found={(uri, hit.text) for hit in hits for uri in hit.documents},
+        placed=placed,
+        releases={release.number: (release.digest, release.missing) for release in world.releases()},
+        vectors={hash_ for (hash_,) in vectors},
+        blobs=_wrong_blobs(world, [bytes(content) for (content,) in contents]),
+        run_states=run_states,
+        staged=staged,
+        problems=world.problems(),
+    )
+
+
+def _wrong_blobs(world: World, contents: list[bytes]) -> list[str]:
+    root = Path(world.session.settings.home) / "blobs" / str(world.session.db.tenant_id)
+    wrong = []
+    for content in contents:
+        path = root / content.hex()[:2] / content.hex()
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).digest() != content:
+            wrong.append(content.hex())
+    return wrong

@@ -1,0 +1,111 @@
+"""What is killed: each operation as the child does it, as the plain model sees it, and at random."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flows.rollback import rollback_collection
+from tests.flows.plain_model import PlainModel
+from tests.texts import english_sentence
+from tests.world import World
+
+COLLECTION = "default"
+FOLDERS = ("", "a", "a/b", "c")
+FILES = 12
+SETTINGS: dict[str, Any] = {"limits": {"window_documents": 4}}
+"""Of every process of a campaign; windows are small so that a run has several."""
+
+Task = dict[str, Any]
+"""An operation with its arguments, as JSON."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One kind of operation.
+
+    Attributes:
+        choose: edits the folder, or chooses a target; returns the arguments.
+        run: does it in a process of its own; returns the state of its run.
+        expect: does it to the plain model.
+        weight: how often it is killed, beside the others.
+    """
+
+    choose: Callable[[random.Random, Path, PlainModel], Task]
+    run: Callable[[World, Task], str]
+    expect: Callable[[PlainModel, Task], Any]
+    weight: int = 1
+
+
+def edit_folder(rng: random.Random, folder: Path, model: PlainModel) -> Task:
+    """Adds, edits, copies, moves and deletes; something to embed is always among them."""
+    _put(folder, model, _uri(rng), _text(rng))
+    for _ in range(rng.randint(2, 7)):
+        known = sorted(model.files)
+        if not known or rng.random() < 0.25:
+            _put(folder, model, _uri(rng), _text(rng))
+            continue
+        old, text = (uri := rng.choice(known)), model.files[uri]
+        match rng.choice(["edit", "edit", "copy", "move", "delete", "restore"]):
+            case "edit":
+                at = rng.randint(0, len(text))
+                _put(folder, model, old, f"{text[:at]} {english_sentence(rng)} {text[at:]}")
+            case "copy":
+                _put(folder, model, _uri(rng), text)
+            case "move":
+                if (new := _uri(rng)) != old:
+                    (folder / new).parent.mkdir(parents=True, exist_ok=True)
+                    (folder / old).rename(folder / new)
+                    model.files[new] = model.files.pop(old)
+            case "delete":
+                (folder / old).unlink()
+                del model.files[old]
+            case "restore":  # what an old release showed: stored vectors, no new ones
+                state = rng.choice(model.states)
+                _put(folder, model, old, state.get(old, text))
+    return {"reapply": rng.random() < 0.2}
+
+
+def _uri(rng: random.Random) -> str:
+    return (Path(rng.choice(FOLDERS)) / f"f{rng.randint(1, FILES)}.txt").as_posix()
+
+
+def _text(rng: random.Random) -> str:
+    return " ".join(english_sentence(rng) for _ in range(rng.choice([1, 5, 25, 50])))
+
+
+def _put(folder: Path, model: PlainModel, uri: str, text: str) -> None:
+    path = folder / uri
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    model.files[uri] = text
+
+
+def _ingest(world: World, task: Task) -> str:
+    return world.ingest(allow_deletions=True, reapply=task["reapply"]).state
+
+
+def _choose_release(rng: random.Random, folder: Path, model: PlainModel) -> Task:
+    others = [
+        number
+        for number, state in enumerate(model.states)
+        if model.whole[number] and state and state != model.shown
+    ]
+    if not others or rng.random() < 0.05:
+        return {"to": 0}
+    return {"to": rng.choice(others)}
+
+
+def _roll_back(world: World, task: Task) -> str:
+    return rollback_collection(world.session, COLLECTION, str(task["to"])).state
+
+
+OPERATIONS: dict[str, Operation] = {
+    "ingest": Operation(
+        edit_folder, _ingest, lambda model, task: model.ingest(reapply=task["reapply"]), weight=2
+    ),
+    "rollback": Operation(_choose_release, _roll_back, lambda model, task: model.rollback(task["to"])),
+}
