@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+KILLS  ?= 120
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench clean
+.PHONY: help setup demo test nightly lint format bench clean
 
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -22,6 +23,10 @@ demo: setup ## Ingest the samples, search, edit a sentence, ingest again
 
 test: setup ## Run all tests (embedded database, real model, no network)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+nightly: setup ## Thousands of random steps against a plain model; 120 times kill -9 (about 25 minutes)
+	TESTS_NIGHTLY=1 $(BIN)/python -m pytest tests/flows/test_state_machine.py
+	$(BIN)/python -m tests.acceptance.crash --kills $(KILLS)
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .
