@@ -54,7 +54,7 @@ def search_collection(
         if text is not None:
             sides.append((1.0, _keyword_hits(connection, collection, text, most)))
         if vector is not None:
-            hits = _vector_hits(connection, db.tenant_id, collection, vector, dtype, most)
+            hits = vector_hits(connection, db.tenant_id, collection, vector, dtype, most)
             sides.append((vector_weight, hits))
         ranked = (fuse(sides) if len(sides) > 1 else sides[0][1])[:k]
         return _describe(connection, db.tenant_id, collection, ranked)
@@ -84,14 +84,17 @@ def _keyword_hits(
     return connection.execute(_SQL["keyword_hits"], values).fetchall()
 
 
-def _vector_hits(
+def vector_hits(
     connection: Connection,
     tenant_id: int,
     collection: Collection,
     vector: NDArray[np.float32],
     dtype: str,
     most: int,
+    *,
+    prepare: bool | None = None,
 ) -> list[tuple[int, float]]:
+    """(chunk id, cosine) of the nearest visible chunks; `prepare` False plans the statement anew."""
     assert collection.active_space_id is not None
     connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
     connection.execute(
@@ -103,7 +106,7 @@ def _vector_hits(
         collection=sql.Literal(collection.id),  # lets the planner prune partitions
     )
     values = {"tenant": tenant_id, "most": most, "query": format_vector(vector)}
-    return connection.execute(query, values).fetchall()
+    return connection.execute(query, values, prepare=prepare).fetchall()
 
 
 def format_vector(vector: Iterable[float]) -> str:
