@@ -11,7 +11,7 @@ from typing import Any
 from psycopg import sql
 
 from registry.blobs import BlobStore
-from registry.check_blobs import check_contents, count_orphan_blobs, find_lost, read_contents
+from registry.check_blobs import Contents, check_contents, count_orphan_blobs, read_contents
 from registry.check_history import check_history, sum_digests
 from registry.check_vectors import check_recall, check_vectors
 from registry.connection import Connection, Database
@@ -100,17 +100,14 @@ def _check_quickly(
     db: Database, collection_id: int, blobs: BlobStore | None, report: CheckReport
 ) -> CheckReport:
     values = {"tenant": db.tenant_id, "collection": collection_id}
-    contents: list[tuple[bytes]] = []
+    contents = Contents()
     with db.transaction() as connection:
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         _check_current(connection, values, _read_state(connection, values), report)
         if blobs is not None:
-            contents = connection.execute(_SQL["active_contents"], values, binary=True).fetchall()
+            contents = read_contents(connection, values, active_only=True)
     if blobs is not None:
-        report.lost = find_lost(blobs, [sha256 for (sha256,) in contents])
-        report.checked["blobs"] = len(contents)
-        if report.lost:
-            _add(report, invariants.ACTIVE_BLOBS, f"{len(report.lost)} blobs are missing")
+        check_contents(db, collection_id, blobs, contents, report, hash_blobs=False)
     return report
 
 

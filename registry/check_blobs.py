@@ -32,12 +32,13 @@ class Contents:
         return (len(self.active) + len(self.older)) // HASH_BYTES
 
 
-def read_contents(connection: Connection, values: dict[str, Any]) -> Contents:
+def read_contents(connection: Connection, values: dict[str, Any], *, active_only: bool = False) -> Contents:
     """What the versions of a collection need."""
     contents = Contents()
-    with connection.cursor(name="contents", binary=True) as cursor:
+    name = "active_contents" if active_only else "all_contents"
+    with connection.cursor(name=name, binary=True) as cursor:
         cursor.itersize = 10_000
-        for sha256, is_active in cursor.execute(_SQL["all_contents"], values):
+        for sha256, is_active in cursor.execute(_SQL[name], values):
             (contents.active if is_active else contents.older).extend(sha256)
     return contents
 

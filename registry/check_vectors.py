@@ -12,7 +12,7 @@ from psycopg import sql
 
 from registry.connection import Connection
 from registry.queries import load
-from registry.search import CANDIDATES, vector_hits
+from registry.search import CANDIDATES, format_vector, vector_hits
 from registry.vectors import vector_table
 from schemas.check import RECALL, UNIT, CheckReport, Problem
 from schemas.release import Collection
@@ -68,17 +68,16 @@ def check_recall(
     index = connection.execute(_SQL["vector_index"], values).fetchone()
     if index is None:
         return
-    query = sql.SQL(_SQL["sample_vectors"]).format(vectors=vector_table(collection.active_space_id))
-    rows = connection.execute(query, values).fetchall()
+    vectors = vector_table(collection.active_space_id)
+    rows = connection.execute(sql.SQL(_SQL["sample_vectors"]).format(vectors=vectors), values).fetchall()
     samples = [np.asarray(json.loads(text), dtype=np.float32) for (text,) in rows]
     samples = [vector for vector in samples if vector.any()]  # nothing is near a zero vector
     found = [vector_hits(connection, tenant_id, collection, v, dtype, CANDIDATES) for v in samples]
-    # planned anew: a prepared statement would go on using the index
-    connection.execute("SET LOCAL enable_indexscan = off")
+    exact_query = sql.SQL(_SQL["exact_hits"]).format(vectors=vectors, dtype=sql.Identifier(dtype))
     exact = [
-        vector_hits(connection, tenant_id, collection, v, dtype, NEAREST, prepare=False) for v in samples
+        connection.execute(exact_query, {**values, "query": format_vector(v), "most": NEAREST}).fetchall()
+        for v in samples
     ]
-    connection.execute("SET LOCAL enable_indexscan = on")
     recall = recall_at(found, exact)
     report.hnsw_recall = None if recall is None else round(recall, 4)
     if recall is not None and recall < MIN_RECALL:

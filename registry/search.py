@@ -91,10 +91,8 @@ def vector_hits(
     vector: NDArray[np.float32],
     dtype: str,
     most: int,
-    *,
-    prepare: bool | None = None,
 ) -> list[tuple[int, float]]:
-    """(chunk id, cosine) of the nearest visible chunks; `prepare` False plans the statement anew."""
+    """(chunk id, cosine) of the nearest visible chunks; call inside a transaction."""
     assert collection.active_space_id is not None
     connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
     connection.execute(
@@ -106,7 +104,7 @@ def vector_hits(
         collection=sql.Literal(collection.id),  # lets the planner prune partitions
     )
     values = {"tenant": tenant_id, "most": most, "query": format_vector(vector)}
-    return connection.execute(query, values, prepare=prepare).fetchall()
+    return connection.execute(query, values).fetchall()
 
 
 def format_vector(vector: Iterable[float]) -> str:

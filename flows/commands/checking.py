@@ -8,7 +8,7 @@ import typer
 
 from flows import output
 from flows.commands.shared import Collection, Json, app, session_for
-from schemas.check import RECALL, CheckReport
+from schemas.check import ADVICE, RECALL, CheckReport
 
 MB = 1 << 20
 
@@ -47,10 +47,10 @@ def print_check(report: CheckReport) -> None:
             print(f"ok     {invariant}{_recall(report) if invariant == RECALL else ''}")
         for detail in details.get(invariant, ()):
             print(f"FAIL   {invariant}: {detail}")
-    for advice in dict.fromkeys(problem.advice for problem in report.problems):
-        print(f"  -> {advice}")
+        if invariant in details:
+            print(f"       -> {ADVICE[invariant]}")
     for note in report.notes:
-        print(f"  -> {note}")
+        print(f"Not mended: {note}")
     if report.orphans and (report.orphans.chunks or report.orphans.blobs):
         mb = report.orphans.bytes / MB
         print(f"Unused: {report.orphans.chunks} chunks, {report.orphans.blobs} raw files ({mb:.1f} MB).")

@@ -40,7 +40,7 @@ SELECT (SELECT count(*) FROM activation a
        (SELECT count(*) FROM visible s WHERE s.tenant_id = %(tenant)s AND s.collection_id = %(collection)s)
 
 -- name: active_contents
-SELECT DISTINCT v.content_sha256 FROM activation a JOIN document_version v ON v.id = a.version_id
+SELECT DISTINCT v.content_sha256, true FROM activation a JOIN document_version v ON v.id = a.version_id
 WHERE a.tenant_id = %(tenant)s AND a.collection_id = %(collection)s AND a.to_release IS NULL
 
 -- name: stale_staged
@@ -125,6 +125,14 @@ SELECT v.embedding::text FROM (
     ORDER BY md5(chunk_id::text) LIMIT %(most)s) AS s
 JOIN {vectors} v ON v.collection_id = s.collection_id AND v.chunk_id = s.chunk_id
 WHERE v.tenant_id = %(tenant)s
+
+-- name: exact_hits
+-- no index serves a sum; enable_indexscan = off does not keep the planner from HNSW
+SELECT v.chunk_id, 1 - (v.embedding <=> %(query)s::{dtype}) AS score
+FROM {vectors} v
+JOIN visible s ON s.collection_id = v.collection_id AND s.chunk_id = v.chunk_id
+WHERE v.tenant_id = %(tenant)s AND v.collection_id = %(collection)s AND s.tenant_id = %(tenant)s
+ORDER BY 0 + (v.embedding <=> %(query)s::{dtype}) LIMIT %(most)s
 
 -- name: all_contents
 SELECT v.content_sha256, bool_or(EXISTS (
