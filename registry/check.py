@@ -12,6 +12,7 @@ from psycopg import sql
 
 from registry.blobs import BlobStore
 from registry.check_blobs import Contents, check_contents, count_orphan_blobs, read_contents
+from registry.check_content import check_content
 from registry.check_history import check_history, sum_digests
 from registry.check_vectors import check_recall, check_vectors
 from registry.connection import Connection, Database
@@ -78,7 +79,7 @@ def check_fully(
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         state = _read_state(connection, values)
         _check_current(connection, values, state, report)
-        _check_places(connection, values, report)
+        check_content(connection, values, report)
         check_history(connection, values, state.number, report)
         if state.number and state.space_id is not None:
             check_vectors(connection, values, state.space_id, bool(state.normalised), report)
@@ -156,12 +157,6 @@ def _check_digest(connection: Connection, values: dict[str, Any], state: _State,
         _add(report, invariants.DIGEST, f"there is no release {state.number}")
     elif release_digest(recount, state.fingerprint) != state.digest:
         _add(report, invariants.DIGEST, f"release {state.number} differs")
-
-
-def _check_places(connection: Connection, values: dict[str, Any], report: CheckReport) -> None:
-    wrong, report.checked["versions"], report.checked["places"] = _row(connection, "wrong_places", values)
-    if wrong:
-        _add(report, invariants.PLACES, f"{wrong} versions have too few, too many or gaps")
 
 
 def _row(connection: Connection, name: str, values: dict[str, Any]) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ from registry.blobs import BLOCK, BlobStore
 from registry.connection import Connection, Database
 from registry.queries import load
 from schemas.check import ACTIVE_BLOBS, BLOBS, BYTES, CheckReport, Problem
+from schemas.errors import HomeNotWritable
 
 _SQL = load("check")
 
@@ -127,6 +128,11 @@ def _hash(blobs: BlobStore, sha256: bytes) -> tuple[bytes, int, bool]:
                 size += len(block)
     except FileNotFoundError:
         return sha256, 0, True
+    except PermissionError as exc:  # who may not read it knows nothing about it
+        raise HomeNotWritable(
+            f"The raw file {blobs.path(sha256)} cannot be read ({exc.strerror}).",
+            advice="Run the check as the user who ingests.",
+        ) from exc
     except OSError:  # the disk cannot read it back
         return sha256, size, False
     return sha256, size, hasher.digest() == sha256

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from itertools import groupby, islice
 from typing import Any
 
@@ -20,7 +21,7 @@ SHOWN_RELEASES = 20
 
 def sum_digests(connection: Connection, values: dict[str, Any]) -> bytes:
     """The set hash of the active versions, recounted."""
-    rows = _stream(connection, "active_digests", values)
+    rows = stream_rows(connection, "active_digests", values)
     return update_state(EMPTY_STATE, (digest for (digest,) in rows), [])
 
 
@@ -32,11 +33,17 @@ def check_history(connection: Connection, values: dict[str, Any], current: int, 
     """
     _check_intervals(connection, values, current, report)
     releases = connection.execute(_SQL["releases"], values, binary=True).fetchall()
-    recount = _Recount(
-        _stream(connection, "activation_events", values),
-        connection.execute(_SQL["chunk_events"], values).fetchall(),
-    )
-    wrong = []
+    chunks = connection.execute(_SQL["chunk_events"], values).fetchall()
+    with closing(stream_rows(connection, "activation_events", values)) as events:
+        wrong = list(_compare(releases, _Recount(events, chunks), current))
+    report.checked["releases"] = sum(1 for row in releases if not row[4])
+    report.problems += [Problem(HISTORY, detail) for detail in wrong[:SHOWN_RELEASES]]
+    if len(wrong) > SHOWN_RELEASES:
+        report.problems.append(Problem(HISTORY, f"and {len(wrong) - SHOWN_RELEASES} releases more"))
+
+
+def _compare(releases: Iterable[tuple[Any, ...]], recount: _Recount, current: int) -> Iterator[str]:
+    """What is wrong with each release but the current one, which has its own check."""
     for number, digest, documents, chunks, missing, fingerprint in releases:
         recount.advance(number)
         if missing or number == current:
@@ -46,11 +53,7 @@ def check_history(connection: Connection, values: dict[str, Any], current: int, 
             counted = f"{recount.documents} and {recount.chunks} counted"
             parts.append(f"{documents} documents and {chunks} chunks stored, {counted}")
         if parts:
-            wrong.append(f"release {number}: {'; '.join(parts)}")
-    report.checked["releases"] = sum(1 for row in releases if not row[4])
-    report.problems += [Problem(HISTORY, detail) for detail in wrong[:SHOWN_RELEASES]]
-    if len(wrong) > SHOWN_RELEASES:
-        report.problems.append(Problem(HISTORY, f"and {len(wrong) - SHOWN_RELEASES} releases more"))
+            yield f"release {number}: {'; '.join(parts)}"
 
 
 class _Recount:
@@ -90,8 +93,10 @@ def _check_intervals(
             report.problems.append(Problem(INTERVALS, f"{count} activations {what}"))
 
 
-def _stream(connection: Connection, name: str, values: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
-    """Rows of a server-side cursor, some thousand at a time."""
+def stream_rows(
+    connection: Connection, name: str, values: dict[str, Any], *, at_once: int = FETCH_ROWS
+) -> Generator[tuple[Any, ...], None, None]:
+    """Rows of a statement of check.sql by a server-side cursor, some at a time."""
     with connection.cursor(name=name, binary=True) as cursor:
-        cursor.itersize = FETCH_ROWS
+        cursor.itersize = at_once
         yield from cursor.execute(_SQL[name], values)

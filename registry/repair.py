@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from registry.locks import lock_collection
 from registry.queries import load
 from registry.vectors import vector_table, write_vectors
 from schemas.check import ACTIVE_BLOBS, BYTES, REFS, STAGED, STATE, VECTOR_CHUNKS, CheckReport, Repaired
+from schemas.errors import HomeNotWritable
 from schemas.release import Collection
 
 _SQL = load("repair")
@@ -121,9 +124,21 @@ def _set_aside(blobs: BlobStore, damaged: Sequence[bytes]) -> list[bytes]:
     for sha256 in damaged:
         path = blobs.path(sha256)
         if is_damaged(blobs, sha256):
-            path.rename(path.with_suffix(".damaged"))
+            with _write_errors(path):
+                path.rename(path.with_suffix(".damaged"))
             moved.append(sha256)
     return moved
+
+
+@contextmanager
+def _write_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        raise HomeNotWritable(
+            f"The damaged raw file {path} cannot be set aside ({exc.strerror or exc}).",
+            advice="Run the repair as the user who ingests.",
+        ) from exc
 
 
 def _note(done: list[Repaired], invariant: str, count: int, what: str) -> None:

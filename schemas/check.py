@@ -15,6 +15,8 @@ STAGED = "staged changes belong to live runs"
 VECTOR_CHUNKS = "vectors belong to chunks"
 ACTIVE_BLOBS = "active versions have their raw blob"
 PLACES = "versions have all their chunks"
+TEXTS = "chunks hold the text they are named by"
+CONTENT = "versions hold what their digest says"
 INTERVALS = "activations fit their releases"
 HISTORY = "past releases equal the recount"
 UNIT = "vectors are finite and of unit length"
@@ -23,14 +25,16 @@ BLOBS = "older versions have their raw blob"
 BYTES = "raw blobs hold the bytes they are named by"
 
 QUICK = (VECTORS, REFS, STATE, DIGEST, COUNTS, ONE_ACTIVE, STAGED, VECTOR_CHUNKS, ACTIVE_BLOBS)
-FULL = (*QUICK, PLACES, INTERVALS, HISTORY, UNIT, RECALL, BLOBS, BYTES)
+FULL = (*QUICK, PLACES, TEXTS, CONTENT, INTERVALS, HISTORY, UNIT, RECALL, BLOBS, BYTES)
 
 _REPAIR = "Run `revector check --repair`."
 _REFETCH = (
     "Run `revector check --repair`, then ingest the source again: it fetches the files that still hold "
     "these bytes. What no file holds any more comes back from a backup of the blobs only."
 )
-_RESTORE = "Rows are lost: restore the database from a backup, or ingest into a new collection."
+_RESTORE = (
+    "Rows were lost or changed by hand: restore the database from a backup, or ingest into a new collection."
+)
 _ROLL_BACK = (
     "History is never rewritten. Roll back to a sound release, or restore the database from a backup."
 )
@@ -45,6 +49,8 @@ ADVICE = {
     VECTOR_CHUNKS: _REPAIR,
     ACTIVE_BLOBS: _REFETCH,
     PLACES: _RESTORE,
+    TEXTS: _RESTORE,
+    CONTENT: _RESTORE,
     INTERVALS: _RESTORE,
     HISTORY: "Do not roll back to these releases. Other releases are not touched by it.",
     UNIT: _REPAIR,

@@ -57,6 +57,20 @@ LEFT JOIN (SELECT version_id, count(*) AS n, min(ordinal) AS first, max(ordinal)
            GROUP BY version_id) p ON p.version_id = v.id
 WHERE v.tenant_id = %(tenant)s AND v.collection_id = %(collection)s
 
+-- name: chunk_texts
+SELECT c.hash, c.kind, c.text FROM chunk c
+WHERE c.tenant_id = %(tenant)s AND c.collection_id = %(collection)s
+
+-- name: version_contents
+SELECT d.uri, v.text_sha256, v.metadata_sha256, v.fingerprint, v.digest,
+       coalesce(string_agg(c.hash, '' ORDER BY vc.ordinal), '')
+FROM document_version v
+JOIN document d ON d.id = v.document_id
+LEFT JOIN version_chunk vc ON vc.version_id = v.id
+LEFT JOIN chunk c ON c.id = vc.chunk_id
+WHERE v.tenant_id = %(tenant)s AND v.collection_id = %(collection)s AND v.duplicate_of IS NULL
+GROUP BY v.id, d.uri
+
 -- name: wrong_intervals
 SELECT count(*) FILTER (WHERE a.from_release < a.previous_end),
        count(*) FILTER (WHERE a.from_release > %(current)s OR a.to_release > %(current)s

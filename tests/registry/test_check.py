@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import schemas.check as invariants
 from flows.checking import check
+from flows.pipeline import ingest_location
 from registry.blobs import BlobStore
 from registry.check import check_collection
 from registry.check_vectors import UNIT_TOLERANCE, recall_at
 from registry.collections import get_collection
+from schemas.chunk import chunk_hash
 from schemas.digest import release_digest
 from schemas.errors import CollectionNotFound
+from tasks.batch import activate, plain_steps
 from tests.texts import english_text
 from tests.world import World
 
@@ -186,9 +191,18 @@ LASTING = {
         {invariants.HISTORY, invariants.INTERVALS}),
     "a place of a chunk in an old version is gone": (
         "DELETE FROM version_chunk WHERE ordinal = 0 AND version_id = "
-        "(SELECT version_id FROM activation WHERE to_release = 3)", {invariants.PLACES, invariants.HISTORY}),
+        "(SELECT version_id FROM activation WHERE to_release = 3)",
+        {invariants.PLACES, invariants.CONTENT, invariants.HISTORY}),
     "the ordinals of a version have a gap": (
-        "UPDATE version_chunk SET ordinal = 5000 WHERE ordinal = 0 AND version_id = 1", {invariants.PLACES}),
+        "UPDATE version_chunk SET ordinal = 5000 WHERE ordinal = 0 AND version_id = 1",
+        {invariants.PLACES, invariants.CONTENT}),
+    "the text of a chunk was changed": (
+        "UPDATE chunk SET text = text || ' ' WHERE id = 1", {invariants.TEXTS}),
+    "a version has another chunk": (
+        "UPDATE version_chunk SET chunk_id = (SELECT max(id) FROM chunk) WHERE ordinal = 0 AND version_id = "
+        "(SELECT version_id FROM activation WHERE to_release = 3)", {invariants.CONTENT}),
+    "a document has another name": (
+        "UPDATE document SET uri = 'other.txt' WHERE uri = 'doc3.txt'", {invariants.CONTENT}),
 }  # fmt: skip
 
 
@@ -353,9 +367,8 @@ def _fill_index(world, rows, options):
         connection.execute("RESET ROLE")
         connection.execute(
             "INSERT INTO chunk (tenant_id, collection_id, hash, kind, text, tokens, grams) "
-            "SELECT 1, 1, substr(sha256(i::text::bytea), 1, 16), 'paragraph', i::text, 1, '{}' "
-            "FROM generate_series(1, %s) i",
-            [rows],
+            "SELECT 1, 1, hash, 'text', text, 1, '{}' FROM unnest(%s::bytea[], %s::text[]) AS c(hash, text)",
+            [[chunk_hash(str(i), "text") for i in range(rows)], [str(i) for i in range(rows)]],
         )
         ids = [r for (r,) in connection.execute("SELECT id FROM chunk ORDER BY id DESC LIMIT %s", [rows])]
         with connection.cursor().copy("COPY vectors_1_1 FROM STDIN") as copy:
@@ -385,6 +398,43 @@ def test_recall_counts_equally_near_hits():
     assert recall_at([[(1, 1.0), (9, 0.8)], [(3, 0.5)]], exact) == 1.0
     assert recall_at([[(1, 1.0), (9, 0.7)], []], exact) == pytest.approx(1 / 3)
     assert recall_at([[]], [[]]) is None
+
+
+# --- beside a run ----------------------------------------------------------------------------
+
+
+def test_what_a_run_has_staged_is_no_problem_and_survives_a_repair(made):
+    """In the middle of a run, with something to repair."""
+    made.write("late.txt", "A heron came late.")
+    reports = []
+
+    def check_then_activate(workspace):
+        reports.append(check(made.session, "default"))
+        _sql(made, "UPDATE visible SET refs = refs + 1 WHERE chunk_id = 1")
+        reports.append(check(made.session, "default", repair=True))
+        return activate(workspace)
+
+    with plain_steps() as steps:
+        run = ingest_location(
+            made.session, replace(steps, activate=check_then_activate), str(made.folder), "default"
+        )
+    assert [report.problems for report in reports] == [[], []]
+    assert [repaired.invariant for repaired in reports[1].repaired] == [invariants.REFS]
+    assert (run.release, run.documents.added) == (4, 1)
+    assert check(made.session, "default").problems == []
+
+
+def test_a_run_that_died_is_marked_by_a_repair(made):
+    _sql(made, "UPDATE run SET state = 'running' WHERE id = (SELECT run_id FROM release WHERE number = 3)")
+    _sql(
+        made,
+        "INSERT INTO staged_change (tenant_id, collection_id, run_id, document_id, action) "
+        "SELECT tenant_id, collection_id, run_id, 1, 'deleted' FROM release WHERE number = 3",
+    )
+    assert check(made.session, "default").problems == [], "it may be alive on another machine"
+    _sql(made, "UPDATE visible SET refs = refs + 1 WHERE chunk_id = 1")
+    assert check(made.session, "default", repair=True).problems == []
+    assert _rows(made)["staged_change"] == []
 
 
 # --- whose collection ----------------------------------------------------------------------
