@@ -64,7 +64,7 @@ def check_fully(
 ) -> CheckReport:
     """Everything: places of chunks, history, vectors, index, all raw bytes.
 
-    One snapshot for the database; the files are read after it is closed. Memory is 33 bytes
+    One snapshot for the database; the files are read after it is closed. Memory is 32 bytes
     for each different content of a version.
 
     Args:
