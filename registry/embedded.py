@@ -7,6 +7,7 @@ pruned so that the last living user stops the server, and a real query before us
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
@@ -58,7 +59,7 @@ def start_embedded(home: Path) -> str:
             return url
         except Exception as exc:  # the library raises AssertionError, OSError, SubprocessError ...
             last = exc
-            _running.pop(home, None)
+            _let_go(home)
             _drop_stale_pid(home)
             time.sleep(0.2 * (attempt + 1))
     raise DatabaseUnavailable(
@@ -69,7 +70,7 @@ def start_embedded(home: Path) -> str:
 
 def stop_embedded(home: Path) -> None:
     """Give the server up now instead of at exit; it stops if nobody else uses it."""
-    if (server := _running.pop(home.resolve(), None)) is not None:
+    if (server := _let_go(home.resolve())) is not None:
         server.cleanup()
 
 
@@ -96,6 +97,14 @@ def _start(home: Path) -> str:
     if home not in _running:
         _running[home] = _launch(home)
     return _running[home].get_uri()
+
+
+def _let_go(home: Path) -> PostgresServer | None:
+    """The server of that home, ours no more; at exit the library leaves its folder alone."""
+    server = _running.pop(home, None)
+    if server is not None:
+        atexit.unregister(server._cleanup)
+    return server
 
 
 def _launch(home: Path) -> PostgresServer:

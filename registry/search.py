@@ -54,7 +54,7 @@ def search_collection(
         if text is not None:
             sides.append((1.0, _keyword_hits(connection, collection, text, most)))
         if vector is not None:
-            hits = _vector_hits(connection, db.tenant_id, collection, vector, dtype, most)
+            hits = vector_hits(connection, db.tenant_id, collection, vector, dtype, most)
             sides.append((vector_weight, hits))
         ranked = (fuse(sides) if len(sides) > 1 else sides[0][1])[:k]
         return _describe(connection, db.tenant_id, collection, ranked)
@@ -84,7 +84,7 @@ def _keyword_hits(
     return connection.execute(_SQL["keyword_hits"], values).fetchall()
 
 
-def _vector_hits(
+def vector_hits(
     connection: Connection,
     tenant_id: int,
     collection: Collection,
@@ -92,6 +92,7 @@ def _vector_hits(
     dtype: str,
     most: int,
 ) -> list[tuple[int, float]]:
+    """(chunk id, cosine) of the nearest visible chunks; call inside a transaction."""
     assert collection.active_space_id is not None
     connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
     connection.execute(
