@@ -122,8 +122,12 @@ def _launch(home: Path) -> PostgresServer:
         _drop_half_made(home, data)
         fresh = not (data / "PG_VERSION").exists()
         _prune_handles(data / ".handle_pids.json")
-    with _folders_kept_closed(data, server.bin_path):
-        server.start()
+    try:
+        with _folders_kept_closed(data, server.bin_path):
+            server.start()
+    except BaseException:
+        atexit.unregister(server._cleanup)
+        raise
     if fresh:
         _configure(server)
     return server

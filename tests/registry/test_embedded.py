@@ -96,3 +96,20 @@ def test_a_killed_server_whose_process_nobody_collects_is_started_again(open_fol
         capture_output=True, text=True, cwd=ROOT, check=False, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def test_a_folder_that_was_given_up_is_not_touched_at_exit(open_folder):
+    script = (
+        "import shutil, sys\n"
+        "from pathlib import Path\n"
+        "from registry.embedded import start_embedded, stop_embedded\n"
+        "start_embedded(Path(sys.argv[1]))\n"
+        "stop_embedded(Path(sys.argv[1]))\n"
+        "shutil.rmtree(sys.argv[1])\n"
+    )
+    home = open_folder / "given-up"
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(home)], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not home.exists()

@@ -10,6 +10,7 @@ import time
 from benchmarks.__main__ import RESULTS, record
 from benchmarks.machine import machine_line
 from tests.acceptance.crash.campaign import Campaign, Tally
+from tests.acceptance.crash.operations import OPERATIONS
 
 _HEADS = (
     "operation",
@@ -29,11 +30,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.acceptance.crash", description=__doc__)
     parser.add_argument("--kills", type=int, default=120)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+    parser.add_argument(
+        "--only", choices=list(OPERATIONS), action="append", help="kill these operations alone"
+    )
     parser.add_argument("--record", action="store_true", help=f"append the table to {RESULTS.name}")
     options = parser.parse_args()
     machine = machine_line()
     print(f"{machine}\nseed {options.seed}", flush=True)
-    campaign = Campaign(options.seed)
+    campaign = Campaign(options.seed, names=tuple(options.only or OPERATIONS))
     started = time.monotonic()
     try:
         campaign.run(options.kills)

@@ -17,7 +17,7 @@ from typing import Any
 from tests.acceptance.crash.child import EMBEDDED, STORE_CHUNKS
 from tests.acceptance.crash.killing import TARGETS, postmaster_pid
 from tests.acceptance.crash.observing import SHOWN, Observed, observe, squeeze
-from tests.acceptance.crash.operations import OPERATIONS, SETTINGS
+from tests.acceptance.crash.operations import GONE, OPERATIONS, SETTINGS, edit_folder
 from tests.acceptance.crash.processes import Child, Server, wait_for_orphans
 from tests.flows.plain_model import PlainModel
 from tests.world import World
@@ -57,12 +57,15 @@ class Campaign:
         base: the folder; left where something failed.
         tallies: by operation and target.
         missed: rounds whose operation ended before it could be killed.
+        names: of the operations that are killed.
+        say: what prints.
     """
 
     seed: int
     base: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="revector-crash-")))
     tallies: dict[tuple[str, str], Tally] = field(default_factory=lambda: defaultdict(Tally))
     missed: int = 0
+    names: tuple[str, ...] = tuple(OPERATIONS)
     say: Any = print
 
     def __post_init__(self) -> None:
@@ -103,17 +106,17 @@ class Campaign:
         finally:
             if self.spare is not None:
                 self.spare.kill()
+            self.server.stop()
         wait_for_orphans(self.base)
-        self.server.stop()
         shutil.rmtree(self.base)
 
     def _deck(self) -> Iterator[tuple[str, str]]:
         """Operations and targets, shuffled; all of them come up before one comes again."""
         pairs = [
             (name, target)
-            for name, operation in OPERATIONS.items()
+            for name in self.names
             for target in TARGETS
-            for _ in range(operation.weight)
+            for _ in range(OPERATIONS[name].weight)
         ]
         while True:
             self.rng.shuffle(pairs)
@@ -121,8 +124,10 @@ class Campaign:
 
     def _prepare(self) -> None:
         """Two releases in peace, and with them how long an ingest takes."""
+        while len(self.model.files) < 15:
+            edit_folder(self.rng, self.folder, self.model)
         for _ in range(2):
-            task = OPERATIONS["ingest"].choose(self.rng, self.folder, self.model)
+            task = edit_folder(self.rng, self.folder, self.model)
             self._complete("ingest", task)
             OPERATIONS["ingest"].expect(self.model, task)
             self._require_complete(self._look())
@@ -151,10 +156,16 @@ class Campaign:
             tally.recovery = max(tally.recovery, recovery)
         else:
             self.missed += 1
-        self._complete(name, arguments)
+        state = self._complete(name, arguments)
+        assert state != GONE or is_new, "a document is gone, but not from all releases"
         self.model = after
+        if state == GONE:
+            self._complete("purge", {})
+            OPERATIONS["purge"].expect(self.model, {})
         last = self._look()
         self._require_complete(last)
+        if operation.sweeps:
+            assert last.unused == (0, 0), f"(raw files, chunks) that nothing needs are left: {last.unused}"
         if name == "ingest":
             with World.open(self.base, None, **SETTINGS) as world:  # type: ignore[arg-type]
                 assert world.plan().is_empty, "the run after the kill left something to do"
@@ -162,8 +173,9 @@ class Campaign:
         assert not paid & had, "a text that had a vector was embedded"
         assert not again & seen.vectors, "a text whose vector was stored before the kill was embedded again"
         assert len(paid & again) <= STORE_CHUNKS, "more than one store was paid twice"
-        tally.embedded += len(paid) + len(again)
-        tally.twice += len(paid & again)
+        if was_killed:
+            tally.embedded += len(paid) + len(again)
+            tally.twice += len(paid & again)
         outcome = ("new" if is_new else "old") if was_killed else "not reached"
         self.say(f"{self.kills:4d} {name} {target} {_describe(order)}: {outcome}, {child.answer}", flush=True)
 
@@ -222,18 +234,19 @@ class Campaign:
         os.kill(pid, signal.SIGKILL)
         return True
 
-    def _complete(self, name: str, arguments: dict[str, Any]) -> None:
-        """Run an operation to its end."""
+    def _complete(self, name: str, arguments: dict[str, Any]) -> str:
+        """Run an operation to its end; returns the state of its run."""
         child = self._begin(name, arguments, {})
         assert child.wait(), "the run after the kill does not end"
         assert child.exit_code == 0, f"exit code {child.exit_code}, see {self.base / 'children.log'}"
-        assert child.answer.get("state") in ("succeeded", "unchanged"), child.answer
+        assert child.answer.get("state") in ("succeeded", "unchanged", GONE), child.answer
         seconds, steps = self.spans.get(name, (0.0, 0))
         # slowly forgotten: a run after a late kill has little left to do
         self.spans[name] = (
             max(0.8 * seconds, child.answer["seconds"]),
             max(int(0.8 * steps), child.answer["steps"]),
         )
+        return str(child.answer["state"])
 
     def _begin(self, name: str, arguments: dict[str, Any], kill: dict[str, Any]) -> Child:
         self.attempts += 1
@@ -259,8 +272,11 @@ class Campaign:
     def _require_either(self, seen: Observed, before: PlainModel, after: PlainModel) -> bool:
         """The state before the operation or the one after it; True where it is the latter."""
         self._require_sound(seen)
-        is_new = len(seen.releases) == len(after.states) - 1
-        assert is_new or len(seen.releases) == len(before.states) - 1, "a release too many"
+        reached = len(seen.releases) == len(after.states) - 1
+        assert reached or len(seen.releases) == len(before.states) - 1, "a release too many"
+        is_new = reached and all(
+            after.whole[n] == (missing == 0) for n, (_, missing) in seen.releases.items()
+        )
         model = after if is_new else before
         assert seen.shown == squeeze(model.shown), "what is shown is neither the old nor the new state"
         self._require_history(seen, model)

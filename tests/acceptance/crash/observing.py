@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from psycopg.rows import TupleRow
 
+from registry.blobs import BlobStore
+from registry.check import check_fully
 from registry.collections import get_collection
 from registry.search import search_collection
 from tests.acceptance.crash.operations import COLLECTION
@@ -41,7 +42,8 @@ class Observed:
         blobs: sha256 of active versions whose raw bytes are missing or wrong.
         run_states: of all runs.
         staged: rows that runs have staged.
-        problems: what the check found.
+        unused: raw files that no version has, and chunks that are in none.
+        problems: what `revector check` finds.
     """
 
     shown: State
@@ -52,6 +54,7 @@ class Observed:
     blobs: list[str]
     run_states: list[str]
     staged: int
+    unused: tuple[int, int]
     problems: list[Any]
 
 
@@ -74,6 +77,11 @@ def observe(world: World) -> Observed:
         )
         run_states = [state for (state,) in rows("SELECT state FROM run")]
         staged = rows("SELECT count(*) FROM staged_change")[0][0]
+        needed = {bytes(content).hex() for (content,) in rows("SELECT content_sha256 FROM document_version")}
+        loose = rows(
+            "SELECT count(*) FROM chunk c WHERE NOT EXISTS "
+            "(SELECT FROM version_chunk vc WHERE vc.chunk_id = c.id)"
+        )[0][0]
     everything = world.embedder.embed_query("items")
     hits = search_collection(world.session.db, collection, k=100_000, vector=everything)
     return Observed(
@@ -85,15 +93,22 @@ def observe(world: World) -> Observed:
         blobs=_wrong_blobs(world, [bytes(content) for (content,) in contents]),
         run_states=run_states,
         staged=staged,
-        problems=world.problems(),
+        unused=(
+            sum(1 for path in _store(world).root.rglob("*") if path.is_file() and path.name not in needed),
+            loose,
+        ),
+        problems=check_fully(world.session.db, collection, _store(world)).problems,
     )
 
 
 def _wrong_blobs(world: World, contents: list[bytes]) -> list[str]:
-    root = Path(world.session.settings.home) / "blobs" / str(world.session.db.tenant_id)
     wrong = []
     for content in contents:
-        path = root / content.hex()[:2] / content.hex()
+        path = _store(world).path(content)
         if not path.is_file() or hashlib.sha256(path.read_bytes()).digest() != content:
             wrong.append(content.hex())
     return wrong
+
+
+def _store(world: World) -> BlobStore:
+    return BlobStore(world.session.settings.home, world.session.db.tenant_id)

@@ -18,6 +18,8 @@ FOLDERS = ("", "a", "a/b", "c")
 FILES = 12
 SETTINGS: dict[str, Any] = {"limits": {"window_documents": 4}}
 """Of every process of a campaign; windows are small so that a run has several."""
+GONE = "gone"
+"""What a second `forget` finds where the first was killed late."""
 
 Task = dict[str, Any]
 """An operation with its arguments, as JSON."""
@@ -32,12 +34,14 @@ class Operation:
         run: does it in a process of its own; returns the state of its run.
         expect: does it to the plain model.
         weight: how often it is killed, beside the others.
+        sweeps: nothing unused may be left when it is complete.
     """
 
     choose: Callable[[random.Random, Path, PlainModel], Task]
     run: Callable[[World, Task], str]
     expect: Callable[[PlainModel, Task], Any]
     weight: int = 1
+    sweeps: bool = False
 
 
 def edit_folder(rng: random.Random, folder: Path, model: PlainModel) -> Task:

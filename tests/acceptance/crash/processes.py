@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import psycopg
 
-from registry.embedded import start_embedded
+from registry.embedded import start_embedded, stop_embedded
 from tests.acceptance.crash.killing import postmaster_pid
 
 ROOT = Path(__file__).parents[3]
@@ -139,6 +139,7 @@ class Server:
     def stop(self) -> None:
         """Whoever has it open: an administrator's fast shutdown."""
         self.forget()
+        stop_embedded(self.home)
         if (pid := postmaster_pid(self.home)) is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGINT)
