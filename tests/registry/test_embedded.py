@@ -10,7 +10,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from registry import embedded
 from registry.embedded import start_embedded, stop_embedded
+from schemas.errors import DatabaseUnavailable
 
 ROOT = Path(__file__).parents[2]
 
@@ -113,3 +115,26 @@ def test_a_folder_that_was_given_up_is_not_touched_at_exit(open_folder):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert not home.exists()
+
+
+def test_a_server_that_recovers_is_waited_for(open_folder, monkeypatch):
+    """After kill -9 of a backend, PostgreSQL lets nobody in until it has synced its whole folder."""
+    home = open_folder / "recovering"
+    start_embedded(home)
+    connect, refused = psycopg.connect, iter(range(embedded.START_ATTEMPTS + 3))
+
+    def refuse(*args, **options):
+        if next(refused, None) is not None:
+            raise psycopg.OperationalError("the database system is in recovery mode")
+        return connect(*args, **options)
+
+    monkeypatch.setattr(embedded.psycopg, "connect", refuse)
+    start_embedded(home)
+    assert next(refused, None) is None
+    monkeypatch.setattr(embedded, "RECOVERY_S", 0.5)
+    refused = iter(range(100))
+    with pytest.raises(DatabaseUnavailable, match="in recovery mode"):
+        start_embedded(home)
+    monkeypatch.undo()
+    start_embedded(home)
+    stop_embedded(home)
