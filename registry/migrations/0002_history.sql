@@ -1,5 +1,12 @@
 -- History: holds after a rollback, tags, what purge has taken, search in an old release, views for readers.
 
+-- A login named revector_reader_<tenant id>, or that and _ and more, reads one tenant, whatever it sets.
+CREATE OR REPLACE FUNCTION current_tenant() RETURNS int
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN CASE WHEN starts_with(session_user::text, 'revector_reader_')
+    THEN substring(session_user::text FROM '^revector_reader_([0-9]{1,9})(?:_|$)')::int
+    ELSE nullif(current_setting('app.tenant_id', true), '')::int END;
+
 -- Documents of the release that purge or forget has removed: above 0 it cannot be shown again.
 ALTER TABLE release ADD COLUMN missing int NOT NULL DEFAULT 0 CHECK (missing >= 0);
 
@@ -54,7 +61,32 @@ CREATE INDEX document_version_duplicate_idx ON document_version (duplicate_of) W
 -- Which versions still need a blob or a parser result.
 CREATE INDEX document_version_content_idx ON document_version (collection_id, content_sha256);
 
--- keyword_hits (0001) over what an earlier release showed.
+-- As in 0001, but whole numbers are summed: they give the same score in whatever order rows are met, so that
+-- a search in a release finds the same later as it did then.
+CREATE OR REPLACE FUNCTION keyword_hits(collection int, query_grams int[], most int)
+RETURNS TABLE (chunk_id bigint, score float8)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    WITH hit AS MATERIALIZED (
+        SELECT c.id, q.gram, cardinality(c.grams) AS length
+        FROM unnest(query_grams) AS q(gram)
+        JOIN chunk c ON c.grams @> ARRAY[q.gram]
+        JOIN visible v ON v.collection_id = c.collection_id AND v.chunk_id = c.id
+        WHERE c.collection_id = collection AND c.tenant_id = current_tenant()
+    ), total AS (
+        SELECT greatest(count(*), 1)::float8 AS n FROM visible v
+        WHERE v.collection_id = collection AND v.tenant_id = current_tenant()
+    ), idf AS (
+        SELECT hit.gram, ln(1 + (total.n - count(*) + 0.5) / (count(*) + 0.5)) AS weight
+        FROM hit, total GROUP BY hit.gram, total.n
+    ), mean AS (
+        SELECT greatest(avg(length), 1)::float8 AS length FROM hit
+    )
+    SELECT hit.id, sum((idf.weight * 2.2e9 / (1 + 1.2 * (0.25 + 0.75 * hit.length / mean.length)))::bigint)::float8 / 1e9
+    FROM hit JOIN idf USING (gram), mean
+    GROUP BY hit.id ORDER BY 2 DESC, 1 LIMIT most
+$$;
+
+-- The same over what an earlier release showed.
 CREATE FUNCTION keyword_hits_as_of(collection int, release_number int, query_grams int[], most int)
 RETURNS TABLE (chunk_id bigint, score float8)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
@@ -79,7 +111,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
     ), mean AS (
         SELECT greatest(avg(length), 1)::float8 AS length FROM hit
     )
-    SELECT hit.id, sum(idf.weight * 2.2 / (1 + 1.2 * (0.25 + 0.75 * hit.length / mean.length)))
+    SELECT hit.id, sum((idf.weight * 2.2e9 / (1 + 1.2 * (0.25 + 0.75 * hit.length / mean.length)))::bigint)::float8 / 1e9
     FROM hit JOIN idf USING (gram), mean
     GROUP BY hit.id ORDER BY 2 DESC, 1 LIMIT most
 $$;
