@@ -49,11 +49,16 @@ def search_text(
     card = resolve_model(session.settings.collection(collection_name).model)
     _require_model_of(session, collection, release, space_id, card)
     vector = session.load_embedder(card, session.settings).embed_query(text)
-    if mode == "vector":
-        return search_collection(db, collection, k=k, vector=vector, space_id=space_id, release=release)
-    weight = vector_weight(text, TokenCounter.for_model(card.path))
+    is_hybrid = mode == "hybrid"
     return search_collection(
-        db, collection, k=k, text=text, vector=vector, space_id=space_id, vector_weight=weight, release=release
+        db,
+        collection,
+        k=k,
+        release=release,
+        text=text if is_hybrid else None,
+        vector=vector,
+        space_id=space_id,
+        vector_weight=vector_weight(text, TokenCounter.for_model(card.path)) if is_hybrid else 1.0,
     )
 
 

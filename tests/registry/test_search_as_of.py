@@ -18,7 +18,12 @@ from tests.releases import fill_releases
 from tests.texts import english_sentence, english_text
 
 SHARED = "The grey heron stands in shallow water and waits for fish. "
-QUESTIONS = ["grey heron in shallow water", "storks nest on chimneys", "왜가리는 물가에 선다", "word4 sentence"]
+QUESTIONS = [
+    "grey heron in shallow water",
+    "storks nest on chimneys",
+    "왜가리는 물가에 선다",
+    "word4 sentence",
+]
 DIM = 16
 
 
@@ -80,7 +85,8 @@ def test_any_old_release_is_searched_as_it_was(world, seed):
             if path.exists() and rng.random() < 0.4:
                 path.unlink()
             else:
-                path.write_text(" ".join([*rng.sample(questions, 2), english_text(rng.randint(1, 20), rng.random())]))
+                text = english_text(rng.randint(1, 20), seed=rng.randint(0, 10**6))
+                path.write_text(" ".join([*rng.sample(questions, 2), text]))
         report = world.ingest(allow_deletions=True)
         if report.release:
             then[report.release] = _all_hits(world, None, questions)
