@@ -61,6 +61,23 @@ CREATE INDEX document_version_duplicate_idx ON document_version (duplicate_of) W
 -- Which versions still need a blob or a parser result.
 CREATE INDEX document_version_content_idx ON document_version (collection_id, content_sha256);
 
+-- As in 0001, and statistics with a new index: without them the planner takes a collection for a small part
+-- of its own partition, and reads all of it where the index would do.
+CREATE OR REPLACE FUNCTION create_vector_index(space int, collection int) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET maintenance_work_mem = '512MB' AS $$
+DECLARE
+    part text := format('vectors_%s_%s', space, collection);
+    ops  text;
+BEGIN
+    SELECT dtype || '_cosine_ops' INTO ops FROM embedding_space
+    WHERE id = space AND (dtype <> 'vector' OR dim <= 2000);
+    IF ops IS NULL OR to_regclass(part || '_hnsw_idx') IS NOT NULL THEN RETURN; END IF;
+    PERFORM FROM collection c WHERE c.id = collection AND c.tenant_id = current_tenant();
+    IF NOT FOUND THEN RAISE EXCEPTION 'collection % is not of this tenant', collection; END IF;
+    EXECUTE format('CREATE INDEX IF NOT EXISTS %I ON %I USING hnsw (embedding %s)', part || '_hnsw_idx', part, ops);
+    EXECUTE format('ANALYZE %I (tenant_id, collection_id, chunk_id)', part);
+END $$;
+
 -- As in 0001, but whole numbers are summed: they give the same score in whatever order rows are met, so that
 -- a search in a release finds the same later as it did then.
 CREATE OR REPLACE FUNCTION keyword_hits(collection int, query_grams int[], most int)
@@ -118,9 +135,9 @@ $$;
 
 -- Every place of a chunk in what the current release shows. The reader's own rights and tenant count.
 CREATE VIEW current_places WITH (security_invoker = true) AS
-SELECT k.name AS collection, k.current_release AS release, s.name AS source, d.uri, v.version, vc.ordinal,
-       vc.chunk_id, vc.char_start, vc.char_end, vc.page, vc.heading, v.mime, v.title, v.author, v.authored_at,
-       v.language, v.tags, v.metadata, v.tenant_id
+SELECT k.name AS collection, a.collection_id, k.current_release AS release, s.name AS source, d.uri, v.version,
+       vc.ordinal, vc.chunk_id, vc.char_start, vc.char_end, vc.page, vc.heading, v.mime, v.title, v.author,
+       v.authored_at, v.language, v.tags, v.metadata, v.tenant_id
 FROM activation a
 JOIN document_version v ON v.id = a.version_id
 JOIN document d ON d.id = a.document_id
@@ -134,7 +151,7 @@ CREATE FUNCTION create_vector_view(space int) RETURNS void
 LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     EXECUTE format('CREATE OR REPLACE VIEW %I WITH (security_invoker = true) AS '
-        'SELECT k.name AS collection, k.current_release AS release, c.id AS chunk_id, c.hash, c.kind, c.text, '
+        'SELECT k.name AS collection, x.collection_id, k.current_release AS release, c.id AS chunk_id, c.hash, c.kind, c.text, '
         'c.tokens, x.embedding, x.tenant_id '
         'FROM %I x JOIN visible s ON s.collection_id = x.collection_id AND s.chunk_id = x.chunk_id '
         'JOIN chunk c ON c.id = x.chunk_id '
@@ -201,7 +218,9 @@ BEGIN
 END $$;
 
 DO $$
-DECLARE s int;
+DECLARE
+    s int;
+    f regprocedure;
 BEGIN
     FOR s IN SELECT id FROM embedding_space WHERE to_regclass(format('vectors_%s', id)) IS NOT NULL
     LOOP
@@ -213,4 +232,12 @@ BEGIN
         GRANT EXECUTE ON FUNCTION keyword_hits_as_of TO revector_app;
     END IF;
     EXECUTE format('REVOKE ALL ON ALL FUNCTIONS IN SCHEMA %I FROM PUBLIC', current_schema());
+    -- pgvector may lie in this schema too; its functions, <=> among them, are for all, as in any database
+    FOR f IN SELECT p.oid FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+             JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
+             WHERE d.deptype = 'e' AND e.extname = 'vector' AND p.pronamespace = current_schema()::regnamespace
+               AND pg_has_role(p.proowner, 'USAGE')
+    LOOP
+        EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO PUBLIC', f);
+    END LOOP;
 END $$;
