@@ -76,7 +76,7 @@ def search_collection(
         release: a number; None is the current one.
         text: the query for the keyword side; None leaves that side out.
         vector: (D,) float32 unit query vector; None leaves that side out.
-        space_id: the space of the query vector; None is the collection's active one.
+        space_id: the space of the query vector; None is the collection's active one, if it has one.
         dtype: column type of that space.
         vector_weight: weight of the vector side beside 1 for keywords.
 
@@ -113,7 +113,10 @@ def search_open(
     dtype: str = "vector",
     vector_weight: float = 1.0,
 ) -> list[Hit]:
-    """As `search_collection`, inside the caller's transaction; it sees what that has written."""
+    """As `search_collection`, inside the caller's transaction.
+
+    It sees what that has written, a release that is not committed yet as well.
+    """
     if release is not None:
         require_whole(connection, tenant_id, collection, release)
     scope = _find_scope(connection, tenant_id, collection, release)
@@ -161,7 +164,7 @@ def _find_scope(
 
 def _require_space(scope: _Scope, space_id: int | None) -> None:
     """Vectors of two models cannot be compared, even where they have the same length."""
-    if space_id != scope.space_id:
+    if space_id not in (None, scope.space_id):
         raise SpaceMismatch(
             f"Release {scope.number} of collection {scope.collection.name!r} holds vectors of another "
             "model than the query's.",

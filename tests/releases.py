@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import uuid4
 
 import numpy as np
@@ -16,7 +16,7 @@ from registry.collections import (
     ensure_vector_partition,
     get_collection,
 )
-from registry.connection import Database
+from registry.connection import Connection, Database
 from registry.releases import activate_run
 from registry.runs import hold_new_run
 from registry.staging import StageTarget, stage_window
@@ -32,7 +32,12 @@ CHUNKS_A_DOCUMENT = 50
 
 
 def fill_releases(
-    db: Database, name: str, releases: Sequence[NDArray[np.float32]], *, indexed: bool = True
+    db: Database,
+    name: str,
+    releases: Sequence[NDArray[np.float32]],
+    *,
+    indexed: bool = True,
+    inspect: Callable[[Connection], None] | None = None,
 ) -> tuple[Collection, int]:
     """One release for each array of (N, D) unit vectors, each adding its chunks; and the space's id."""
     collection_id = ensure_collection(db, name).id
@@ -42,7 +47,9 @@ def fill_releases(
     first = 0
     for vectors in releases:
         chunks = [chunk_of(name, first + row) for row in range(len(vectors))]
-        _add_release(db, StageTarget(collection_id, source.id or 0, space_id, uuid4()), chunks, vectors)
+        _add_release(
+            db, StageTarget(collection_id, source.id or 0, space_id, uuid4()), chunks, vectors, inspect
+        )
         first += len(vectors)
     if indexed:
         assert ensure_index(db, space_id, collection_id)
@@ -55,7 +62,11 @@ def chunk_of(name: str, number: int) -> Chunk:
 
 
 def _add_release(
-    db: Database, target: StageTarget, chunks: list[Chunk], vectors: NDArray[np.float32]
+    db: Database,
+    target: StageTarget,
+    chunks: list[Chunk],
+    vectors: NDArray[np.float32],
+    inspect: Callable[[Connection], None] | None,
 ) -> None:
     with hold_new_run(db, target.collection_id, target.run_id, flow="ingest", trigger="manual", scope="/"):
         store_embedded(db, target.collection_id, target.space_id, chunks, vectors)
@@ -63,7 +74,7 @@ def _add_release(
             chunks[start : start + CHUNKS_A_DOCUMENT] for start in range(0, len(chunks), CHUNKS_A_DOCUMENT)
         ]
         stage_window(db, target, [_document(part) for part in parts])
-        activate_run(db, target.collection_id, target.space_id, target.run_id)
+        activate_run(db, target.collection_id, target.space_id, target.run_id, inspect=inspect)
 
 
 def _document(chunks: list[Chunk]) -> StagedDocument:

@@ -11,7 +11,6 @@ import pytest
 import registry.search
 from flows.searching import search_text
 from registry.collections import ensure_space, get_collection
-from registry.history import find_release
 from registry.search import search_collection, search_open
 from schemas.errors import ReleaseIncomplete, ReleaseNotFound, SpaceMismatch
 from tests.releases import fill_releases
@@ -186,15 +185,17 @@ def test_the_query_must_be_of_the_models_space(world):
         connection.execute("UPDATE release SET space_id = %s WHERE number = 1", [collection.active_space_id])
 
 
-def test_a_search_inside_a_transaction_sees_what_it_wrote(world):
-    world.write("a.txt", "A heron.")
-    world.write("b.txt", "A stork.")
-    world.ingest()
-    collection = get_collection(world.session.db, "default")
-    assert find_release(world.session.db, collection, "1").documents == 2
-    with world.session.db.transaction() as connection:
-        connection.execute("UPDATE release SET missing = 5 WHERE number = 1")
-        with pytest.raises(ReleaseIncomplete):
-            search_open(connection, world.session.db.tenant_id, collection, k=1, release=1, text="stork")
-        connection.execute("UPDATE release SET missing = 0 WHERE number = 1")
-    assert len(_search(world, "stork", "keyword", 1)) == 1
+def test_a_search_on_an_open_connection_sees_the_release_that_is_being_made(db):
+    vectors = _unit(np.random.default_rng(3), 30)
+    seen = []
+
+    def look(connection):
+        collection = get_collection(db, "many")  # another connection: as it was before
+        scope = {"k": 3, "vector": vectors[25], "text": "chunk 25"}
+        for release in (None, 1):
+            seen.append(search_open(connection, db.tenant_id, collection, release=release, **scope))
+        assert search_collection(db, collection, **scope) == []
+
+    collection, _ = fill_releases(db, "many", [vectors], indexed=False, inspect=look)
+    assert [hit.text for hit in seen[0]][0] == "many chunk 25"
+    assert seen[0] == seen[1] == search_collection(db, collection, k=3, vector=vectors[25], text="chunk 25")
