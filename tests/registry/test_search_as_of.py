@@ -197,5 +197,5 @@ def test_a_search_on_an_open_connection_sees_the_release_that_is_being_made(db):
         assert search_collection(db, collection, **scope) == []
 
     collection, _ = fill_releases(db, "many", [vectors], indexed=False, inspect=look)
-    assert [hit.text for hit in seen[0]][0] == "many chunk 25"
+    assert seen[0][0].text == "many chunk 25"
     assert seen[0] == seen[1] == search_collection(db, collection, k=3, vector=vectors[25], text="chunk 25")
