@@ -26,7 +26,7 @@ from tests.world import World
 
 URIS = [f"{folder}f{number}.txt" for folder in ("", "a/", "a/b/") for number in range(3)]
 WORDS = "heron stork crane gull swan 두루미 왜가리 갈매기 raven finch robin wren".split()
-KEEP_VERSIONS = 1
+RETENTION = {"keep_versions": 1, "keep_days": 0, "grace_hours": 0}
 CRASH_POINTS = [step.name for step in fields(Steps) if step.name not in ("list_source", "index_vectors")]
 
 
@@ -43,8 +43,7 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.stack = ExitStack()
         self.base = Path(tempfile.mkdtemp(prefix="revector-machine-"))
-        retention = {}  # {"keep_versions": KEEP_VERSIONS, "keep_days": 0, "grace_hours": 0}
-        collections = {}
+        collections = {"default": {"retention": RETENTION}}
         self.world = self.stack.enter_context(World.open(self.base, self.url, collections=collections))
         self.model = PlainModel()
         self.digests: dict[frozenset, bytes] = {}

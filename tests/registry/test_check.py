@@ -375,6 +375,7 @@ def _fill_index(world, rows, options):
             for id_, vector in zip(ids, vectors, strict=True):
                 copy.write_row((1, 1, id_, "[" + ",".join(f"{x:.6g}" for x in vector) + "]"))
         connection.execute("INSERT INTO visible SELECT 1, 1, id, 1 FROM chunk ON CONFLICT DO NOTHING")
+        connection.execute("UPDATE release SET chunks = (SELECT count(*) FROM visible)")
         connection.execute(
             "CREATE INDEX vectors_1_1_hnsw_idx ON vectors_1_1 USING hnsw (embedding vector_cosine_ops) "
             + options
