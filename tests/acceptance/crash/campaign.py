@@ -98,9 +98,10 @@ class Campaign:
             self._prepare()
             deck = self._deck()
             while self.kills < kills:
-                self.round += 1
-                self._play(*next(deck))
-        except BaseException as exc:
+                name, target = next(deck)
+                while not self._play(name, target):
+                    self.missed += 1
+        except Exception as exc:
             where = f"seed {self.seed}, round {self.round}, {self.task}, folder {self.base}"
             raise AssertionError(f"{where}: {type(exc).__name__}: {exc}") from exc
         finally:
@@ -111,16 +112,15 @@ class Campaign:
         shutil.rmtree(self.base)
 
     def _deck(self) -> Iterator[tuple[str, str]]:
-        """Operations and targets, shuffled; all of them come up before one comes again."""
-        pairs = [
-            (name, target)
-            for name in self.names
-            for target in TARGETS
-            for _ in range(OPERATIONS[name].weight)
-        ]
+        """Operations and targets, shuffled; all of both come up before one of them comes thrice."""
         while True:
-            self.rng.shuffle(pairs)
-            yield from pairs
+            names = [name for name in self.names for _ in range(OPERATIONS[name].weight)]
+            targets = list(TARGETS)
+            self.rng.shuffle(names)
+            self.rng.shuffle(targets)
+            for shift in range(len(targets)):
+                for place, name in enumerate(names):
+                    yield name, targets[(place + shift) % len(targets)]
 
     def _prepare(self) -> None:
         """Two releases in peace, and with them how long an ingest takes."""
@@ -134,7 +134,9 @@ class Campaign:
 
     # --- one round --------------------------------------------------------------------
 
-    def _play(self, name: str, target: str) -> None:
+    def _play(self, name: str, target: str) -> bool:
+        """Kill an operation, look, run it again, look; False where it ended before its kill."""
+        self.round += 1
         operation = OPERATIONS[name]
         arguments = operation.choose(self.rng, self.folder, self.model)
         before, after = copy.deepcopy(self.model), copy.deepcopy(self.model)
@@ -147,15 +149,6 @@ class Campaign:
         child, recovery = self._kill(name, arguments, order, (before, after))
         seen = self._look()
         is_new = self._require_either(seen, before, after)
-        tally = self.tallies[name, target]
-        if was_killed := child.killed:
-            tally.kills += 1
-            tally.old += not is_new
-            tally.new += is_new
-            tally.completed += "state" in child.answer
-            tally.recovery = max(tally.recovery, recovery)
-        else:
-            self.missed += 1
         state = self._complete(name, arguments)
         assert state != GONE or is_new, "a document is gone, but not from all releases"
         self.model = after
@@ -173,11 +166,21 @@ class Campaign:
         assert not paid & had, "a text that had a vector was embedded"
         assert not again & seen.vectors, "a text whose vector was stored before the kill was embedded again"
         assert len(paid & again) <= STORE_CHUNKS, "more than one store was paid twice"
-        if was_killed:
+        outcome = "not reached"
+        if child.killed:
+            outcome = "new" if is_new else "old"
+            tally = self.tallies[name, target]
+            tally.kills += 1
+            tally.old += not is_new
+            tally.new += is_new
+            tally.completed += "state" in child.answer
+            tally.recovery = max(tally.recovery, recovery)
             tally.embedded += len(paid) + len(again)
             tally.twice += len(paid & again)
-        outcome = ("new" if is_new else "old") if was_killed else "not reached"
-        self.say(f"{self.kills:4d} {name} {target} {_describe(order)}: {outcome}, {child.answer}", flush=True)
+        self.say(
+            f"{self.kills:4d} {name} {target} {_describe(order)}: {outcome} {_say(child.answer)}", flush=True
+        )
+        return child.killed
 
     def _order(self, name: str, target: str) -> dict[str, Any]:
         """A moment: a step of the operation, or a time."""
@@ -319,3 +322,9 @@ def _describe(order: dict[str, Any]) -> str:
     if "seconds" in order:
         return f"at {order['seconds']:.2f} s"
     return f"{order['when']} step {order['step']}"
+
+
+def _say(answer: dict[str, Any]) -> str:
+    """How the client ended that was not killed itself."""
+    ended = answer.get("state") or f"{answer.get('error', '')} {answer.get('message', '')[:90]}"
+    return f"({ended.strip()})" if ended.strip() else ""
