@@ -180,10 +180,14 @@ def print_report(report: RunReport) -> None:
         print("  release    none: nothing changed")
     else:
         print(f"  release    {report.release}, digest {report.digest[:16] if report.digest else ''}")
-    if d.held:
-        print(f"  held       {d.held} documents stay as a rollback showed them; --reapply brings them back")
+    if report.held:
+        print(
+            f"  held       {report.held} documents stay as a rollback showed them; --reapply brings them back"
+        )
     if report.conflicts:
         print(f"  conflicts  {report.conflicts} documents were changed by another run; ingest again")
+    for problem in report.problems:
+        print(f"  PROBLEM    {problem.invariant}: {problem.detail}. {problem.advice}")
     for rejection in report.rejections[:SHOWN_URIS]:
         print(f"  rejected   {rejection.uri}: {rejection.message}")
     if len(report.rejections) > SHOWN_URIS:

@@ -137,6 +137,8 @@ def _ingest(
         if activation.release:
             report.release = activation.release.number
             report.digest = activation.release.digest.hex()
+            with clock("check"):
+                report.problems = steps.check_release(workspace, report.release)
     _count(workspace, plan, report, outcome)
 
 
@@ -240,7 +242,7 @@ def _count(workspace: Workspace, plan: ChangePlan, report: RunReport, outcome: d
     counts.moved = sum(1 for _, new in plan.moved if outcome.get(new) == "moved")
     counts.deleted = sum(1 for uri in plan.deleted if uri not in outcome)
     counts.unchanged = plan.unchanged + sum(1 for action in outcome.values() if action in ("restat", "same"))
-    counts.held = len(plan.held)
+    report.held = len(plan.held)
     report.conflicts = sum(1 for action in outcome.values() if action == "conflict")
     standing = list_rejections(workspace.db, target.collection_id, source_id=target.source_id)
     report.rejections = [rejection for rejection in standing if workspace.scope.covers(rejection.uri)]

@@ -44,7 +44,7 @@ def report_markdown(report: RunReport) -> str:
                 ("unchanged", d.unchanged),
                 ("duplicate", d.duplicate),
                 ("rejected", d.rejected),
-                ("held since a rollback", d.held),
+                ("held since a rollback", report.held),
             )
         ),
         "",
@@ -56,6 +56,9 @@ def report_markdown(report: RunReport) -> str:
         "",
         f"Run `{report.run_id}`.",
     ]
+    if report.problems:
+        lines += ["", "## The check of this release found problems", ""]
+        lines += [f"- **{p.invariant}**: {p.detail}. {p.advice}" for p in report.problems]
     if report.conflicts:
         lines += ["", f"**{report.conflicts} documents** were changed by another run: ingest again."]
     if report.rejections:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from uuid import UUID, uuid4
 
 from flows.session import Session
+from registry.blobs import BlobStore
+from registry.check_release import check_release
 from registry.collections import get_collection
 from registry.history import diff_releases, find_release
 from registry.rollback import DocumentTarget, RolledBack, preview_document, roll_back, roll_back_document
@@ -95,12 +97,25 @@ def rollback_collection(
         except BaseException as exc:
             finish_run(session.db, run_id, "failed", stats={}, error=f"{type(exc).__name__}: {exc}")
             raise
-        report.seconds["activate"] = report.seconds["total"] = session.timer() - started
+        report.seconds["activate"] = session.timer() - started
         _fill(report, done)
+        _check(session, collection, report)
+        report.seconds["total"] = session.timer() - started
         stats = report.as_json()
         stats.pop("rejections")
         finish_run(session.db, run_id, report.state, stats=stats)
     return report
+
+
+def _check(session: Session, collection: Collection, report: RunReport) -> None:
+    if report.release is not None:
+        assert collection.active_space_id is not None
+        started = session.timer()
+        blobs = BlobStore(session.settings.home, session.db.tenant_id)
+        report.problems = check_release(
+            session.db, collection.id, report.release, collection.active_space_id, blobs
+        )
+        report.seconds["check"] = session.timer() - started
 
 
 def _fill(report: RunReport, done: RolledBack) -> None:
@@ -108,7 +123,7 @@ def _fill(report: RunReport, done: RolledBack) -> None:
     report.state = "succeeded" if activation.release else "unchanged"
     counts = report.documents
     counts.added, counts.changed, counts.deleted = activation.added, activation.changed, activation.deleted
-    counts.held = done.held
+    report.held = done.held
     report.chunks.total = report.chunks.reused = done.chunks
     if activation.release:
         report.release = activation.release.number

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from registry.activation import apply_staged
+from registry.activation import apply_staged, get_release
 from registry.collections import get_space
 from registry.connection import Connection, Database
 from registry.history import require_whole
@@ -14,7 +14,7 @@ from registry.locks import lock_collection
 from registry.queries import load
 from registry.releases import refresh_statistics
 from registry.staging import require_running
-from schemas.errors import ConfigurationError, DocumentNotFound
+from schemas.errors import ConfigurationError, DatabaseError, DocumentNotFound
 from schemas.release import Activation, Collection
 
 _SQL = load("rollback")
@@ -54,8 +54,19 @@ def roll_back(db: Database, collection: Collection, run_id: UUID, to: int) -> Ro
         require_whole(connection, db.tenant_id, collection, to)
         connection.execute(_SQL["stage_release"], {**values, "to": to})
         done = _apply(connection, values, space_id, fingerprint, note=f"to release {to}")
+        _require_equal(connection, values, done, to)
     refresh_statistics(db, done.activation)
     return done
+
+
+def _require_equal(connection: Connection, values: dict[str, Any], done: RolledBack, to: int) -> None:
+    """What is shown now is what was shown then, or nothing is changed."""
+    then = get_release(connection, values, to)
+    if then and done.activation.release and done.activation.release.digest != then.digest:
+        raise DatabaseError(
+            f"The history does not give what release {to} showed: its digest differs. Nothing was changed.",
+            advice="Run `revector check`; it says which releases are sound.",
+        )
 
 
 def roll_back_document(

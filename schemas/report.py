@@ -5,19 +5,18 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from schemas.check import Problem
 from schemas.release import Rejection, RunState
 
-STAGES = ("list", "plan", "parse", "wait", "model", "embed", "write", "index", "gate", "activate", "total")
+STAGES = (
+    "list", "plan", "parse", "wait", "model", "embed", "write", "index", "gate", "activate", "check", "total",
+)  # fmt: skip
 """`wait` is what embedding waited for parsing, `model` is loading it."""
 
 
 @dataclass(slots=True)
 class DocumentCounts:
-    """Documents by what happened to them.
-
-    `rejected` counts all that stand rejected now, `held` those that differ from their source
-    because a rollback showed them so.
-    """
+    """Documents by what happened to them; `rejected` counts all that stand rejected now."""
 
     added: int = 0
     changed: int = 0
@@ -26,7 +25,6 @@ class DocumentCounts:
     unchanged: int = 0
     duplicate: int = 0
     rejected: int = 0
-    held: int = 0
 
 
 @dataclass(slots=True)
@@ -44,7 +42,9 @@ class RunReport:
 
     `seconds` holds wall time by stage. Stages overlap (parsing of one window with embedding
     of another), so they add up to more than `total`. `rejections` are all that stand in the
-    part of the source that was looked at.
+    part of the source that was looked at. `held` counts documents
+    that differ from their source because a rollback showed them so; `problems` are what the
+    check of the new release found.
     """
 
     run_id: str
@@ -57,8 +57,10 @@ class RunReport:
     chunks: ChunkCounts = field(default_factory=ChunkCounts)
     parsed: int = 0
     conflicts: int = 0
+    held: int = 0
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
     rejections: list[Rejection] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, rejections without timestamps."""

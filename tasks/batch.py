@@ -12,9 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
+from registry.check_release import check_release
 from registry.collections import absorb_source
 from registry.releases import activate_run
 from registry.vectors import ensure_index
+from schemas.check import Problem
 from schemas.plan import ChangePlan
 from schemas.release import Activation
 from schemas.source import Listing
@@ -48,6 +50,7 @@ class Steps:
     index_vectors: Callable[[Workspace], bool]
     check_gate: Callable[[Workspace], None]
     activate: Callable[[Workspace], Activation]
+    check_release: Callable[[Workspace, int], list[Problem]]
 
 
 def index_vectors(workspace: Workspace) -> bool:
@@ -78,6 +81,15 @@ def activate(workspace: Workspace) -> Activation:
     return activation
 
 
+def check_activated(workspace: Workspace, number: int) -> list[Problem]:
+    """Look at what the new release touched; a problem here is a bug or a damaged disk."""
+    target = workspace.require_target()
+    problems = check_release(workspace.db, target.collection_id, number, target.space_id, workspace.blobs)
+    for problem in problems:
+        log.error("release %d is not sound: %s: %s", number, problem.invariant, problem.detail)
+    return problems
+
+
 @contextmanager
 def plain_steps() -> Iterator[Steps]:
     """The steps as plain functions; one thread prepares ahead."""
@@ -92,4 +104,5 @@ def plain_steps() -> Iterator[Steps]:
             index_vectors=index_vectors,
             check_gate=check_gate,
             activate=activate,
+            check_release=check_activated,
         )

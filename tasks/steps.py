@@ -55,6 +55,7 @@ RETIRE = _as_task(retire_documents, "retire documents")
 INDEX = _as_task(batch.index_vectors, "index vectors")
 GATE = _as_task(check_gate, "check gate")
 ACTIVATE = _as_task(batch.activate, "activate release")
+CHECK = _as_task(batch.check_activated, "check release")
 
 
 def _call(wrapped: Task[..., Any], *args: Any, **options: Any) -> Any:
@@ -87,4 +88,5 @@ def prefect_steps() -> Steps:
         index_vectors=lambda workspace: _call(INDEX, workspace),
         check_gate=lambda workspace: _call(GATE, workspace),
         activate=lambda workspace: _call(ACTIVATE, workspace),
+        check_release=lambda workspace, number: _call(CHECK, workspace, number),
     )

@@ -9,7 +9,16 @@ from typing import Annotated, Any
 import typer
 
 from flows import output
-from flows.commands.shared import Collection, Json, Location, app, report_errors, require_utf8, session_for
+from flows.commands.shared import (
+    Collection,
+    Json,
+    Location,
+    app,
+    report_errors,
+    require_utf8,
+    session_for,
+    show_report,
+)
 from flows.configuration import load_settings
 from flows.session import open_session
 from schemas.settings import Settings
@@ -76,10 +85,7 @@ def ingest(
             report = _ingest_plain(
                 settings, path, collection, allow_deletions=allow_deletions, reapply=reapply, quiet=as_json
             )
-    if as_json:
-        output.print_json(report.as_json())
-    else:
-        output.print_report(report)
+    show_report(report, as_json)
 
 
 def _ingest_plain(

@@ -8,7 +8,7 @@ from uuid import UUID
 import typer
 
 from flows import output
-from flows.commands.shared import Collection, Json, app, session_for
+from flows.commands.shared import Collection, Json, app, session_for, show_report
 from schemas.errors import ConfigurationError
 from schemas.history import ReleaseDiff
 
@@ -126,7 +126,7 @@ def rollback(
         else:
             preview = preview_rollback(session, collection, target)
     if not dry_run:
-        output.print_json(report.as_json()) if as_json else output.print_report(report)
+        show_report(report, as_json)
     elif isinstance(target, DocumentTarget):
         data = {"collection": collection, "document": document, "version": chosen, "dry_run": True}
         output.print_json(data) if as_json else print(f"{document} would go to version {chosen}.")
@@ -160,7 +160,7 @@ def activate(
         data = {"collection": collection, "run_id": run, "discarded": True}
         output.print_json(data) if as_json else print(f"Run {run}: what it staged is dropped.")
     else:
-        output.print_json(report.as_json()) if as_json else output.print_report(report)
+        show_report(report, as_json)
 
 
 def _print_diff(result: ReleaseDiff, as_json: bool) -> None:

@@ -17,6 +17,7 @@ from flows.configuration import load_settings
 from flows.logs import configure_logs
 from flows.session import Session, open_session
 from schemas.errors import ConfigurationError, RevectorError
+from schemas.report import RunReport
 
 BUG = "This is a bug: please report it."
 
@@ -89,3 +90,10 @@ def session_for(ctx: typer.Context, as_json: bool, *arguments: str) -> Iterator[
         require_utf8(*arguments)
         with open_session(load_settings(ctx.obj)) as session:
             yield session
+
+
+def show_report(report: RunReport, as_json: bool) -> None:
+    """A run's report; a release that is not sound makes the command fail."""
+    output.print_json(report.as_json()) if as_json else output.print_report(report)
+    if report.problems:
+        raise typer.Exit(1)

@@ -7,10 +7,18 @@ import pytest
 
 from flows.comparing import compare
 from flows.rollback import preview_rollback, rollback_collection
+from registry.blobs import BlobStore
+from registry.check_release import check_release
 from registry.collections import get_collection
 from registry.history import find_release, tag_release
 from registry.rollback import DocumentTarget
-from schemas.errors import ConfigurationError, DocumentNotFound, ReleaseIncomplete, ReleaseNotFound
+from schemas.errors import (
+    ConfigurationError,
+    DatabaseError,
+    DocumentNotFound,
+    ReleaseIncomplete,
+    ReleaseNotFound,
+)
 from tests.texts import english_text
 
 
@@ -80,7 +88,7 @@ def test_an_ingest_leaves_alone_what_was_rolled_back(three):
     assert plan.held == ("a.txt", "b.txt", "c.txt")
     assert plan.is_empty
     report = three.ingest()
-    assert (report.state, report.documents.held, shown(three)) == ("unchanged", 3, before)
+    assert (report.state, report.held, shown(three)) == ("unchanged", 3, before)
 
 
 def test_a_file_that_changes_after_a_rollback_is_ingested(three):
@@ -89,7 +97,7 @@ def test_a_file_that_changes_after_a_rollback_is_ingested(three):
     three.write("b.txt", "The second text of document b.")
     three.write("c.txt", "The second text of document c.")
     report = three.ingest()
-    assert (report.documents.changed, report.documents.added, report.documents.held) == (2, 1, 0)
+    assert (report.documents.changed, report.documents.added, report.held) == (2, 1, 0)
     assert set(shown(three).values()) == {
         "The third text of document a.",
         "The second text of document b.",
@@ -275,3 +283,41 @@ def test_reapply_forgets_what_was_held_of_a_file_that_is_gone(three):
     three.ingest(reapply=True, allow_deletions=True)
     three.write("c.txt", "The only text of document c.")
     assert three.ingest().documents.added == 1
+
+
+def test_a_history_that_was_damaged_is_not_shown(three):
+    with psycopg.connect(three.session.db.url) as connection:
+        connection.execute("UPDATE revector.release SET digest = 'other' WHERE number = 1")
+    with pytest.raises(DatabaseError, match=r"digest differs. Nothing was changed"):
+        back(three, "1")
+    assert len(three.releases()) == 3
+
+
+def test_a_run_that_leaves_an_unsound_release_says_so(three):
+    (blob,) = [p for p in three.session.settings.home.glob("blobs/1/*/*") if b"first text" in p.read_bytes()]
+    content = blob.read_bytes()
+    blob.unlink()
+    assert [problem.invariant for problem in back(three, "1").problems] == [
+        "active versions have their raw blob"
+    ]
+    blob.write_bytes(content)
+    assert back(three, "last").problems == []
+
+
+def test_each_part_of_a_release_is_checked(three):
+    """What the check at the end of a run finds: wrong references, missing vectors."""
+    with psycopg.connect(three.session.db.url) as connection:
+        connection.execute("UPDATE revector.visible SET refs = refs + 1")
+        connection.execute("ALTER TABLE revector.vectors_1 DISABLE TRIGGER USER")
+        connection.execute("CREATE TABLE kept AS SELECT * FROM revector.vectors_1")
+        connection.execute("DELETE FROM revector.vectors_1")
+    blobs = BlobStore(three.session.settings.home, 1)
+    problems = check_release(three.session.db, 1, 2, 1, blobs)
+    assert {problem.invariant for problem in problems} == {
+        "visible.refs equals the recount",
+        "visible chunks have vectors",
+    }
+    with psycopg.connect(three.session.db.url) as connection:
+        connection.execute("UPDATE revector.visible SET refs = refs - 1")
+        connection.execute("INSERT INTO revector.vectors_1 SELECT * FROM kept")
+    assert check_release(three.session.db, 1, 2, 1, blobs) == []
