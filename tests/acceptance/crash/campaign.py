@@ -26,6 +26,10 @@ SURVIVED = ("DatabaseUnavailable", "DatabaseError", "RunLost")
 """How a client may end whose server was killed."""
 
 
+NEAR_STEPS = 16
+"""From the writing of a release to a little after its COMMIT: where it is decided."""
+
+
 @dataclass
 class Tally:
     """What the kills of one operation by one target led to.
@@ -187,9 +191,11 @@ class Campaign:
         seconds, steps = self.spans.get(name, (0.5, 40))
         if self.rng.random() < 0.4:
             return {"target": target, "seconds": self.rng.uniform(0, seconds)}
+        near = OPERATIONS[name].releases and self.rng.random() < 0.5
         return {
             "target": target,
-            "step": self.rng.randint(1, steps),
+            "near": near,
+            "step": self.rng.randint(1, NEAR_STEPS if near else steps),
             "when": self.rng.choice(["before", "during", "during", "after"]),
             "delay": self.rng.uniform(0, 0.004),
         }
@@ -321,7 +327,7 @@ class Campaign:
 def _describe(order: dict[str, Any]) -> str:
     if "seconds" in order:
         return f"at {order['seconds']:.2f} s"
-    return f"{order['when']} step {order['step']}"
+    return f"{order['when']} step {order['step']}{' of the release' if order['near'] else ''}"
 
 
 def _say(answer: dict[str, Any]) -> str:

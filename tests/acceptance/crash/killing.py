@@ -13,6 +13,8 @@ from typing import Any
 
 import psycopg
 
+import registry.activation
+
 TARGETS = ("client", "backend", "postmaster")
 FILE_EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.utime")
 
@@ -32,8 +34,8 @@ class StepKiller:
 
     Args:
         home: of the process that this is installed in.
-        order: `target`, `step`, `when` (before, during or after it) and `delay` in seconds for
-            `during`; empty to count only.
+        order: `target`, `step`, `when` (before, during or after it), `delay` in seconds for `during`,
+            and `near` where steps are counted from the writing of a release; empty to count only.
     """
 
     def __init__(self, home: Path, order: dict[str, Any]) -> None:
@@ -42,6 +44,7 @@ class StepKiller:
         self._order = order
         self._numbers = itertools.count(1)
         self._backend: int | None = None
+        self._release_at: int | None = None
 
     def install(self) -> None:
         """Watch this process from now on; there is no way back."""
@@ -55,11 +58,18 @@ class StepKiller:
             self._at(number, "after")
             return result
 
+        write_release = registry.activation._write_release
+
+        def marked(*args: Any, **options: Any) -> Any:
+            self._release_at = self.steps
+            return write_release(*args, **options)
+
         def audit(event: str, args: tuple[Any, ...]) -> None:
             if event in FILE_EVENTS and str(args[0]).startswith(blobs):
                 self._begin()
 
         psycopg.Connection.wait = counted  # type: ignore[method-assign]
+        registry.activation._write_release = marked
         sys.addaudithook(audit)
 
     def _begin(self) -> int:
@@ -69,6 +79,8 @@ class StepKiller:
         return number
 
     def _at(self, number: int, when: str) -> None:
+        if self._order.get("near"):
+            number -= number if self._release_at is None else self._release_at
         if number == self._order.get("step") and when == self._order["when"]:
             if when == "during":
                 threading.Timer(self._order["delay"], self._kill).start()

@@ -34,6 +34,7 @@ class Operation:
         run: does it in a process of its own; returns the state of its run.
         expect: does it to the plain model.
         weight: how often it is killed, beside the others.
+        releases: whether a release may come of it.
         sweeps: nothing unused may be left when it is complete.
     """
 
@@ -41,6 +42,7 @@ class Operation:
     run: Callable[[World, Task], str]
     expect: Callable[[PlainModel, Task], Any]
     weight: int = 1
+    releases: bool = True
     sweeps: bool = False
 
 
