@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import sys
 
-from flows.commands import everyday, past
+from flows.commands import everyday, past, purging
 from flows.commands.shared import app
 
-__all__ = ["app", "everyday", "main", "past"]
+__all__ = ["app", "everyday", "main", "past", "purging"]
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
@@ -35,7 +35,7 @@ def version_facts(db: Database, collection_id: int, *, staged_before: datetime) 
     values = {"tenant": db.tenant_id, "collection": collection_id, "staged_before": staged_before}
     with db.connection() as connection:
         rows = connection.execute(_SQL["version_facts"], values).fetchall()
-    return [VersionFacts(*row[:10], tags=tuple(row[10])) for row in rows]
+    return [VersionFacts(*(*row[:-1], tuple(row[-1]))) for row in rows]
 
 
 def list_spaces(db: Database, collection_id: int) -> list[Space]:
@@ -55,6 +55,23 @@ def discard_staged(db: Database, collection_id: int, *, staged_before: datetime)
     with db.transaction() as connection:
         lock_collection(connection, collection_id)
         return connection.execute(_SQL["discard_staged"], values).rowcount
+
+
+def foresee(db: Database, collection_id: int, version_ids: Sequence[int]) -> Dropped:
+    """What `drop_versions` would take with these versions; strays are not counted."""
+    values = {"tenant": db.tenant_id, "collection": collection_id, "versions": list(version_ids)}
+    with db.connection() as connection:
+        row = connection.execute(_SQL["foreseen"], values).fetchone()
+        assert row is not None
+        chunks, parsed = row
+        vectors = 0
+        for space in spaces_of(connection, values):
+            query = sql.SQL(_SQL["foreseen_vectors"]).format(
+                vectors=vector_table(space.id), collection=sql.Literal(collection_id)
+            )
+            counted = connection.execute(query, {**values, "chunks": chunks}).fetchone()
+            vectors += counted[0] if counted else 0
+    return Dropped(len(version_ids), len(chunks), vectors, parsed)
 
 
 def drop_versions(

@@ -37,22 +37,17 @@ def mark_all_crashed(db: Database) -> None:
         mark_crashed_runs(db, collection_id)
 
 
-def sweep_blobs(db: Database, blobs: BlobStore, only: Iterable[bytes] | None = None) -> Swept:
+def sweep_blobs(db: Database, blobs: BlobStore) -> Swept:
     """Delete blobs that no version of the tenant has; all commits that drop versions come before.
 
     A run stores a blob, or touches the one that is there, before it writes the version. So while
     runs live, only those that nobody touched since the oldest of them began are deleted. A run
     cannot begin while a batch is deleted.
-
-    Args:
-        db: the registry.
-        blobs: of the tenant.
-        only: these instead of all.
     """
     mark_all_crashed(db)
     blobs.bring_back()
     deleted, freed = 0, 0
-    candidates = iter(blobs.stored() if only is None else only)
+    candidates = blobs.stored()
     while batch := list(islice(candidates, BATCH_BLOBS)):
         with db.transaction() as connection:
             lock_blobs(connection, db.tenant_id)
@@ -78,14 +73,16 @@ def find_unused_blobs(db: Database, blobs: BlobStore, dropped: Iterable[int] = (
     return Swept(len(sizes), sum(sizes))
 
 
-def contents_in_use(db: Database, contents: Sequence[bytes]) -> set[bytes]:
-    """Those of the contents that a version of the tenant has."""
+def contents_in_use(db: Database, contents: Sequence[bytes], besides: Sequence[int] = ()) -> set[bytes]:
+    """Those of the contents that a version of the tenant has, besides these versions."""
     with db.connection() as connection:
-        return _in_use(connection, db.tenant_id, contents)
+        return _in_use(connection, db.tenant_id, contents, besides)
 
 
-def _in_use(connection: Connection, tenant_id: int, contents: Sequence[bytes]) -> set[bytes]:
-    values = {"tenant": tenant_id, "contents": list(contents)}
+def _in_use(
+    connection: Connection, tenant_id: int, contents: Sequence[bytes], besides: Sequence[int] = ()
+) -> set[bytes]:
+    values = {"tenant": tenant_id, "contents": list(contents), "except": list(besides)}
     return {bytes(sha256) for (sha256,) in connection.execute(_SQL["contents_in_use"], values)}
 
 

@@ -140,7 +140,7 @@ DELETE FROM staged_change s USING old WHERE s.tenant_id = %(tenant)s AND s.run_i
 -- name: contents_in_use
 SELECT DISTINCT v.content_sha256 FROM collection c
 JOIN document_version v ON v.collection_id = c.id AND v.content_sha256 = ANY(%(contents)s::bytea[])
-WHERE c.tenant_id = %(tenant)s
+WHERE c.tenant_id = %(tenant)s AND v.id <> ALL(%(except)s::bigint[])
 
 -- name: oldest_live_run
 SELECT min(started_at) FROM run
@@ -173,3 +173,20 @@ SELECT finish_vector_rebuild(%(space)s, %(collection)s, %(lock_ms)s, %(attempts)
 -- name: contents_kept
 SELECT DISTINCT v.content_sha256 FROM document_version v
 WHERE v.tenant_id = %(tenant)s AND v.id <> ALL(%(dropped)s::bigint[])
+
+-- name: foreseen
+SELECT ARRAY(SELECT DISTINCT vc.chunk_id FROM version_chunk vc
+             WHERE vc.tenant_id = %(tenant)s AND vc.version_id = ANY(%(versions)s::bigint[])
+               AND NOT EXISTS (SELECT FROM version_chunk k WHERE k.chunk_id = vc.chunk_id
+                               AND k.version_id <> ALL(%(versions)s::bigint[]))),
+       (SELECT count(*) FROM parsed p
+        WHERE p.tenant_id = %(tenant)s AND p.collection_id = %(collection)s
+          AND p.content_sha256 IN (SELECT v.content_sha256 FROM document_version v
+                                   WHERE v.id = ANY(%(versions)s::bigint[]))
+          AND NOT EXISTS (SELECT FROM document_version k
+                          WHERE k.collection_id = p.collection_id AND k.content_sha256 = p.content_sha256
+                            AND k.id <> ALL(%(versions)s::bigint[])))
+
+-- name: foreseen_vectors
+SELECT count(*) FROM {vectors} v
+WHERE v.tenant_id = %(tenant)s AND v.collection_id = {collection} AND v.chunk_id = ANY(%(chunks)s::bigint[])
