@@ -135,8 +135,10 @@ def _prove(session: Session, collection: Collection, blobs: BlobStore, traces: T
     if left := {name: count for name, count in proof.items() if count}:
         listed = ", ".join(f"{count} {name}" for name, count in left.items())
         raise ForgetIncomplete(
-            f"{traces.uri} is not forgotten: {listed} are left or were stored again.",
-            advice="Wait until no run is at work, take it out of the source, and forget it again.",
+            f"{traces.uri} is not forgotten: {listed} are left.",
+            advice="An ingest is at work: take it out of the source, and forget it again."
+            if proof["documents"]
+            else "When no other run is at work, `revector purge` removes what no document needs.",
             proof=proof,
         )
     return proof

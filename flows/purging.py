@@ -15,7 +15,7 @@ from registry.collections import get_collection
 from registry.purge import discard_staged, drop_versions, foresee, sweep_strays, version_facts
 from registry.runs import finish_run, hold_new_run, mark_crashed_runs
 from registry.space import table_sizes, vacuum
-from registry.sweeping import find_unused_blobs, sweep_blobs
+from registry.sweeping import bring_back, find_unused_blobs, sweep_blobs
 from schemas.errors import RegistryUnsound, RunStopped
 from schemas.release import Collection, RunState
 from schemas.retention import Dropped, RetentionPlan
@@ -48,7 +48,7 @@ def purge_collection(session: Session, name: str, *, dry_run: bool = False) -> d
         _foresee(session, collection, policy, blobs, now, report)
     else:
         with hold_flow(session, collection, "purge", report) as stats:
-            blobs.bring_back()
+            bring_back(session.db, blobs)
             _require_sound(session, collection, blobs)
             stats.update(_purge(session, collection, policy, blobs, now, report))
     report["seconds"] = round(session.timer() - started, 4)

@@ -77,11 +77,14 @@ class BlobStore:
 
     def bytes_stored(self) -> int:
         """Size of all blobs."""
-        total = 0
-        for digest in self.stored():
-            with contextlib.suppress(FileNotFoundError):
-                total += self.path(digest).stat().st_size
-        return total
+        return sum(self.size(digest) for digest in self.stored())
+
+    def size(self, digest: bytes) -> int:
+        """Bytes of a blob, 0 where it is gone."""
+        try:
+            return self.path(digest).stat().st_size
+        except FileNotFoundError:
+            return 0
 
     def discard(self, digest: bytes, *, untouched_since: float | None) -> int | None:
         """Delete a blob unless somebody put it again; returns its size, None where it stays.
@@ -100,13 +103,13 @@ class BlobStore:
                 if untouched_since is not None and path.stat().st_mtime >= untouched_since:
                     return None
                 path.rename(gone)
+                found = gone.stat()
+                if untouched_since is not None and found.st_mtime >= untouched_since:
+                    gone.rename(path)
+                    return None
+                gone.unlink()
             except FileNotFoundError:
                 return None
-            found = gone.stat()
-            if untouched_since is not None and found.st_mtime >= untouched_since:
-                gone.rename(path)
-                return None
-            gone.unlink()
         return found.st_size
 
     def bring_back(self) -> None:

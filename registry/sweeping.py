@@ -45,7 +45,7 @@ def sweep_blobs(db: Database, blobs: BlobStore) -> Swept:
     cannot begin while a batch is deleted.
     """
     mark_all_crashed(db)
-    blobs.bring_back()
+    bring_back(db, blobs)
     deleted, freed = 0, 0
     candidates = blobs.stored()
     while batch := list(islice(candidates, BATCH_BLOBS)):
@@ -63,13 +63,20 @@ def sweep_blobs(db: Database, blobs: BlobStore) -> Swept:
     return Swept(deleted, freed)
 
 
+def bring_back(db: Database, blobs: BlobStore) -> None:
+    """Undo what a killed sweep had begun to delete: a run may have come to need it."""
+    with db.transaction() as connection:
+        lock_blobs(connection, db.tenant_id)
+        blobs.bring_back()
+
+
 def find_unused_blobs(db: Database, blobs: BlobStore, dropped: Iterable[int] = ()) -> Swept:
     """What `sweep_blobs` would delete once these versions are gone and no run lives."""
     values = {"tenant": db.tenant_id, "dropped": list(dropped)}
     with db.connection() as connection:
         rows = connection.execute(_SQL["contents_kept"], values)
         kept = {bytes(sha256) for (sha256,) in rows}
-    sizes = [blobs.path(digest).stat().st_size for digest in blobs.stored() if digest not in kept]
+    sizes = [blobs.size(digest) for digest in blobs.stored() if digest not in kept]
     return Swept(len(sizes), sum(sizes))
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from flows.forgetting import forget
 from flows.pipeline import ingest_location
+from flows.purging import purge_collection
 from registry.connection import connect_admin
 from registry.runs import latest_runs
 from schemas.errors import DocumentNotFound, ForgetIncomplete
@@ -224,12 +225,15 @@ def test_what_is_left_is_said_loudly(world, monkeypatch):
     with pytest.raises(ForgetIncomplete, match="1 blobs are left") as error:
         _forget(world, "kim.txt")
     assert error.value.facts["proof"]["blobs"] == 1
+    monkeypatch.undo()
+    assert purge_collection(world.session, "default")["blobs"] == 1
+    assert _mentions(world, "Minsu", "kim.txt") == set()
 
 
 # --- a run that ingests it at the same moment --------------------------------------------
 
 
-def _ingest_and_forget(world, step, *, after=True):
+def _ingest_and_forget(world, step):
     """The error of the forget, None where it proved that nothing is left."""
     outcome = []
 
