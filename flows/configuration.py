@@ -65,6 +65,9 @@ def _place_paths(values: dict[str, Any], base: Path) -> dict[str, Any]:
     for section in sections.values() if isinstance(sections, dict) else ():
         if isinstance(section, dict) and str(section.get("model", "")).startswith(("./", "../")):
             section["model"] = str(base / section["model"])
+        gate = section.get("gate") if isinstance(section, dict) else None
+        if isinstance(gate, dict) and isinstance(canaries := gate.get("canaries"), str):
+            gate["canaries"] = str(base / Path(canaries).expanduser())
     return values
 
 

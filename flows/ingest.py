@@ -31,7 +31,11 @@ PROGRESS_EVERY_S = 1.0
     persist_result=False,
 )
 def ingest(
-    path: str, collection: str = "default", allow_deletions: bool = False, config: str | None = None
+    path: str,
+    collection: str = "default",
+    allow_deletions: bool = False,
+    reapply: bool = False,
+    config: str | None = None,
 ) -> RunReport:
     """Bring a collection up to date with a folder, a file or an fsspec URL.
 
@@ -39,6 +43,7 @@ def ingest(
         path: what to ingest.
         collection: where to; created at its first ingest.
         allow_deletions: retire documents even if they are suspiciously many.
+        reapply: bring back what a rollback took out of view.
         config: a configuration file instead of `revector.toml`.
     """
     for package in ("registry", "tasks", "flows"):  # what they log belongs to the run in the UI
@@ -52,6 +57,7 @@ def ingest(
             path,
             collection,
             allow_deletions=allow_deletions,
+            reapply=reapply,
             trigger="schedule" if run and run.auto_scheduled else "manual",
             prefect_flow_run_id=UUID(str(run.id)) if run else None,
             progress=_progress_artifact(collection, time.monotonic),

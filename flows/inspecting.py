@@ -6,6 +6,7 @@ from typing import Any
 
 from flows.session import Session
 from registry.collections import get_collection, list_collections, list_sources
+from registry.rollback import count_holds
 from registry.runs import latest_runs, mark_crashed_runs
 
 
@@ -29,6 +30,7 @@ def collection_status(session: Session, name: str) -> dict[str, Any]:
         "documents": row["documents"],
         "chunks": row["chunks"],
         "rejected": row["rejected"],
+        "held": count_holds(session.db, collection.id),
         "model": row["model"],
         "revision": row["revision"],
         "dim": row["dim"],

@@ -10,6 +10,7 @@ from typing import Any
 
 from flows.snippet import snippet
 from schemas.errors import RevectorError
+from schemas.history import ReleaseDiff
 from schemas.plan import ChangePlan
 from schemas.release import Rejection, Release
 from schemas.report import RunReport
@@ -41,6 +42,7 @@ def plan_json(collection: str, plan: ChangePlan) -> dict[str, Any]:
         "moved": [list(pair) for pair in plan.moved],
         "deleted": list(plan.deleted),
         "unchanged": plan.unchanged,
+        "held": list(plan.held),
         "rejected": list(plan.rejected),
     }
 
@@ -87,6 +89,22 @@ def releases_json(releases: Iterable[Release]) -> dict[str, Any]:
     }
 
 
+def diff_json(diff: ReleaseDiff) -> dict[str, Any]:
+    """Differences between two states, by document."""
+    shown: dict[str, list[dict[str, Any]]] = {"added": [], "changed": [], "removed": []}
+    for document in diff.documents:
+        shown[document.status].append({k: v for k, v in document._asdict().items() if k != "status"})
+    return {
+        "from": diff.old,
+        "to": diff.new,
+        **shown,
+        "chunks": {
+            "added": sum(document.chunks_added for document in diff.documents),
+            "removed": sum(document.chunks_removed for document in diff.documents),
+        },
+    }
+
+
 def failures_json(rejections: Iterable[Rejection]) -> dict[str, Any]:
     """What stands rejected."""
     return {
@@ -124,10 +142,28 @@ def print_plan(collection: str, plan: ChangePlan) -> None:
         _print_uris(sign, label, uris)
     _print_uris(">", "moved", [f"{old} -> {new}" for old, new in plan.moved])
     _print_uris("-", "deleted", plan.deleted)
+    _print_uris("!", "held since a rollback (--reapply brings them back)", plan.held)
     print(
         f"  = {plan.unchanged} unchanged"
         + (f", {len(plan.rejected)} rejected before" if plan.rejected else "")
     )
+
+
+def print_diff(diff: ReleaseDiff) -> None:
+    """Differences for people."""
+    data = diff_json(diff)
+    print(
+        f"{diff.old} -> {diff.new}: {diff.count('added')} added, {diff.count('changed')} changed, "
+        f"{diff.count('removed')} removed; chunks {data['chunks']['added']} added, "
+        f"{data['chunks']['removed']} removed"
+    )
+    signs = {"added": "+", "changed": "~", "removed": "-"}
+    for document in diff.documents:
+        versions = " -> ".join(str(v) for v in (document.old_version, document.new_version) if v is not None)
+        print(
+            f"  {signs[document.status]} {document.uri}  (version {versions}; chunks "
+            f"+{document.chunks_added} -{document.chunks_removed} ={document.chunks_kept})"
+        )
 
 
 def print_report(report: RunReport) -> None:
@@ -144,6 +180,8 @@ def print_report(report: RunReport) -> None:
         print("  release    none: nothing changed")
     else:
         print(f"  release    {report.release}, digest {report.digest[:16] if report.digest else ''}")
+    if d.held:
+        print(f"  held       {d.held} documents stay as a rollback showed them; --reapply brings them back")
     if report.conflicts:
         print(f"  conflicts  {report.conflicts} documents were changed by another run; ingest again")
     for rejection in report.rejections[:SHOWN_URIS]:

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from flows.session import Session, open_workspace
 from flows.stopwatch import Stopwatch
 from registry.collections import ensure_collection, ensure_source, ensure_space, ensure_vector_partition
-from registry.documents import restat
+from registry.documents import drop_holds, restat
 from registry.runs import (
     RejectionRow,
     drop_rejections,
@@ -40,10 +40,12 @@ def ignore_progress(stage: str, done: int, total: int) -> None:
     """Show nothing."""
 
 
-def plan_location(session: Session, steps: Steps, location: str, collection: str) -> ChangePlan:
+def plan_location(
+    session: Session, steps: Steps, location: str, collection: str, *, reapply: bool = False
+) -> ChangePlan:
     """What an ingest of that location would change; writes nothing."""
     with open_workspace(session, location, collection) as workspace:
-        return steps.plan_run(workspace, steps.list_source(workspace))
+        return steps.plan_run(workspace, steps.list_source(workspace), reapply=reapply)
 
 
 def ingest_location(
@@ -53,11 +55,14 @@ def ingest_location(
     collection: str,
     *,
     allow_deletions: bool = False,
+    reapply: bool = False,
     trigger: str = "manual",
     prefect_flow_run_id: UUID | None = None,
     progress: Progress = ignore_progress,
 ) -> RunReport:
     """Bring a collection up to date with a location; at most one release comes of it.
+
+    What a rollback took out of view stays so until its file changes, or with `reapply`.
 
     Raises:
         RunStopped: a guard or gate held; the previous release serves on.
@@ -79,7 +84,8 @@ def ingest_location(
         with held:
             started = session.timer()
             try:
-                _ingest(session, workspace, steps, report, allow_deletions=allow_deletions, progress=progress)
+                options = {"allow_deletions": allow_deletions, "reapply": reapply}
+                _ingest(session, workspace, steps, report, options, progress)
             except BaseException as exc:
                 state: RunState = "failed"
                 if isinstance(exc, RunStopped):
@@ -108,8 +114,7 @@ def _ingest(
     workspace: Workspace,
     steps: Steps,
     report: RunReport,
-    *,
-    allow_deletions: bool,
+    options: dict[str, bool],
     progress: Progress,
 ) -> None:
     clock = Stopwatch(session.timer, report.seconds)
@@ -117,7 +122,7 @@ def _ingest(
     with clock("list"):
         listing = steps.list_source(workspace)
     with clock("plan"):
-        plan = steps.plan_run(workspace, listing, allow_deletions=allow_deletions)
+        plan = steps.plan_run(workspace, listing, **options)
         _remember(workspace, listing, plan, listed_ns)
     outcome = _process(workspace, steps, listing, plan, report, clock, progress)
     if not plan.is_empty:
@@ -210,6 +215,7 @@ def _remember(workspace: Workspace, listing: Listing, plan: ChangePlan, listed_n
         {uri: None if is_racy(stat, listed_ns) else stat for uri, stat in plan.restat.items()},
     )
     drop_rejections(db, target.source_id, plan.forgotten)
+    drop_holds(db, plan.settled)
     record_rejections(
         db,
         target.collection_id,
@@ -236,6 +242,7 @@ def _count(workspace: Workspace, plan: ChangePlan, report: RunReport, outcome: d
     counts.moved = sum(1 for _, new in plan.moved if outcome.get(new) == "moved")
     counts.deleted = sum(1 for uri in plan.deleted if uri not in outcome)
     counts.unchanged = plan.unchanged + sum(1 for action in outcome.values() if action in ("restat", "same"))
+    counts.held = len(plan.held)
     report.conflicts = sum(1 for action in outcome.values() if action == "conflict")
     standing = list_rejections(workspace.db, target.collection_id, source_id=target.source_id)
     report.rejections = [rejection for rejection in standing if workspace.scope.covers(rejection.uri)]

@@ -44,6 +44,7 @@ def report_markdown(report: RunReport) -> str:
                 ("unchanged", d.unchanged),
                 ("duplicate", d.duplicate),
                 ("rejected", d.rejected),
+                ("held since a rollback", d.held),
             )
         ),
         "",

@@ -16,6 +16,7 @@ from schemas.errors import SpaceMismatch
 from schemas.release import Collection
 from schemas.settings import Settings
 from tasks.embedding.card import ModelCard, resolve_model
+from tasks.gate import load_canaries
 from tasks.sources.base import find_nested, locate
 from tasks.workspace import Workspace
 
@@ -62,6 +63,8 @@ def open_workspace(session: Session, location: str, collection_name: str) -> Ite
         ModelNotAvailable: the configured model is not here.
     """
     settings = session.settings.collection(collection_name)
+    if settings.gate.canaries:  # a wrong file stops the run before it costs anything
+        load_canaries(settings.gate.canaries)
     collection = find_collection(session.db, collection_name)
     known = list_sources(session.db, collection.id) if collection else []
     scope = locate(location, known, include=settings.include, exclude=settings.exclude)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from psycopg import sql
@@ -12,31 +11,9 @@ from registry.queries import load
 from registry.vectors import vector_table
 from schemas.digest import release_digest, update_state
 from schemas.errors import GateFailed, SpaceMismatch
-from schemas.release import Overtaken, Release
+from schemas.release import Activation, Overtaken, Release
 
 _SQL = load("releases")
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """What applying staged changes did.
-
-    Attributes:
-        release: the new one, None where nothing had to change.
-        overtaken: staged changes that were dropped.
-        added, changed, deleted: documents.
-    """
-
-    release: Release | None
-    overtaken: tuple[Overtaken, ...] = field(default=())
-    added: int = 0
-    changed: int = 0
-    deleted: int = 0
-
-    @property
-    def documents(self) -> int:
-        """How many documents the release changed."""
-        return self.added + self.changed + self.deleted
 
 
 def apply_staged(
@@ -47,7 +24,7 @@ def apply_staged(
     *,
     kind: str,
     note: str = "",
-) -> Applied:
+) -> Activation:
     """Show what the run staged as a new release. The cost follows what changed.
 
     The caller holds the collection's lock, and drops or keeps the staged rows afterwards. A
@@ -70,7 +47,7 @@ def apply_staged(
     _require_vectors(connection, values, space_id)
     pairs = connection.execute(_SQL["changed_digests"], values).fetchall()
     if not pairs:
-        return Applied(None, overtaken)
+        return Activation(None, overtaken)
     state = update_state(state, [new for new, _ in pairs if new], [old for _, old in pairs if old])
     previous = get_release(connection, values, current)
     added = sum(1 for _, old in pairs if old is None)
@@ -89,7 +66,7 @@ def apply_staged(
         },
         previous,
     )
-    return Applied(release, overtaken, added, len(pairs) - added - deleted, deleted)
+    return Activation(release, overtaken, added, len(pairs) - added - deleted, deleted)
 
 
 def count_missing(connection: Connection, values: dict[str, Any], space_id: int) -> int:

@@ -51,6 +51,15 @@ def get_collection(db: Database, name: str) -> Collection:
     return found
 
 
+def get_collection_by_id(connection: Connection, tenant_id: int, collection_id: int) -> Collection:
+    """The collection as the connection's transaction sees it."""
+    row = connection.execute(
+        _SQL["get_collection"], {"tenant": tenant_id, "collection": collection_id}
+    ).fetchone()
+    assert row is not None, f"no collection {collection_id}"
+    return Collection(*row)
+
+
 def ensure_collection(db: Database, name: str, *, kind: str = "documents") -> Collection:
     """The collection, created on first use."""
     if (found := find_collection(db, name)) is not None:

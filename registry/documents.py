@@ -14,18 +14,52 @@ from schemas.version import StoredVersion
 _SQL = load("documents")
 
 
-def known_documents(db: Database, source_id: int) -> dict[str, Known]:
-    """Uri -> active document of a source."""
+def known_documents(db: Database, source_id: int, *, reapply: bool = False) -> dict[str, Known]:
+    """Uri -> active document of a source.
+
+    Args:
+        db: the registry.
+        source_id: of the source.
+        reapply: let held documents look like any other whose file has changed or gone.
+    """
     with db.connection() as connection:
         rows = connection.execute(
             _SQL["known_documents"], {"tenant": db.tenant_id, "source": source_id}, binary=True
         ).fetchall()
-    return {
-        uri: Known(
-            document, version, None if size is None else Stat(size, *rest), sha256, parser, fingerprint
-        )
-        for uri, document, version, size, *rest, sha256, parser, fingerprint in rows
+    known = {
+        row[0]: Known(row[1], row[2], None if row[3] is None else Stat._make(row[3:8]), *row[8:11])
+        for row in rows
     }
+    for uri, *_, hold, parser, fingerprint in rows:
+        if hold is not None:
+            known[uri] = _held(known[uri], parser, fingerprint, reapply=reapply)
+    return known
+
+
+def _held(active: Known, parser: str | None, fingerprint: bytes | None, *, reapply: bool) -> Known:
+    """What the source had; whatever it lists equals nothing where it had lost the document."""
+    if reapply or parser is None or fingerprint is None:
+        return active._replace(stat=None, content_sha256=None, held="" if reapply else "gone")
+    return active._replace(parser=parser, fingerprint=fingerprint, held="changed")
+
+
+def held_documents(db: Database, source_id: int) -> dict[str, Known]:
+    """Uri -> document that a rollback took out of view altogether."""
+    with db.connection() as connection:
+        rows = connection.execute(
+            _SQL["held_documents"], {"tenant": db.tenant_id, "source": source_id}, binary=True
+        ).fetchall()
+    return {
+        uri: Known(document, 0, _stat(stat), sha256, parser, fingerprint, rejected=True, held="absent")
+        for uri, document, *stat, sha256, parser, fingerprint in rows
+    }
+
+
+def drop_holds(db: Database, document_ids: Sequence[int]) -> None:
+    """Nothing of these documents is held any more."""
+    if document_ids:
+        with db.connection() as connection:
+            connection.execute(_SQL["drop_holds"], {"tenant": db.tenant_id, "documents": list(document_ids)})
 
 
 def known_rejections(db: Database, source_id: int) -> dict[str, Known]:

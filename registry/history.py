@@ -117,7 +117,7 @@ def require_whole(connection: Connection, tenant_id: int, collection: Collection
             )
         if lost := missing.get(number, 0):
             raise ReleaseIncomplete(
-                f"Release {number} cannot be shown any more: {lost} of its documents are purged or forgotten.",
+                f"Release {number} cannot be shown any more: {lost} documents of it are purged or forgotten.",
                 advice="`revector history` shows which releases are whole. To keep one, tag it.",
                 missing=lost,
             )

@@ -96,6 +96,7 @@ def drop_versions(
         }
         with db.transaction() as connection:
             lock_collection(connection, collection_id)
+            connection.execute(_SQL["wait_for_tags"])  # one that is being given is seen, or comes after
             rows = connection.execute(_SQL["still_droppable"], values).fetchall()
             ids, contents, documents = zip(*rows, strict=True) if rows else ((), (), ())
             total += erase_versions(connection, values, ids, contents)

@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from registry.activation import apply_staged, count_missing
+from registry.activation import apply_staged
 from registry.collections import get_space
 from registry.connection import Connection, Database
 from registry.locks import lock_collection
 from registry.queries import load
 from registry.staging import require_running
-from schemas.release import Activation, Release
+from schemas.release import Activation, Release, RunState
 
 _SQL = load("releases")
 
@@ -29,6 +29,7 @@ def activate_run(
     run_id: UUID,
     *,
     inspect: Callable[[Connection], None] | None = None,
+    state: RunState = "running",
 ) -> Activation:
     """Show what an ingest staged, as a new release; all of it or nothing.
 
@@ -40,6 +41,7 @@ def activate_run(
         collection_id: whose state changes.
         space_id: the space of the staged chunks' vectors.
         run_id: whose staged changes.
+        state: that the run must be in; `staged` for one that a gate held back.
         inspect: looks at the new state before anybody else can; what it raises undoes it.
 
     Raises:
@@ -54,25 +56,23 @@ def activate_run(
         done = connection.execute(_SQL["release_of_run"], values).fetchone()
         if done:  # a retry after the connection broke between commit and answer
             return Activation(Release(*done))
-        require_running(connection, values)
-        applied = apply_staged(connection, values, space_id, fingerprint, kind="ingest")
-        if inspect is not None and applied.release:
+        require_running(connection, values, state)
+        activation = apply_staged(connection, values, space_id, fingerprint, kind="ingest")
+        if inspect is not None and activation.release:
             inspect(connection)
         connection.execute(_SQL["update_stats"], values)
         connection.execute(_SQL["drop_solved_rejections"], values)
         connection.execute(_SQL["drop_holds"], values)
         connection.execute(_SQL["drop_staged"], values)
-    if applied.documents >= STATISTICS_FROM_DOCUMENTS:
+    refresh_statistics(db, activation)
+    return activation
+
+
+def refresh_statistics(db: Database, activation: Activation) -> None:
+    """Give the planner new numbers after a large change."""
+    if activation.documents >= STATISTICS_FROM_DOCUMENTS:
         with db.connection() as connection:
             connection.execute(_SQL["refresh_statistics"])
-    return Activation(applied.release, applied.overtaken)
-
-
-def count_missing_vectors(db: Database, collection_id: int, space_id: int, run_id: UUID) -> int:
-    """How many of the chunks that a run staged have no vector."""
-    values: dict[str, Any] = {"tenant": db.tenant_id, "collection": collection_id, "run": run_id}
-    with db.connection() as connection:
-        return count_missing(connection, values, space_id)
 
 
 def list_releases(db: Database, collection_id: int, *, most: int = 1000) -> list[Release]:

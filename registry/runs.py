@@ -16,6 +16,7 @@ from schemas.release import Rejection, RunState
 from schemas.source import Stat
 
 _SQL = load("runs")
+_RUN_FIELDS = ("run_id", "flow", "trigger", "scope", "started_at", "finished_at", "state", "stats", "error")
 
 
 class RejectionRow(NamedTuple):
@@ -70,8 +71,19 @@ def finish_run(
         )
 
 
+def settle_staged(db: Database, run_id: UUID, state: RunState, *, stats: dict[str, Any]) -> None:
+    """End a staged run: it was activated, or is dropped with all it staged."""
+    values = {"run": run_id, "tenant": db.tenant_id, "state": state, "stats": Jsonb(stats)}
+    with db.transaction() as connection:
+        if connection.execute(_SQL["settle_staged"], values).rowcount:
+            connection.execute(_SQL["drop_staged"], values)
+
+
 def mark_crashed_runs(db: Database, collection_id: int) -> list[UUID]:
-    """Mark runs whose process is gone; their staged changes are dropped, what they stored is reused."""
+    """Mark runs whose process is gone; their staged changes are dropped, what they stored is reused.
+
+    One that died after its release was shown has succeeded.
+    """
     with db.connection() as connection:
         rows = connection.execute(
             _SQL["list_running"], {"tenant": db.tenant_id, "collection": collection_id}
@@ -94,8 +106,16 @@ def latest_runs(db: Database, collection_id: int, *, most: int = 20) -> list[dic
         rows = connection.execute(
             _SQL["latest_runs"], {"tenant": db.tenant_id, "collection": collection_id, "most": most}
         ).fetchall()
-    names = ("run_id", "flow", "trigger", "scope", "started_at", "finished_at", "state", "stats", "error")
-    return [dict(zip(names, row, strict=True)) for row in rows]
+    return [dict(zip(_RUN_FIELDS, row, strict=True)) for row in rows]
+
+
+def get_run(db: Database, collection_id: int, run_id: UUID) -> dict[str, Any] | None:
+    """A run of the collection, None where there is none of that id."""
+    with db.connection() as connection:
+        row = connection.execute(
+            _SQL["get_run"], {"tenant": db.tenant_id, "collection": collection_id, "run": run_id}
+        ).fetchone()
+    return dict(zip(_RUN_FIELDS, row, strict=True)) if row else None
 
 
 def record_rejections(

@@ -15,6 +15,7 @@ from registry.queries import load
 from registry.vectors import ensure_chunks, lacks_vectors
 from schemas.errors import RunLost
 from schemas.plan import Retirement
+from schemas.release import RunState
 from schemas.source import Stat
 from schemas.version import StagedDocument, VersionDraft
 
@@ -129,7 +130,7 @@ def _require_vectors(
         raise VectorsMissing
 
 
-def require_running(connection: Connection, values: dict[str, Any]) -> None:
+def require_running(connection: Connection, values: dict[str, Any], state: RunState = "running") -> None:
     """Refuse to go on for a run that another process has taken for dead.
 
     That happens when the database was restarted under it: its lock went with the connection,
@@ -138,7 +139,7 @@ def require_running(connection: Connection, values: dict[str, Any]) -> None:
     Raises:
         RunLost: the run is not running any more.
     """
-    if connection.execute(_SQL["require_running"], values).fetchone() is None:
+    if connection.execute(_SQL["require_running"], {**values, "state": state}).fetchone() is None:
         raise RunLost(
             "The database connection was lost and this run was taken for dead. Nothing of it is visible.",
             advice="Run it again: what it stored is reused.",

@@ -13,6 +13,7 @@ from registry.connection import Connection, Database
 from registry.locks import lock_collection
 from registry.queries import load
 from schemas.chunk import Chunk
+from schemas.errors import EmbeddingFailed
 from schemas.grams import gram_hashes, text_grams
 
 _SQL = load("chunks")
@@ -94,13 +95,26 @@ def store_embedded(
         space_id: the space of the vectors.
         chunks: N chunks, all different.
         vectors: (N, D) float32.
+
+    Raises:
+        EmbeddingFailed: a vector holds NaN or infinity, or is zero: nothing would be near it.
     """
+    _require_sound(vectors)
     hashes = [chunk.hash for chunk in chunks]
     with db.transaction() as connection:
         lock_collection(connection, collection_id)
         ids = ensure_chunks(connection, db.tenant_id, collection_id, dict(zip(hashes, chunks, strict=True)))
         numbers = np.fromiter((ids[hash_] for hash_ in hashes), dtype=np.int64, count=len(hashes))
         return write_vectors(connection, db.tenant_id, collection_id, space_id, numbers, vectors)
+
+
+def _require_sound(vectors: NDArray[np.float32]) -> None:
+    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    if bad := int(np.count_nonzero(~(np.isfinite(lengths) & (lengths > 0)))):
+        raise EmbeddingFailed(
+            f"The model gave {bad} of {len(vectors)} vectors that are zero or not finite.",
+            advice='Set precision = "float32" and run again; if it stays, choose another model.',
+        )
 
 
 def ensure_chunks(

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from schemas.source import Stat
 
+Held = Literal["", "changed", "gone", "absent"]
+
 
 class Known(NamedTuple):
-    """What the registry knows of a document: active now, or rejected before (ids are 0)."""
+    """What the registry knows of a document: active now, rejected before (ids are 0), or held.
+
+    A document is held where a rollback took out of view what the source has: `changed` (an
+    earlier version is shown), `gone` (it is shown, but the source has lost it) or `absent`
+    (it is not shown). `stat`, `content_sha256`, `parser` and `fingerprint` then say what the
+    source had.
+    """
 
     document_id: int
     version_id: int
@@ -18,6 +26,7 @@ class Known(NamedTuple):
     parser: str
     fingerprint: bytes
     rejected: bool = False
+    held: Held = ""
 
 
 class Retirement(NamedTuple):
@@ -40,10 +49,12 @@ class ChangePlan:
         moved: (old uri, new uri) with equal bytes; the new one is made from stored parts.
         deleted: known, inside the scope, no longer listed.
         unchanged: number of listed documents that need no work.
+        held: differs from what is shown, but a rollback showed it so: left alone.
         rejected: listed, rejected before with the same content and pipeline: not tried.
         restat: unchanged bytes under a new stat, to be remembered.
         bases: of each changed document the active version.
         forgotten: rejected before, inside the scope, no longer listed.
+        settled: ids of held documents, not shown and no longer listed: nothing is held any more.
         retired: what `deleted` and `moved` end, with the versions that were active.
     """
 
@@ -52,10 +63,12 @@ class ChangePlan:
     moved: tuple[tuple[str, str], ...] = ()
     deleted: tuple[str, ...] = ()
     unchanged: int = 0
+    held: tuple[str, ...] = ()
     rejected: tuple[str, ...] = ()
     restat: dict[str, Stat] = field(default_factory=dict)
     bases: dict[str, int] = field(default_factory=dict)
     forgotten: tuple[str, ...] = ()
+    settled: tuple[int, ...] = ()
     retired: tuple[Retirement, ...] = ()
 
     @property

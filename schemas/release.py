@@ -61,10 +61,19 @@ class Activation:
     Attributes:
         release: the new one, None where nothing had to change.
         overtaken: staged changes that were not made.
+        added: number of documents; `changed` and `deleted` likewise.
     """
 
     release: Release | None
     overtaken: tuple[Overtaken, ...] = ()
+    added: int = 0
+    changed: int = 0
+    deleted: int = 0
+
+    @property
+    def documents(self) -> int:
+        """How many documents the release changed."""
+        return self.added + self.changed + self.deleted
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from schemas.release import Rejection
+from schemas.release import Rejection, RunState
 
 STAGES = ("list", "plan", "parse", "wait", "model", "embed", "write", "index", "gate", "activate", "total")
 """`wait` is what embedding waited for parsing, `model` is loading it."""
@@ -13,7 +13,11 @@ STAGES = ("list", "plan", "parse", "wait", "model", "embed", "write", "index", "
 
 @dataclass(slots=True)
 class DocumentCounts:
-    """Documents by what happened to them; `rejected` counts all that stand rejected now."""
+    """Documents by what happened to them.
+
+    `rejected` counts all that stand rejected now, `held` those that differ from their source
+    because a rollback showed them so.
+    """
 
     added: int = 0
     changed: int = 0
@@ -22,6 +26,7 @@ class DocumentCounts:
     unchanged: int = 0
     duplicate: int = 0
     rejected: int = 0
+    held: int = 0
 
 
 @dataclass(slots=True)
@@ -45,7 +50,7 @@ class RunReport:
     run_id: str
     collection: str
     source: str = ""
-    state: str = "running"
+    state: RunState = "running"
     release: int | None = None
     digest: str | None = None
     documents: DocumentCounts = field(default_factory=DocumentCounts)

@@ -37,6 +37,17 @@ class RetentionSettings(_Section):
     grace_hours: int = Field(default=24, ge=0, le=876_000)
 
 
+class GateSettings(_Section):
+    """What a staged release must keep to; shares count from `min_documents` documents on."""
+
+    max_empty_share: float = Field(default=0.5, ge=0, le=1)
+    max_rejected_share: float = Field(default=0.5, ge=0, le=1)
+    max_chunk_fall: float = Field(default=0.5, ge=0, le=1)
+    min_documents: int = Field(default=10, ge=1)
+    canaries: Path | None = None
+    min_canary_share: float = Field(default=1.0, ge=0, le=1)
+
+
 class CollectionSettings(_Section):
     """One collection."""
 
@@ -47,6 +58,7 @@ class CollectionSettings(_Section):
     chunking: ChunkingSettings = ChunkingSettings()
     guard: GuardSettings = GuardSettings()
     retention: RetentionSettings = RetentionSettings()
+    gate: GateSettings = GateSettings()
 
 
 class LimitSettings(_Section):

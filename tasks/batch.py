@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from registry.collections import absorb_source
-from registry.releases import activate_run, count_missing_vectors
+from registry.releases import activate_run
 from registry.vectors import ensure_index
-from schemas.errors import GateFailed
 from schemas.plan import ChangePlan
 from schemas.release import Activation
 from schemas.source import Listing
+from tasks.gate import check_gate, prepare_canaries
 from tasks.planning import list_source, plan_run
 from tasks.preparing import Prepared, Window, prepare_window
 from tasks.storing import EmbedResult, WriteResult, embed_window, retire_documents, write_window
@@ -56,26 +56,20 @@ def index_vectors(workspace: Workspace) -> bool:
     return ensure_index(workspace.db, target.space_id, target.collection_id)
 
 
-def check_gate(workspace: Workspace) -> None:
-    """The quality gate: what was staged is fit to be shown.
+def activate(workspace: Workspace) -> Activation:
+    """Show what was staged, in one transaction that asks the canary queries before it ends.
 
     Raises:
-        GateFailed: it is not; it stays staged and the previous release serves on.
+        GateFailed: too many canaries do not find their document; it stays staged.
     """
     target = workspace.require_target()
-    missing = count_missing_vectors(workspace.db, target.collection_id, target.space_id, target.run_id)
-    if missing:
-        raise GateFailed(
-            f"{missing} staged chunks have no vector. The release was not activated.",
-            advice="Run the ingest again: it embeds what is missing.",
-            missing_vectors=missing,
-        )
-
-
-def activate(workspace: Workspace) -> Activation:
-    """Show what was staged, in one transaction."""
-    target = workspace.require_target()
-    activation = activate_run(workspace.db, target.collection_id, target.space_id, target.run_id)
+    activation = activate_run(
+        workspace.db,
+        target.collection_id,
+        target.space_id,
+        target.run_id,
+        inspect=prepare_canaries(workspace),
+    )
     if activation.release:
         log.info("release %d activated", activation.release.number)
     for source in workspace.nested:  # their documents are retired now; a crash here repeats this

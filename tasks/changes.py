@@ -36,7 +36,7 @@ def plan_changes(
     Args:
         listing: what the source holds now, inside the scope.
         known: by uri, the active documents of the whole source.
-        rejected: by uri, what stands rejected.
+        rejected: by uri, what stands rejected, and what a rollback took out of view.
         fingerprints: parser name -> current pipeline fingerprint.
         scope: nothing outside it is taken as deleted.
         hash_many: reads and hashes items.
@@ -45,11 +45,13 @@ def plan_changes(
     hashes = dict(hash_many(first.to_hash))
     draft = _sort_by_content(first, listing.items, known, rejected, fingerprints, hashes)
     blocked = tuple(problem.uri for problem in listing.problems)
-    deleted = {
+    missing = {
         uri
         for uri in known.keys() - listing.items.keys()
         if scope.covers(uri) and not _is_under(uri, blocked)
     }
+    deleted = {uri for uri in missing if known[uri].held != "gone"}
+    unlisted = sorted(uri for uri in rejected.keys() - listing.items.keys() if scope.covers(uri))
     moved = _find_moves(draft.added, deleted, listing.items, known, hash_many, hashes)
     return ChangePlan(
         added=tuple(sorted(draft.added - {new for _, new in moved})),
@@ -57,10 +59,12 @@ def plan_changes(
         moved=tuple(sorted(moved)),
         deleted=tuple(sorted(deleted - {old for old, _ in moved})),
         unchanged=draft.unchanged,
+        held=tuple(sorted(draft.held | (missing - deleted))),
         rejected=tuple(sorted(draft.rejected)),
         restat=draft.restat,
         bases={uri: known[uri].version_id for uri in draft.changed},
-        forgotten=tuple(sorted(uri for uri in rejected.keys() - listing.items.keys() if scope.covers(uri))),
+        forgotten=tuple(uri for uri in unlisted if not rejected[uri].held),
+        settled=tuple(rejected[uri].document_id for uri in unlisted if rejected[uri].held),
         retired=_retire(deleted, moved, known),
     )
 
@@ -100,7 +104,7 @@ def absorb_nested(
             moved.append((shown_as[uri], uri))
             successor = uri
         elif uri not in listing.items:
-            if _is_under(uri, blocked):
+            if past.held == "gone" or _is_under(uri, blocked):
                 continue
             deleted.append(uri)
         elif uri not in known:  # listed, but rejected: what is shown stays
@@ -162,6 +166,7 @@ class _Draft:
     added: set[str] = field(default_factory=set)
     changed: set[str] = field(default_factory=set)
     rejected: set[str] = field(default_factory=set)
+    held: set[str] = field(default_factory=set)
     same_stat: list[str] = field(default_factory=list)
     to_hash: list[str] = field(default_factory=list)
     unchanged: int = 0
@@ -180,7 +185,7 @@ def _sort_by_stat(
         if past is None:
             draft.added.add(uri)
         elif past.stat == stat:
-            if fingerprints.get(past.parser) == past.fingerprint and not past.rejected:
+            if fingerprints.get(past.parser) == past.fingerprint and not (past.rejected or past.held):
                 draft.unchanged += 1
             else:
                 draft.same_stat.append(uri)
@@ -211,6 +216,8 @@ def _sort_by_content(
         past = rejected.get(uri) or known[uri]
         if fingerprints.get(past.parser) != past.fingerprint:
             (draft.changed if uri in known else draft.added).add(uri)
+        elif past.held:
+            draft.held.add(uri)
         elif past.rejected:
             draft.rejected.add(uri)
         else:

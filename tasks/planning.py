@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from registry.documents import known_documents, known_rejections
+from registry.documents import held_documents, known_documents, known_rejections
 from schemas.errors import DocumentError
 from schemas.plan import ChangePlan, Known
 from schemas.source import Listing
@@ -42,14 +42,22 @@ def list_source(workspace: Workspace) -> Listing:
     return listing
 
 
-def plan_run(workspace: Workspace, listing: Listing, *, allow_deletions: bool = True) -> ChangePlan:
+def plan_run(
+    workspace: Workspace, listing: Listing, *, allow_deletions: bool = True, reapply: bool = False
+) -> ChangePlan:
     """What a run would change.
+
+    Args:
+        workspace: the run's surroundings.
+        listing: what the source holds.
+        allow_deletions: plan even to retire suspiciously much.
+        reapply: bring back what a rollback took out of view.
 
     Raises:
         MassDeletion: it would retire suspiciously much, and `allow_deletions` is off.
     """
     with paused_collection():
-        known, rejected = load_known(workspace)
+        known, rejected = load_known(workspace, reapply=reapply)
         plan = plan_changes(
             listing,
             known,
@@ -61,9 +69,9 @@ def plan_run(workspace: Workspace, listing: Listing, *, allow_deletions: bool = 
     nested, shown_as = _load_nested(workspace)
     plan = absorb_nested(plan, listing, nested, known.keys(), shown_as=shown_as)
     log.info(
-        "planned: %d added, %d changed, %d moved, %d deleted, %d unchanged, %d rejected before",
+        "planned: %d added, %d changed, %d moved, %d deleted, %d unchanged, %d held, %d rejected before",
         len(plan.added), len(plan.changed), len(plan.moved), len(plan.deleted), plan.unchanged,
-        len(plan.rejected),
+        len(plan.held), len(plan.rejected),
     )  # fmt: skip
     if not allow_deletions:
         in_scope = sum(1 for uri in known if workspace.scope.covers(uri)) + len(nested)
@@ -84,12 +92,13 @@ def _load_nested(workspace: Workspace) -> tuple[dict[str, Known], dict[str, str]
     return nested, shown_as
 
 
-def load_known(workspace: Workspace) -> tuple[dict[str, Known], dict[str, Known]]:
-    """Active documents and rejections of the source, by uri; empty for a new source."""
-    source_id = workspace.scope.source.id
+def load_known(workspace: Workspace, *, reapply: bool = False) -> tuple[dict[str, Known], dict[str, Known]]:
+    """Active documents, and what is not to be tried again, by uri; empty for a new source."""
+    db, source_id = workspace.db, workspace.scope.source.id
     if source_id is None:
         return {}, {}
-    return known_documents(workspace.db, source_id), known_rejections(workspace.db, source_id)
+    absent = {} if reapply else held_documents(db, source_id)
+    return known_documents(db, source_id, reapply=reapply), absent | known_rejections(db, source_id)
 
 
 def hash_items(workspace: Workspace, listing: Listing, uris: Collection[str]) -> dict[str, bytes]:

@@ -13,6 +13,7 @@ from prefect.utilities.annotations import quote
 from schemas.errors import RevectorError
 from tasks import batch
 from tasks.batch import Steps
+from tasks.gate import check_gate
 from tasks.planning import list_source, plan_run
 from tasks.preparing import Prepared, Window, prepare_window
 from tasks.storing import EmbedResult, embed_window, retire_documents, write_window
@@ -52,7 +53,7 @@ EMBED = _as_task(embed_window, "embed window")
 WRITE = _as_task(write_window, "write window")
 RETIRE = _as_task(retire_documents, "retire documents")
 INDEX = _as_task(batch.index_vectors, "index vectors")
-GATE = _as_task(batch.check_gate, "check gate")
+GATE = _as_task(check_gate, "check gate")
 ACTIVATE = _as_task(batch.activate, "activate release")
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from psycopg import sql
 
 from registry.connection import Database, connect_admin
@@ -19,6 +22,17 @@ from registry.opening import open_registry
 from tests.world import World
 
 TEMPLATE = "revector_template"
+
+# how long the state machine walks: hundreds of steps in `make test`, thousands in `make nightly`
+_MACHINE = {"deadline": None, "suppress_health_check": list(HealthCheck), "print_blob": True}
+_IS_NIGHTLY = os.environ.get("TESTS_NIGHTLY") == "1"
+settings.register_profile(
+    "machine",
+    max_examples=100 if _IS_NIGHTLY else 8,
+    stateful_step_count=50 if _IS_NIGHTLY else 40,
+    derandomize=not _IS_NIGHTLY,
+    **_MACHINE,
+)
 _numbers = itertools.count()
 
 
@@ -50,15 +64,27 @@ def server_url(open_folder: Path) -> Iterator[str]:
     stop_embedded(home)
 
 
+@pytest.fixture(scope="session")
+def new_database(server_url: str) -> Callable[[], AbstractContextManager[str]]:
+    """Makes fresh databases with the schema in them."""
+
+    @contextmanager
+    def make() -> Iterator[str]:
+        name = f"test_{next(_numbers)}"
+        with psycopg.connect(server_url, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+        yield _named(server_url, name)
+        with psycopg.connect(server_url, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    return make
+
+
 @pytest.fixture
-def database_url(server_url: str) -> Iterator[str]:
+def database_url(new_database: Callable[[], AbstractContextManager[str]]) -> Iterator[str]:
     """A fresh database with the schema in it."""
-    name = f"test_{next(_numbers)}"
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
-    yield _named(server_url, name)
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with new_database() as url:
+        yield url
 
 
 @pytest.fixture

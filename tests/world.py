@@ -52,9 +52,12 @@ class World:
         """Uris of all files in the folder."""
         return sorted(p.relative_to(self.folder).as_posix() for p in self.folder.rglob("*") if p.is_file())
 
-    def plan(self, path: Path | None = None, collection: str = "default") -> ChangePlan:
+    def plan(
+        self, path: Path | None = None, collection: str = "default", *, reapply: bool = False
+    ) -> ChangePlan:
         with plain_steps() as steps:
-            return plan_location(self.session, steps, str(path or self.folder), collection)
+            location = str(path or self.folder)
+            return plan_location(self.session, steps, location, collection, reapply=reapply)
 
     def ingest(self, path: Path | None = None, collection: str = "default", **options: Any) -> RunReport:
         with plain_steps() as steps:

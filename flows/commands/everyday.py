@@ -14,6 +14,8 @@ from flows.configuration import load_settings
 from flows.session import open_session
 from schemas.settings import Settings
 
+Reapply = Annotated[bool, typer.Option("--reapply", help="Bring back what a rollback took out of view.")]
+
 
 class Mode(StrEnum):
     """How to search."""
@@ -25,14 +27,18 @@ class Mode(StrEnum):
 
 @app.command()
 def plan(
-    ctx: typer.Context, path: Location, collection: Collection = "default", as_json: Json = False
+    ctx: typer.Context,
+    path: Location,
+    collection: Collection = "default",
+    reapply: Reapply = False,
+    as_json: Json = False,
 ) -> None:
     """Show what an ingest would change. Changes nothing."""
     from flows.pipeline import plan_location
     from tasks.batch import plain_steps
 
     with session_for(ctx, as_json, path, collection) as session, plain_steps() as steps:
-        result = plan_location(session, steps, path, collection)
+        result = plan_location(session, steps, path, collection, reapply=reapply)
     if as_json:
         output.print_json(output.plan_json(collection, result))
     else:
@@ -47,6 +53,7 @@ def ingest(
     allow_deletions: Annotated[
         bool, typer.Option("--allow-deletions", help="Retire documents even if they are suspiciously many.")
     ] = False,
+    reapply: Reapply = False,
     as_json: Json = False,
 ) -> None:
     """Bring a collection up to date with a folder; only what changed is embedded."""
@@ -62,10 +69,13 @@ def ingest(
                 path,
                 collection=collection,
                 allow_deletions=allow_deletions,
+                reapply=reapply,
                 config=str(ctx.obj) if ctx.obj else None,
             )
         else:
-            report = _ingest_plain(settings, path, collection, allow_deletions, quiet=as_json)
+            report = _ingest_plain(
+                settings, path, collection, allow_deletions=allow_deletions, reapply=reapply, quiet=as_json
+            )
     if as_json:
         output.print_json(report.as_json())
     else:
@@ -73,7 +83,7 @@ def ingest(
 
 
 def _ingest_plain(
-    settings: Settings, path: str, collection: str, allow_deletions: bool, *, quiet: bool
+    settings: Settings, path: str, collection: str, *, allow_deletions: bool, reapply: bool, quiet: bool
 ) -> Any:
     from flows.pipeline import ingest_location
     from flows.progress import show_progress
@@ -81,7 +91,13 @@ def _ingest_plain(
 
     with open_session(settings) as session, plain_steps() as steps, show_progress(quiet=quiet) as progress:
         return ingest_location(
-            session, steps, path, collection, allow_deletions=allow_deletions, progress=progress
+            session,
+            steps,
+            path,
+            collection,
+            allow_deletions=allow_deletions,
+            reapply=reapply,
+            progress=progress,
         )
 
 
@@ -116,7 +132,7 @@ def status(ctx: typer.Context, collection: Collection = "default", as_json: Json
         output.print_json(data)
         return
     output.print_table(
-        [data], ["collection", "release", "documents", "chunks", "rejected", "model"], empty=""
+        [data], ["collection", "release", "documents", "chunks", "rejected", "held", "model"], empty=""
     )
     print()
     output.print_table(data["sources"], ["name", "root"], empty="No sources.")

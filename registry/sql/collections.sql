@@ -8,6 +8,10 @@ INSERT INTO tenant (name) VALUES (%(name)s) ON CONFLICT (name) DO NOTHING
 SELECT id, name, kind, active_space_id, current_release
 FROM collection WHERE tenant_id = %(tenant)s AND name = %(name)s
 
+-- name: get_collection
+SELECT id, name, kind, active_space_id, current_release
+FROM collection WHERE tenant_id = %(tenant)s AND id = %(collection)s
+
 -- name: create_collection
 INSERT INTO collection (tenant_id, name, kind, digest_state)
 VALUES (%(tenant)s, %(name)s, %(kind)s, %(digest_state)s)

@@ -1,15 +1,25 @@
 -- name: known_documents
 SELECT d.uri, d.id, a.version_id, d.size, d.mtime_ns, d.ctime_ns, d.inode, d.etag,
-       d.content_sha256, v.parser, v.fingerprint
+       d.content_sha256, v.parser, v.fingerprint, h.document_id, h.parser, h.fingerprint
 FROM document d
 JOIN activation a ON a.document_id = d.id AND a.to_release IS NULL
 JOIN document_version v ON v.id = a.version_id
+LEFT JOIN hold h ON h.document_id = d.id
 WHERE d.tenant_id = %(tenant)s AND d.source_id = %(source)s
 
 -- name: known_rejections
 SELECT uri, retryable OR (error_class IN ('ParseTimeout', 'ParseCrashed') AND attempts < 3), size, mtime_ns, ctime_ns, inode, etag, content_sha256, parser, fingerprint
 FROM rejection
 WHERE tenant_id = %(tenant)s AND source_id = %(source)s
+
+-- name: held_documents
+SELECT d.uri, d.id, d.size, d.mtime_ns, d.ctime_ns, d.inode, d.etag, d.content_sha256, h.parser, h.fingerprint
+FROM hold h JOIN document d ON d.id = h.document_id
+WHERE h.tenant_id = %(tenant)s AND d.source_id = %(source)s AND h.version_id IS NOT NULL
+  AND NOT EXISTS (SELECT FROM activation a WHERE a.document_id = d.id AND a.to_release IS NULL)
+
+-- name: drop_holds
+DELETE FROM hold WHERE tenant_id = %(tenant)s AND document_id = ANY(%(documents)s::bigint[])
 
 -- name: restat_documents
 UPDATE document d
@@ -81,7 +91,7 @@ ON CONFLICT (run_id, document_id) DO NOTHING
 SELECT id FROM document_version WHERE tenant_id = %(tenant)s AND id = ANY(%(versions)s::bigint[])
 
 -- name: require_running
-SELECT FROM run WHERE id = %(run)s AND tenant_id = %(tenant)s AND state = 'running' FOR SHARE
+SELECT FROM run WHERE id = %(run)s AND tenant_id = %(tenant)s AND state = %(state)s FOR SHARE
 
 -- name: find_parsed
 SELECT content_sha256, parser, document FROM parsed

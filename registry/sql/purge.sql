@@ -30,6 +30,9 @@ LEFT JOIN tagged ON tagged.version_id = v.id
 LEFT JOIN release r ON r.collection_id = v.collection_id AND r.number = shown.ended
 WHERE v.tenant_id = %(tenant)s AND v.collection_id = %(collection)s
 
+-- name: wait_for_tags
+LOCK TABLE release_tag IN SHARE MODE
+
 -- name: still_droppable
 SELECT v.id, v.content_sha256, v.document_id
 FROM unnest(%(versions)s::bigint[], %(ended)s::int[]) AS p(id, ended)

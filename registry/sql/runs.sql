@@ -6,17 +6,28 @@ VALUES (%(run)s, %(tenant)s, %(collection)s, %(flow)s, %(trigger)s, %(prefect_fl
 UPDATE run SET state = %(state)s, finished_at = now(), stats = %(stats)s, error = %(error)s
 WHERE id = %(run)s AND tenant_id = %(tenant)s AND state = 'running'
 
+-- name: settle_staged
+UPDATE run SET state = %(state)s, finished_at = now(), stats = %(stats)s
+WHERE id = %(run)s AND tenant_id = %(tenant)s AND state = 'staged'
+
 -- name: list_running
 SELECT id FROM run
 WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND state = 'running'
 ORDER BY started_at LIMIT 1000
 
 -- name: mark_crashed
-UPDATE run SET state = 'crashed', finished_at = now(), error = 'the process ended without finishing the run'
-WHERE id = %(run)s AND tenant_id = %(tenant)s AND state = 'running'
+UPDATE run r SET finished_at = now(),
+    state = CASE WHEN shown.is_shown THEN 'succeeded' ELSE 'crashed' END,
+    error = CASE WHEN shown.is_shown THEN NULL ELSE 'the process ended without finishing the run' END
+FROM (SELECT EXISTS (SELECT FROM release WHERE run_id = %(run)s AND tenant_id = %(tenant)s) AS is_shown) AS shown
+WHERE r.id = %(run)s AND r.tenant_id = %(tenant)s AND r.state = 'running'
 
 -- name: drop_staged
 DELETE FROM staged_change WHERE run_id = %(run)s AND tenant_id = %(tenant)s
+
+-- name: get_run
+SELECT id, flow, trigger, scope, started_at, finished_at, state, stats, error
+FROM run WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND id = %(run)s
 
 -- name: latest_runs
 SELECT id, flow, trigger, scope, started_at, finished_at, state, stats, error

@@ -20,6 +20,7 @@ from flows.cli import app
 from flows.configuration import MACHINE_KEYS, PREFIX, load_settings
 from schemas.errors import DocumentError, RevectorError
 from schemas.settings import CollectionSettings, Settings
+from tasks.gate import load_canaries
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ["schemas", "registry", "tasks", "flows"]
@@ -85,7 +86,9 @@ def test_every_command_is_in_the_readmes_and_the_runbook(command):
 @pytest.mark.parametrize(("command", "spellings"), list(_options()))
 def test_every_option_is_documented_with_its_command(command, spellings):
     row = next(
-        row for row in _rows(_read("docs/RUNBOOK.md")) if re.fullmatch(rf"`{command}( [A-Z]+)?`", row[0])
+        row
+        for row in _rows(_read("docs/RUNBOOK.md"))
+        if re.fullmatch(rf"`{command}( \[?[A-Z]+\]?)*`", row[0])
     )
     missing = [s for s in spellings if not re.search(rf"`{s}( [A-Z]+)?`", row[1])]
     assert missing == []
@@ -183,9 +186,12 @@ def _toml_blocks() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("name", "block"), _toml_blocks(), ids=lambda item: item.split("\n")[0])
 def test_toml_examples_are_valid(name, block, tmp_path):
-    path = tmp_path / "revector.toml"
+    path = tmp_path / "example.toml"
     path.write_text(block, encoding="utf-8")
-    assert load_settings(path, environ={}, cwd=tmp_path)
+    if block.startswith("# canaries.toml"):
+        assert load_canaries(path)
+    else:
+        assert load_settings(path, environ={}, cwd=tmp_path)
 
 
 def test_the_complete_example_has_every_key_and_the_defaults(tmp_path):

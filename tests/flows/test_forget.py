@@ -168,7 +168,7 @@ def test_neither_tags_nor_staged_changes_nor_holds_keep_it(world, monkeypatch):
     world.ingest()
     world.write("kim.txt", f"{SECRET} Staged.")
     with monkeypatch.context() as patch:
-        patch.setattr("tasks.batch.count_missing_vectors", lambda *args: 1)
+        patch.setattr("tasks.storing.store_embedded", lambda *args: 0)
         with pytest.raises(Exception, match="have no vector"):
             world.ingest()
     with world.session.db.connection() as connection:

@@ -1,0 +1,115 @@
+"""Undo: a rollback as a recorded run, and what it would change."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid4
+
+from flows.session import Session
+from registry.collections import get_collection
+from registry.history import diff_releases, find_release
+from registry.rollback import DocumentTarget, RolledBack, preview_document, roll_back, roll_back_document
+from registry.runs import finish_run, hold_new_run, mark_crashed_runs
+from schemas.errors import ConfigurationError
+from schemas.history import ReleaseDiff
+from schemas.release import Collection
+from schemas.report import RunReport
+
+LAST = "last"
+"""The release before the current one."""
+
+
+def target_release(session: Session, collection: Collection, reference: str) -> int:
+    """The number a reference names: a number, a tag, a time, `LAST`; 0 is the empty start.
+
+    Raises:
+        ReleaseNotFound: there is none.
+        ConfigurationError: there is nothing to undo yet.
+    """
+    if reference == LAST:
+        if collection.current_release == 0:
+            raise ConfigurationError(
+                f"Collection {collection.name!r} has no release yet.", advice="There is nothing to undo."
+            )
+        return collection.current_release - 1
+    if reference.strip() == "0":
+        return 0
+    return find_release(session.db, collection, reference).number
+
+
+def preview_rollback(session: Session, collection_name: str, reference: str) -> ReleaseDiff:
+    """What a rollback to that release would change; writes nothing.
+
+    Raises:
+        ReleaseNotFound, ReleaseIncomplete: see the classes.
+    """
+    collection = get_collection(session.db, collection_name)
+    to = target_release(session, collection, reference)
+    return diff_releases(session.db, collection, collection.current_release, to)
+
+
+def preview_document_rollback(session: Session, collection_name: str, target: DocumentTarget) -> int:
+    """The version that a rollback of that document would show; writes nothing."""
+    return preview_document(session.db, get_collection(session.db, collection_name), target)
+
+
+def rollback_collection(
+    session: Session,
+    collection_name: str,
+    target: str | DocumentTarget,
+    *,
+    trigger: str = "manual",
+    prefect_flow_run_id: UUID | None = None,
+) -> RunReport:
+    """Show what an earlier release, or version of a document, showed; a new release comes of it.
+
+    Args:
+        session: the open registry.
+        collection_name: which collection.
+        target: a release (number, tag, time, `LAST`), or a document.
+        trigger: manual, schedule or event.
+        prefect_flow_run_id: of the flow run, if there is one.
+
+    Raises:
+        ReleaseNotFound, ReleaseIncomplete, DocumentNotFound: see the classes.
+    """
+    collection = get_collection(session.db, collection_name)
+    mark_crashed_runs(session.db, collection.id)
+    to = target if isinstance(target, DocumentTarget) else target_release(session, collection, target)
+    report = RunReport(str(run_id := uuid4()), collection_name)
+    held = hold_new_run(
+        session.db,
+        collection.id,
+        run_id,
+        flow="rollback",
+        trigger=trigger,
+        scope=to.uri if isinstance(to, DocumentTarget) else f"release {to}",
+        prefect_flow_run_id=prefect_flow_run_id,
+    )
+    with held:
+        started = session.timer()
+        try:
+            if isinstance(to, DocumentTarget):
+                done = roll_back_document(session.db, collection, run_id, to)
+            else:
+                done = roll_back(session.db, collection, run_id, to)
+        except BaseException as exc:
+            finish_run(session.db, run_id, "failed", stats={}, error=f"{type(exc).__name__}: {exc}")
+            raise
+        report.seconds["activate"] = report.seconds["total"] = session.timer() - started
+        _fill(report, done)
+        stats = report.as_json()
+        stats.pop("rejections")
+        finish_run(session.db, run_id, report.state, stats=stats)
+    return report
+
+
+def _fill(report: RunReport, done: RolledBack) -> None:
+    activation = done.activation
+    report.state = "succeeded" if activation.release else "unchanged"
+    counts = report.documents
+    counts.added, counts.changed, counts.deleted = activation.added, activation.changed, activation.deleted
+    counts.held = done.held
+    report.chunks.total = report.chunks.reused = done.chunks
+    if activation.release:
+        report.release = activation.release.number
+        report.digest = activation.release.digest.hex()

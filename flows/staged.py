@@ -1,0 +1,78 @@
+"""Releases that a gate held back: show them all the same, or drop them."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from flows.session import Session
+from registry.collections import find_space, get_collection
+from registry.releases import activate_run
+from registry.runs import get_run, settle_staged
+from schemas.errors import ConfigurationError, RunNotStaged
+from schemas.release import Collection
+from schemas.report import RunReport
+from tasks.embedding.card import resolve_model
+
+
+def activate_staged(session: Session, collection_name: str, run_id: UUID) -> RunReport:
+    """Show what a run staged, whatever its gate said. Each chunk must have a vector all the same.
+
+    A document that another run has changed since then stays as it is.
+
+    Raises:
+        RunNotStaged: the run holds nothing.
+        GateFailed: chunks lack vectors.
+    """
+    collection, run = _staged(session, collection_name, run_id)
+    started = session.timer()
+    space_id = collection.active_space_id or _configured_space(session, collection_name)
+    activation = activate_run(session.db, collection.id, space_id, run_id, state="staged")
+    report = RunReport(str(run_id), collection_name)
+    counts = report.documents
+    counts.added, counts.changed, counts.deleted = activation.added, activation.changed, activation.deleted
+    report.conflicts = sum(1 for item in activation.overtaken if not item.is_same)
+    report.state = "succeeded" if activation.release else "unchanged"
+    report.seconds["activate"] = report.seconds["total"] = session.timer() - started
+    if activation.release:
+        report.release, report.digest = activation.release.number, activation.release.digest.hex()
+    stats = report.as_json()
+    stats.pop("rejections")
+    settle_staged(session.db, run_id, report.state, stats={**run["stats"], **stats})
+    return report
+
+
+def discard_staged(session: Session, collection_name: str, run_id: UUID) -> None:
+    """Drop what a run staged; what it stored is reused by the next run, or purged.
+
+    Raises:
+        RunNotStaged: the run holds nothing.
+    """
+    _, run = _staged(session, collection_name, run_id)
+    settle_staged(session.db, run_id, "stopped", stats=run["stats"])
+
+
+def _staged(session: Session, collection_name: str, run_id: UUID) -> tuple[Collection, dict[str, Any]]:
+    collection = get_collection(session.db, collection_name)
+    run = get_run(session.db, collection.id, run_id)
+    if run is None:
+        raise RunNotStaged(
+            f"Collection {collection_name!r} has no run {run_id}.",
+            advice="`revector status` shows the last run.",
+        )
+    if run["state"] != "staged":
+        raise RunNotStaged(
+            f"Run {run_id} is {run['state']}, not staged.", advice="`revector status` shows the last run."
+        )
+    return collection, run
+
+
+def _configured_space(session: Session, collection_name: str) -> int:
+    """The space of a first release: that of the configured model."""
+    card = resolve_model(session.settings.collection(collection_name).model)
+    found = find_space(session.db, card.space())
+    if found is None:
+        raise ConfigurationError(
+            f"{card.name} is not the model this run embedded with.", advice="Set the model back."
+        )
+    return found

@@ -1,0 +1,42 @@
+"""Facts about what a run staged, for the quality gate."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from psycopg import sql
+
+from registry.activation import count_missing
+from registry.collections import get_space
+from registry.connection import Database
+from registry.queries import load
+from registry.vectors import vector_table
+from schemas.gate import FEW_CHARACTERS, StagedFacts
+
+_SQL = load("gate")
+
+UNIT_TOLERANCE = 0.02
+"""Of the squared length; bfloat16 weights give unit vectors within 0.004."""
+
+
+def staged_facts(db: Database, collection_id: int, space_id: int, run_id: UUID) -> StagedFacts:
+    """What the run staged, in numbers; reads only."""
+    is_unit = get_space(db, space_id).normalised
+    values: dict[str, Any] = {
+        "tenant": db.tenant_id,
+        "collection": collection_id,
+        "run": run_id,
+        "few": FEW_CHARACTERS,
+        "low": 1 - UNIT_TOLERANCE if is_unit else 1e-12,
+        "high": 1 + UNIT_TOLERANCE if is_unit else float("inf"),
+    }
+    bad_vectors = sql.SQL(_SQL["bad_vectors"]).format(vectors=vector_table(space_id))
+    with db.connection() as connection:
+        documents = connection.execute(_SQL["staged_documents"], values).fetchone()
+        bad = connection.execute(bad_vectors, values).fetchone()
+        missing = count_missing(connection, values, space_id)
+    assert documents is not None
+    assert bad is not None
+    current, staged, empty, rejected, changed, before, after = (int(number) for number in documents)
+    return StagedFacts(current, staged, empty, rejected, changed, before, after, missing, int(bad[0]))

@@ -1,0 +1,177 @@
+"""Rollback: a new release that shows what an earlier one showed. Nothing is embedded or parsed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from registry.activation import apply_staged
+from registry.collections import get_space
+from registry.connection import Connection, Database
+from registry.history import require_whole
+from registry.locks import lock_collection
+from registry.queries import load
+from registry.releases import refresh_statistics
+from registry.staging import require_running
+from schemas.errors import ConfigurationError, DocumentNotFound
+from schemas.release import Activation, Collection
+
+_SQL = load("rollback")
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """What a rollback did; `chunks` counts places of chunks in the documents it brought back."""
+
+    activation: Activation
+    chunks: int
+    held: int
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentTarget:
+    """A document to roll back, to a version or to what was shown before."""
+
+    uri: str
+    version: int | None = None
+    source: str | None = None
+
+
+def roll_back(db: Database, collection: Collection, run_id: UUID, to: int) -> RolledBack:
+    """Show what release `to` showed; 0 is the empty start. One transaction; the cost follows what changed.
+
+    What it takes out of view is held: an ingest leaves those documents alone until their
+    files change. A rollback to what is shown already makes no release.
+
+    Raises:
+        ReleaseNotFound, ReleaseIncomplete: see the classes.
+    """
+    space_id, fingerprint = _space(db, collection)
+    values = _values(db, collection, run_id)
+    with db.transaction() as connection:
+        _begin(connection, values, collection)
+        require_whole(connection, db.tenant_id, collection, to)
+        connection.execute(_SQL["stage_release"], {**values, "to": to})
+        done = _apply(connection, values, space_id, fingerprint, note=f"to release {to}")
+    refresh_statistics(db, done.activation)
+    return done
+
+
+def roll_back_document(
+    db: Database, collection: Collection, run_id: UUID, target: DocumentTarget
+) -> RolledBack:
+    """Show an earlier version of one document; of a retired one without a version, its last.
+
+    Raises:
+        DocumentNotFound: there is no such document, or no such version of it.
+        ConfigurationError: the uri is in several sources.
+    """
+    space_id, fingerprint = _space(db, collection)
+    values = _values(db, collection, run_id)
+    with db.transaction() as connection:
+        _begin(connection, values, collection)
+        document, version_id, version = find_version(connection, db.tenant_id, collection, target)
+        connection.execute(_SQL["stage_document"], {**values, "document": document, "version": version_id})
+        note = f"{target.uri} to version {version}"
+        return _apply(connection, values, space_id, fingerprint, note=note)
+
+
+def preview_document(db: Database, collection: Collection, target: DocumentTarget) -> int:
+    """The version of a document that a rollback would show.
+
+    Raises:
+        DocumentNotFound, ConfigurationError: as `roll_back_document`.
+    """
+    with db.connection() as connection:
+        return find_version(connection, db.tenant_id, collection, target)[2]
+
+
+def count_holds(db: Database, collection_id: int) -> int:
+    """Documents that differ from their source because a rollback showed them so."""
+    with db.connection() as connection:
+        row = connection.execute(
+            _SQL["count_holds"], {"tenant": db.tenant_id, "collection": collection_id}
+        ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def find_version(
+    connection: Connection, tenant_id: int, collection: Collection, target: DocumentTarget
+) -> tuple[int, int, int]:
+    """(document id, version id, version number) of what a document is to be rolled back to."""
+    rows = connection.execute(
+        _SQL["document_versions"],
+        {
+            "tenant": tenant_id,
+            "collection": collection.id,
+            "uri": target.uri,
+            "source": target.source,
+        },
+    ).fetchall()
+    sources = sorted({row[0] for row in rows})
+    if len(sources) > 1:
+        raise ConfigurationError(
+            f"{target.uri} is in the sources {', '.join(sources)}.", advice="Name one with --source."
+        )
+    shown = [row for row in rows if row[4] is not None]
+    if not shown:
+        raise DocumentNotFound(
+            f"Collection {collection.name!r} never showed a document {target.uri!r}"
+            + (f" of the source {target.source!r}." if target.source else "."),
+            advice="A uri is the path below the source's root, as `revector search` prints it.",
+        )
+    if target.version is None:
+        return _previous(target.uri, shown)
+    found = next((row for row in shown if row[3] == target.version), None)
+    if found is None:
+        there = ", ".join(str(number) for number in sorted({row[3] for row in shown}))
+        raise DocumentNotFound(
+            f"{target.uri} has no version {target.version}.", advice=f"There are: {there}."
+        )
+    return found[1], found[2], found[3]
+
+
+def _previous(uri: str, shown: list[tuple[Any, ...]]) -> tuple[int, int, int]:
+    """What was shown before what is shown now; of a retired document what was shown last."""
+    active = next((row[2] for row in shown if row[5] is None), None)
+    past = [row for row in shown if row[5] is not None and row[2] != active]
+    if not past:
+        raise DocumentNotFound(
+            f"{uri} has no earlier version to go back to.",
+            advice="To take it out of search, delete the file and ingest; to erase it, `revector forget`.",
+        )
+    latest = max(past, key=lambda row: row[4])
+    return latest[1], latest[2], latest[3]
+
+
+def _space(db: Database, collection: Collection) -> tuple[int, bytes]:
+    if collection.active_space_id is None:
+        raise ConfigurationError(
+            f"Collection {collection.name!r} has no release yet.", advice="Run `revector ingest PATH` first."
+        )
+    return collection.active_space_id, get_space(db, collection.active_space_id).fingerprint
+
+
+def _values(db: Database, collection: Collection, run_id: UUID) -> dict[str, Any]:
+    return {"tenant": db.tenant_id, "collection": collection.id, "run": run_id}
+
+
+def _begin(connection: Connection, values: dict[str, Any], collection: Collection) -> None:
+    lock_collection(connection, collection.id)
+    require_running(connection, values)
+
+
+def _apply(
+    connection: Connection, values: dict[str, Any], space_id: int, fingerprint: bytes, *, note: str
+) -> RolledBack:
+    row = connection.execute(_SQL["staged_chunks"], values).fetchone()
+    activation = apply_staged(connection, values, space_id, fingerprint, kind="rollback", note=note)
+    if activation.release:
+        connection.execute(_SQL["create_holds"], {**values, "release": activation.release.number})
+        connection.execute(_SQL["drop_settled_holds"], values)
+    connection.execute(_SQL["drop_staged"], values)
+    held = connection.execute(_SQL["count_holds"], values).fetchone()
+    assert row is not None
+    assert held is not None
+    return RolledBack(activation, int(row[0]), int(held[0]))

@@ -1,0 +1,54 @@
+-- name: stage_release
+INSERT INTO staged_change (tenant_id, collection_id, run_id, document_id, action, version_id, base_version_id)
+SELECT %(tenant)s, %(collection)s, %(run)s, t.document_id,
+       CASE WHEN old.version_id IS NULL THEN 'deleted' WHEN now.version_id IS NULL THEN 'added' ELSE 'changed' END,
+       old.version_id, now.version_id
+FROM (SELECT DISTINCT document_id FROM activation
+      WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s
+        AND (from_release > %(to)s OR to_release > %(to)s)) AS t
+LEFT JOIN activation old ON old.document_id = t.document_id
+    AND old.from_release <= %(to)s AND (old.to_release IS NULL OR old.to_release > %(to)s)
+LEFT JOIN activation now ON now.document_id = t.document_id AND now.to_release IS NULL
+WHERE old.version_id IS DISTINCT FROM now.version_id
+
+-- name: stage_document
+INSERT INTO staged_change (tenant_id, collection_id, run_id, document_id, action, version_id, base_version_id)
+SELECT %(tenant)s, %(collection)s, %(run)s, %(document)s,
+       CASE WHEN now.version_id IS NULL THEN 'added' ELSE 'changed' END, %(version)s, now.version_id
+FROM document_version v
+LEFT JOIN activation now ON now.document_id = v.document_id AND now.to_release IS NULL
+WHERE v.tenant_id = %(tenant)s AND v.document_id = %(document)s AND v.id = %(version)s
+  AND now.version_id IS DISTINCT FROM v.id
+
+-- name: staged_chunks
+SELECT coalesce(sum(v.chunks), 0) FROM staged_change s JOIN document_version v ON v.id = s.version_id
+WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s
+
+-- name: drop_settled_holds
+DELETE FROM hold h USING staged_change s
+WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s AND h.document_id = s.document_id
+  AND h.version_id IS NOT DISTINCT FROM s.version_id
+
+-- name: create_holds
+INSERT INTO hold (tenant_id, collection_id, document_id, release, version_id, parser, fingerprint)
+SELECT s.tenant_id, s.collection_id, s.document_id, %(release)s, s.base_version_id, v.parser, v.fingerprint
+FROM staged_change s
+LEFT JOIN document_version v ON v.id = s.base_version_id
+WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s
+ON CONFLICT (document_id) DO NOTHING
+
+-- name: count_holds
+SELECT count(*) FROM hold WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s
+
+-- name: document_versions
+SELECT s.name, d.id, v.id, v.version, a.from_release, a.to_release
+FROM document d
+JOIN source s ON s.id = d.source_id
+JOIN document_version v ON v.document_id = d.id
+LEFT JOIN activation a ON a.version_id = v.id
+WHERE d.tenant_id = %(tenant)s AND d.collection_id = %(collection)s AND d.uri = %(uri)s
+  AND (%(source)s::text IS NULL OR s.name = %(source)s)
+ORDER BY s.name, v.version, a.from_release
+
+-- name: drop_staged
+DELETE FROM staged_change WHERE run_id = %(run)s AND tenant_id = %(tenant)s
