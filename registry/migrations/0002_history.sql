@@ -210,6 +210,9 @@ BEGIN
     FOR attempt IN 1 .. attempts LOOP
         BEGIN
             EXECUTE format('ALTER TABLE %I DETACH PARTITION %I', parent, part);
+            IF (to_regclass(part || '_hnsw_idx') IS NULL) <> (ops IS NULL) THEN
+                RAISE lock_not_available USING MESSAGE = 'an ingest has built the index meanwhile';
+            END IF;
             EXECUTE format('DROP TABLE %I', part);
             EXECUTE format('ALTER TABLE %I RENAME TO %I', fresh, part);
             EXECUTE format('ALTER INDEX %I RENAME TO %I', fresh || '_pkey', part || '_pkey');

@@ -9,6 +9,7 @@ from dataclasses import replace
 from uuid import uuid4
 
 import numpy as np
+import psycopg
 import pytest
 
 import registry.space
@@ -16,12 +17,13 @@ from flows.purging import purge_collection
 from registry.blobs import BlobStore
 from registry.connection import connect_admin
 from registry.locks import lock_blobs
+from registry.opening import open_registry
 from registry.purge import list_spaces
 from registry.runs import hold_new_run, latest_runs
 from registry.space import needed_bytes, rebuild_partition, table_sizes
 from registry.vectors import ensure_index, store_embedded
 from schemas.chunk import Chunk
-from schemas.errors import RegistryUnsound
+from schemas.errors import DatabaseError, RegistryUnsound
 from tests.world import World
 
 NOTHING = {"keep_versions": 0, "keep_days": 0, "grace_hours": 0}
@@ -156,6 +158,24 @@ def test_a_tag_given_after_the_plan_keeps_its_release(world, monkeypatch):
 
     monkeypatch.setattr("flows.purging.drop_versions", tag_first)
     assert _purge(world)["versions"]["dropped"] == 1
+    assert {r.number: r.missing for r in world.releases()} == {1: 1, 2: 0, 3: 0, 4: 0}
+
+
+def test_a_tag_that_is_being_given_is_waited_for(world):
+    _history(world)
+    inserted = threading.Event()
+
+    def tag_slowly():
+        with world.session.db.transaction() as connection:
+            connection.execute("INSERT INTO release_tag VALUES (1, 1, 'good', 2)")
+            inserted.set()
+            time.sleep(0.5)
+
+    thread = threading.Thread(target=tag_slowly)
+    thread.start()
+    assert inserted.wait(10)
+    assert _purge(world)["versions"]["dropped"] == 1
+    thread.join()
     assert {r.number: r.missing for r in world.releases()} == {1: 1, 2: 0, 3: 0, 4: 0}
 
 
@@ -492,10 +512,25 @@ def test_a_reader_that_does_not_let_go_keeps_the_partition_as_it_is(world, monke
     assert rebuild_partition(world.session.db, 1, space)
 
 
-def test_the_partition_of_another_tenant_cannot_be_rebuilt(world, database_url, tmp_path):
-    from registry.opening import open_registry
-    from schemas.errors import DatabaseError
+def test_a_rebuilt_partition_is_guarded_as_before(world, database_url):
+    world.write("a.txt", "A heron.")
+    world.ingest()
+    db = world.session.db
+    assert rebuild_partition(db, 1, list_spaces(db, 1)[0])
+    row = "1, 1, 99, array_fill(0.1, ARRAY[384])::vector"
+    with db.connection() as connection:
+        connection.execute(f"INSERT INTO vectors_1_1 SELECT {row}")
+        connection.execute("DELETE FROM vectors_1 WHERE chunk_id = 99")
+    with pytest.raises(DatabaseError, match="lacks a right"), db.connection() as connection:
+        connection.execute("SELECT * FROM vectors_1_1")
+    with psycopg.connect(database_url) as raw:
+        db._configure(raw)
+        raw.execute("SET app.tenant_id = '2'")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="not of this tenant"):
+            raw.execute(f"INSERT INTO vectors_1_1 SELECT {row}")
 
+
+def test_the_partition_of_another_tenant_cannot_be_rebuilt(world, database_url, tmp_path):
     world.write("a.txt", "A heron.")
     world.ingest()
     space = list_spaces(world.session.db, 1)[0]
