@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import sys
 
-from flows.commands import everyday, past, purging
+from flows.commands import checking, everyday, exporting, past, purging
 from flows.commands.shared import app
 
-__all__ = ["app", "everyday", "main", "past", "purging"]
+__all__ = ["app", "checking", "everyday", "exporting", "main", "past", "purging"]
 
 
 def main() -> None:

@@ -2,34 +2,75 @@
 
 from __future__ import annotations
 
-from flows.session import Session, require_same_space
-from registry.collections import get_collection
-from registry.search import search_collection
-from schemas.errors import ConfigurationError
+from flows.session import Session
+from registry.collections import get_collection, get_space
+from registry.history import find_release
+from registry.search import search_collection, space_of_release
+from schemas.errors import ConfigurationError, SpaceMismatch
+from schemas.release import Collection
 from schemas.search import Hit, SearchMode
 from tasks.chunking.tokens import TokenCounter
-from tasks.embedding.card import resolve_model
+from tasks.embedding.card import ModelCard, resolve_model
 from tasks.querying import vector_weight
 
 
 def search_text(
-    session: Session, text: str, collection_name: str, *, k: int = 5, mode: SearchMode = "hybrid"
+    session: Session,
+    text: str,
+    collection_name: str,
+    *,
+    k: int = 5,
+    mode: SearchMode = "hybrid",
+    as_of: str | None = None,
 ) -> list[Hit]:
-    """The k best chunks of the collection's current release for a text.
+    """The k best chunks of a release for a text: the current one, or what `as_of` names.
+
+    Args:
+        session: an open session.
+        text: what to look for.
+        collection_name: where.
+        k: number of hits.
+        mode: vectors, keywords, or both.
+        as_of: a release by number, tag or time.
 
     Raises:
-        CollectionNotFound, ModelNotAvailable, SpaceMismatch: see the classes.
+        CollectionNotFound, ReleaseNotFound, ReleaseIncomplete, ModelNotAvailable: see the classes.
+        SpaceMismatch: the release was embedded with another model than the configured one.
         ConfigurationError: the text is empty.
     """
     if not text.strip():
         raise ConfigurationError("The search text is empty.", advice="Give a word or a question.")
-    collection = get_collection(session.db, collection_name)
-    if mode == "keyword" or collection.active_space_id is None:
-        return search_collection(session.db, collection, k=k, text=text)
+    db = session.db
+    collection = get_collection(db, collection_name)
+    release = None if as_of is None else find_release(db, collection, as_of).number
+    space_id = None if mode == "keyword" else space_of_release(db, collection, release)
+    if space_id is None:
+        return search_collection(db, collection, k=k, text=text, release=release)
     card = resolve_model(session.settings.collection(collection_name).model)
-    require_same_space(session.db, collection, card)
+    _require_model_of(session, collection, release, space_id, card)
     vector = session.load_embedder(card, session.settings).embed_query(text)
-    if mode == "vector":
-        return search_collection(session.db, collection, k=k, vector=vector)
-    weight = vector_weight(text, TokenCounter.for_model(card.path))
-    return search_collection(session.db, collection, k=k, text=text, vector=vector, vector_weight=weight)
+    is_hybrid = mode == "hybrid"
+    return search_collection(
+        db,
+        collection,
+        k=k,
+        release=release,
+        text=text if is_hybrid else None,
+        vector=vector,
+        space_id=space_id,
+        vector_weight=vector_weight(text, TokenCounter.for_model(card.path)) if is_hybrid else 1.0,
+    )
+
+
+def _require_model_of(
+    session: Session, collection: Collection, release: int | None, space_id: int, card: ModelCard
+) -> None:
+    """Refuse to compare a query with vectors of another model."""
+    space = get_space(session.db, space_id)
+    if space.fingerprint != card.space().fingerprint:
+        where = f"Collection {collection.name!r}" if release is None else f"Release {release}"
+        raise SpaceMismatch(
+            f"{where} holds vectors of {space.model} ({space.revision}), "
+            f"but {card.name} ({card.revision}) is configured.",
+            advice="Set the model back, or search by keywords: --mode keyword.",
+        )

@@ -17,6 +17,8 @@ from schemas.errors import HomeNotWritable
 
 BLOCK = 1 << 20
 GONE = ".gone"
+DAMAGED = ".damaged"
+"""What a repair set aside."""
 
 
 class BlobStore:
@@ -67,13 +69,18 @@ class BlobStore:
             return False
 
     def stored(self) -> Iterator[bytes]:
-        """sha256 of each blob, in no order."""
+        """sha256 of each blob, in no order; of one that was set aside as damaged too."""
         for folder in sorted(self.root.iterdir()):
             if len(folder.name) == 2 and folder.is_dir():
-                for path in folder.iterdir():
+                for name in sorted({path.name.removesuffix(DAMAGED) for path in folder.iterdir()}):
                     with contextlib.suppress(ValueError):
-                        if len(digest := bytes.fromhex(path.name)) == 32:
+                        if len(digest := bytes.fromhex(name)) == 32:
                             yield digest
+
+    def has_any(self, digest: bytes) -> bool:
+        """Whether a file of that name is there, set aside or not."""
+        path = self.path(digest)
+        return path.exists() or path.with_suffix(DAMAGED).exists()
 
     def bytes_stored(self) -> int:
         """Size of all blobs."""
@@ -99,6 +106,7 @@ class BlobStore:
         path = self.path(digest)
         gone = path.with_name(f".{path.name}{GONE}")
         with self._write_errors():
+            path.with_suffix(DAMAGED).unlink(missing_ok=True)
             try:
                 if untouched_since is not None and path.stat().st_mtime >= untouched_since:
                     return None

@@ -43,16 +43,19 @@ def _held(active: Known, parser: str | None, fingerprint: bytes | None, *, reapp
     return active._replace(parser=parser, fingerprint=fingerprint, held="changed")
 
 
-def held_documents(db: Database, source_id: int) -> dict[str, Known]:
-    """Uri -> document that a rollback took out of view altogether."""
+def held_documents(db: Database, source_id: int, *, reapply: bool = False) -> dict[str, Known]:
+    """Uri -> document that a rollback took out of view; with `reapply`, no file equals it."""
     with db.connection() as connection:
         rows = connection.execute(
             _SQL["held_documents"], {"tenant": db.tenant_id, "source": source_id}, binary=True
         ).fetchall()
-    return {
+    held = {
         uri: Known(document, 0, _stat(stat), sha256, parser, fingerprint, rejected=True, held="absent")
         for uri, document, *stat, sha256, parser, fingerprint in rows
     }
+    if reapply:
+        return {uri: known._replace(stat=None, content_sha256=None) for uri, known in held.items()}
+    return held
 
 
 def drop_holds(db: Database, document_ids: Sequence[int]) -> None:

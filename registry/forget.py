@@ -165,7 +165,7 @@ def count_traces(db: Database, collection_id: int, blobs: BlobStore, traces: Tra
         counts["runs"] = len(_mentioning_runs(connection, values, traces.uri))
         counts["releases"] = len(_mentioning_releases(connection, values, traces.uri))
     unused = set(traces.contents) - contents_in_use(db, traces.contents, traces.versions)
-    counts["blobs"] = sum(1 for digest in unused if blobs.path(digest).exists())
+    counts["blobs"] = sum(1 for digest in unused if blobs.has_any(digest))
     return counts
 
 

@@ -49,6 +49,10 @@ class HomeNotWritable(ConfigurationError):
     """The data directory cannot be created or written."""
 
 
+class OutputNotWritable(ConfigurationError):
+    """The folder for an export holds something, or cannot be written."""
+
+
 class ModelNotAvailable(ConfigurationError):
     """The embedding model is not on this machine and cannot be fetched."""
 

@@ -15,8 +15,8 @@ class Hit:
     Attributes:
         score: hybrid: reciprocal rank fusion; vector: cosine; keyword: BM25. Higher is better.
         uri, source, version, page, heading: of the first document that shows the chunk.
-        release: the state of the collection that was searched.
-        documents: uris of every active document that contains the chunk.
+        release: the one that was searched; all the rest is as it showed it.
+        documents: uris of all its documents that contain the chunk.
     """
 
     score: float

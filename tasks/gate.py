@@ -10,6 +10,7 @@ from uuid import UUID
 from registry.collections import get_collection_by_id
 from registry.connection import Connection
 from registry.gate import staged_facts
+from registry.search import search_open
 from schemas.errors import ConfigurationError, GateFailed
 from schemas.gate import FEW_CHARACTERS, Canary, StagedFacts
 from schemas.settings import GateSettings
@@ -101,8 +102,6 @@ def prepare_canaries(workspace: Workspace) -> Callable[[Connection], None] | Non
     limits = workspace.collection.gate
     if limits.canaries is None:
         return None
-    from registry.search import search_open  # type: ignore[attr-defined]
-
     canaries = load_canaries(limits.canaries)
     vectors = [workspace.embedder.embed_query(canary.query) for canary in canaries]
     weights = [vector_weight(canary.query, workspace.counter) for canary in canaries]
@@ -113,9 +112,15 @@ def prepare_canaries(workspace: Workspace) -> Callable[[Connection], None] | Non
         lost = []
         for canary, vector, weight in zip(canaries, vectors, weights, strict=True):
             hits = search_open(
-                connection, workspace.db.tenant_id, collection, release=collection.current_release,
-                k=canary.k, text=canary.query, vector=vector, vector_weight=weight,
-            )  # fmt: skip
+                connection,
+                workspace.db.tenant_id,
+                collection,
+                k=canary.k,
+                text=canary.query,
+                vector=vector,
+                space_id=target.space_id,
+                vector_weight=weight,
+            )
             if all(canary.document not in hit.documents for hit in hits):
                 lost.append(f"{canary.query!r} does not find {canary.document} among {canary.k}")
         found = len(canaries) - len(lost)

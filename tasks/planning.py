@@ -97,7 +97,7 @@ def load_known(workspace: Workspace, *, reapply: bool = False) -> tuple[dict[str
     db, source_id = workspace.db, workspace.scope.source.id
     if source_id is None:
         return {}, {}
-    absent = {} if reapply else held_documents(db, source_id)
+    absent = held_documents(db, source_id, reapply=reapply)
     return known_documents(db, source_id, reapply=reapply), absent | known_rejections(db, source_id)
 
 

@@ -108,13 +108,16 @@ def search(
     k: Annotated[int, typer.Option("-k", min=1, max=1000, help="Number of hits.")] = 5,
     collection: Collection = "default",
     mode: Annotated[Mode, typer.Option("--mode", help="Vectors, keywords, or both.")] = Mode.hybrid,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", metavar="REF", help="An earlier release: number, tag or time.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Find chunks by meaning and by words in the current release."""
+    """Find chunks by meaning and by words in the current release, or in an earlier one."""
     from flows.searching import search_text
 
-    with session_for(ctx, as_json, text, collection) as session:
-        hits = search_text(session, text, collection, k=k, mode=mode.value)
+    with session_for(ctx, as_json, text, collection, as_of or "") as session:
+        hits = search_text(session, text, collection, k=k, mode=mode.value, as_of=as_of)
     if as_json:
         output.print_json(output.hits_json(hits))
     else:

@@ -1,5 +1,12 @@
 -- History: holds after a rollback, tags, what purge has taken, search in an old release, views for readers.
 
+-- A login named revector_reader_<tenant id>, or that and _ and more, reads one tenant, whatever it sets.
+CREATE OR REPLACE FUNCTION current_tenant() RETURNS int
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN CASE WHEN starts_with(session_user::text, 'revector_reader_')
+    THEN substring(session_user::text FROM '^revector_reader_([0-9]{1,9})(?:_|$)')::int
+    ELSE nullif(current_setting('app.tenant_id', true), '')::int END;
+
 -- Documents of the release that purge or forget has removed: above 0 it cannot be shown again.
 ALTER TABLE release ADD COLUMN missing int NOT NULL DEFAULT 0 CHECK (missing >= 0);
 
@@ -54,7 +61,49 @@ CREATE INDEX document_version_duplicate_idx ON document_version (duplicate_of) W
 -- Which versions still need a blob or a parser result.
 CREATE INDEX document_version_content_idx ON document_version (collection_id, content_sha256);
 
--- keyword_hits (0001) over what an earlier release showed.
+-- As in 0001, and statistics with a new index: without them the planner takes a collection for a small part
+-- of its own partition, and reads all of it where the index would do.
+CREATE OR REPLACE FUNCTION create_vector_index(space int, collection int) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET maintenance_work_mem = '512MB' AS $$
+DECLARE
+    part text := format('vectors_%s_%s', space, collection);
+    ops  text;
+BEGIN
+    SELECT dtype || '_cosine_ops' INTO ops FROM embedding_space
+    WHERE id = space AND (dtype <> 'vector' OR dim <= 2000);
+    IF ops IS NULL OR to_regclass(part || '_hnsw_idx') IS NOT NULL THEN RETURN; END IF;
+    PERFORM FROM collection c WHERE c.id = collection AND c.tenant_id = current_tenant();
+    IF NOT FOUND THEN RAISE EXCEPTION 'collection % is not of this tenant', collection; END IF;
+    EXECUTE format('CREATE INDEX IF NOT EXISTS %I ON %I USING hnsw (embedding %s)', part || '_hnsw_idx', part, ops);
+    EXECUTE format('ANALYZE %I (tenant_id, collection_id, chunk_id)', part);
+END $$;
+
+-- As in 0001, but whole numbers are summed: they give the same score in whatever order rows are met, so that
+-- a search in a release finds the same later as it did then.
+CREATE OR REPLACE FUNCTION keyword_hits(collection int, query_grams int[], most int)
+RETURNS TABLE (chunk_id bigint, score float8)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    WITH hit AS MATERIALIZED (
+        SELECT c.id, q.gram, cardinality(c.grams) AS length
+        FROM unnest(query_grams) AS q(gram)
+        JOIN chunk c ON c.grams @> ARRAY[q.gram]
+        JOIN visible v ON v.collection_id = c.collection_id AND v.chunk_id = c.id
+        WHERE c.collection_id = collection AND c.tenant_id = current_tenant()
+    ), total AS (
+        SELECT greatest(count(*), 1)::float8 AS n FROM visible v
+        WHERE v.collection_id = collection AND v.tenant_id = current_tenant()
+    ), idf AS (
+        SELECT hit.gram, ln(1 + (total.n - count(*) + 0.5) / (count(*) + 0.5)) AS weight
+        FROM hit, total GROUP BY hit.gram, total.n
+    ), mean AS (
+        SELECT greatest(avg(length), 1)::float8 AS length FROM hit
+    )
+    SELECT hit.id, sum((idf.weight * 2.2e9 / (1 + 1.2 * (0.25 + 0.75 * hit.length / mean.length)))::bigint)::float8 / 1e9
+    FROM hit JOIN idf USING (gram), mean
+    GROUP BY hit.id ORDER BY 2 DESC, 1 LIMIT most
+$$;
+
+-- The same over what an earlier release showed.
 CREATE FUNCTION keyword_hits_as_of(collection int, release_number int, query_grams int[], most int)
 RETURNS TABLE (chunk_id bigint, score float8)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
@@ -79,16 +128,16 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
     ), mean AS (
         SELECT greatest(avg(length), 1)::float8 AS length FROM hit
     )
-    SELECT hit.id, sum(idf.weight * 2.2 / (1 + 1.2 * (0.25 + 0.75 * hit.length / mean.length)))
+    SELECT hit.id, sum((idf.weight * 2.2e9 / (1 + 1.2 * (0.25 + 0.75 * hit.length / mean.length)))::bigint)::float8 / 1e9
     FROM hit JOIN idf USING (gram), mean
     GROUP BY hit.id ORDER BY 2 DESC, 1 LIMIT most
 $$;
 
 -- Every place of a chunk in what the current release shows. The reader's own rights and tenant count.
 CREATE VIEW current_places WITH (security_invoker = true) AS
-SELECT k.name AS collection, k.current_release AS release, s.name AS source, d.uri, v.version, vc.ordinal,
-       vc.chunk_id, vc.char_start, vc.char_end, vc.page, vc.heading, v.mime, v.title, v.author, v.authored_at,
-       v.language, v.tags, v.metadata, v.tenant_id
+SELECT k.name AS collection, a.collection_id, k.current_release AS release, s.name AS source, d.uri, v.version,
+       vc.ordinal, vc.chunk_id, vc.char_start, vc.char_end, vc.page, vc.heading, v.mime, v.title, v.author,
+       v.authored_at, v.language, v.tags, v.metadata, v.tenant_id
 FROM activation a
 JOIN document_version v ON v.id = a.version_id
 JOIN document d ON d.id = a.document_id
@@ -102,7 +151,7 @@ CREATE FUNCTION create_vector_view(space int) RETURNS void
 LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     EXECUTE format('CREATE OR REPLACE VIEW %I WITH (security_invoker = true) AS '
-        'SELECT k.name AS collection, k.current_release AS release, c.id AS chunk_id, c.hash, c.kind, c.text, '
+        'SELECT k.name AS collection, x.collection_id, k.current_release AS release, c.id AS chunk_id, c.hash, c.kind, c.text, '
         'c.tokens, x.embedding, x.tenant_id '
         'FROM %I x JOIN visible s ON s.collection_id = x.collection_id AND s.chunk_id = x.chunk_id '
         'JOIN chunk c ON c.id = x.chunk_id '
@@ -231,7 +280,9 @@ BEGIN
 END $$;
 
 DO $$
-DECLARE s int;
+DECLARE
+    s int;
+    f regprocedure;
 BEGIN
     FOR s IN SELECT id FROM embedding_space WHERE to_regclass(format('vectors_%s', id)) IS NOT NULL
     LOOP
@@ -244,4 +295,12 @@ BEGIN
         GRANT EXECUTE ON FUNCTION begin_vector_rebuild, finish_vector_rebuild TO revector_app;
     END IF;
     EXECUTE format('REVOKE ALL ON ALL FUNCTIONS IN SCHEMA %I FROM PUBLIC', current_schema());
+    -- pgvector may lie in this schema too; its functions, <=> among them, are for all, as in any database
+    FOR f IN SELECT p.oid FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+             JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
+             WHERE d.deptype = 'e' AND e.extname = 'vector' AND p.pronamespace = current_schema()::regnamespace
+               AND pg_has_role(p.proowner, 'USAGE')
+    LOOP
+        EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO PUBLIC', f);
+    END LOOP;
 END $$;

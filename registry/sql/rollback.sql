@@ -26,8 +26,12 @@ WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s
 
 -- name: drop_settled_holds
 DELETE FROM hold h USING staged_change s
+JOIN document d ON d.id = s.document_id
+LEFT JOIN document_version v ON v.id = s.version_id
 WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s AND h.document_id = s.document_id
-  AND h.version_id IS NOT DISTINCT FROM s.version_id
+  AND (h.version_id IS NOT DISTINCT FROM s.version_id
+       -- the same version, purged and made again
+       OR (h.fingerprint = v.fingerprint AND d.content_sha256 = v.content_sha256))
 
 -- name: create_holds
 INSERT INTO hold (tenant_id, collection_id, document_id, release, version_id, parser, fingerprint)

@@ -1,3 +1,9 @@
+-- name: searched_release
+SELECT r.number, r.space_id, r.documents, r.chunks, r.number = c.current_release
+FROM collection c
+JOIN release r ON r.collection_id = c.id AND r.number = coalesce(%(release)s::int, c.current_release)
+WHERE c.tenant_id = %(tenant)s AND c.id = %(collection)s
+
 -- name: vector_hits
 SELECT v.chunk_id, 1 - (v.embedding <=> %(query)s::{dtype}) AS score
 FROM {vectors} v
@@ -5,13 +11,52 @@ JOIN visible s ON s.collection_id = v.collection_id AND s.chunk_id = v.chunk_id
 WHERE v.tenant_id = %(tenant)s AND v.collection_id = {collection} AND s.tenant_id = %(tenant)s
 ORDER BY v.embedding <=> %(query)s::{dtype} LIMIT %(most)s
 
+-- name: vector_hits_as_of
+SELECT v.chunk_id, 1 - (v.embedding <=> %(query)s::{dtype}) AS score
+FROM {vectors} v
+WHERE v.tenant_id = %(tenant)s AND v.collection_id = {collection} AND EXISTS (
+    SELECT FROM version_chunk vc JOIN activation a ON a.version_id = vc.version_id
+    WHERE vc.chunk_id = v.chunk_id AND a.tenant_id = %(tenant)s AND a.from_release <= %(release)s
+      AND (a.to_release IS NULL OR a.to_release > %(release)s))
+ORDER BY v.embedding <=> %(query)s::{dtype} LIMIT %(most)s
+
+-- name: exact_hits
+WITH near AS MATERIALIZED (
+    SELECT v.chunk_id, v.embedding <=> %(query)s::{dtype} AS distance
+    FROM visible s
+    JOIN {vectors} v ON v.collection_id = s.collection_id AND v.chunk_id = s.chunk_id
+    WHERE s.tenant_id = %(tenant)s AND s.collection_id = {collection} AND v.collection_id = {collection}
+)
+SELECT chunk_id, 1 - distance FROM near ORDER BY distance, chunk_id LIMIT %(most)s
+
+-- name: exact_hits_as_of
+-- the limits are the release's own counts: without them the planner expects many rows and reads all vectors
+WITH active AS MATERIALIZED (
+    SELECT a.version_id FROM activation a
+    WHERE a.tenant_id = %(tenant)s AND a.collection_id = {collection} AND a.from_release <= %(release)s
+      AND (a.to_release IS NULL OR a.to_release > %(release)s)
+    LIMIT %(documents)s
+), shown AS MATERIALIZED (
+    SELECT DISTINCT vc.chunk_id FROM active JOIN version_chunk vc ON vc.version_id = active.version_id
+    LIMIT %(chunks)s
+), near AS MATERIALIZED (
+    SELECT v.chunk_id, v.embedding <=> %(query)s::{dtype} AS distance
+    FROM shown s JOIN {vectors} v ON v.chunk_id = s.chunk_id
+    WHERE v.tenant_id = %(tenant)s AND v.collection_id = {collection}
+)
+SELECT chunk_id, 1 - distance FROM near ORDER BY distance, chunk_id LIMIT %(most)s
+
 -- name: keyword_hits
 SELECT chunk_id, score FROM keyword_hits(%(collection)s, %(grams)s::int[], %(most)s)
+
+-- name: keyword_hits_as_of
+SELECT chunk_id, score FROM keyword_hits_as_of(%(collection)s, %(release)s, %(grams)s::int[], %(most)s)
 
 -- name: describe_chunks
 SELECT vc.chunk_id, c.text, d.uri, s.name, v.version, vc.page, vc.heading, v.title
 FROM version_chunk vc
-JOIN activation a ON a.version_id = vc.version_id AND a.to_release IS NULL
+JOIN activation a ON a.version_id = vc.version_id AND a.from_release <= %(release)s
+    AND (a.to_release IS NULL OR a.to_release > %(release)s)
 JOIN chunk c ON c.id = vc.chunk_id
 JOIN document_version v ON v.id = vc.version_id
 JOIN document d ON d.id = v.document_id

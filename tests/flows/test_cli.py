@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -90,6 +91,38 @@ def test_search_hits_by_the_contract(run_json, docs, mode):
     } <= set(hits[0])  # fmt: skip
     assert (hits[0]["uri"], hits[0]["source"], hits[0]["version"]) == ("a.md", "docs", 1)
     assert (hits[0]["release"], hits[0]["documents"], hits[0]["heading"]) == (1, ["a.md"], "Storks")
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "vector", "keyword"])
+def test_an_earlier_release_is_searched_by_number_or_time(run, run_json, docs, mode):
+    run_json("ingest", str(docs))
+    first = run_json("search", "where storks nest", "--mode", mode)
+    (docs / "a.md").write_text("# Storks\n\nStorks left for the south.\n")
+    run_json("ingest", str(docs))
+    activated_at = run_json("history")["releases"][-1]["activated_at"]
+    assert "south" in run_json("search", "where storks nest", "--mode", mode)["hits"][0]["text"]
+    for reference in ("1", activated_at):
+        assert run_json("search", "where storks nest", "--mode", mode, "--as-of", reference) == first
+    _fails(run, "search", "storks", "--as-of", "9", code=2, says=["no release '9'", "revector history"])
+    _fails(run, "search", "storks", "--as-of", "0", code=2, says=["no release '0'"])
+
+
+def test_a_release_is_exported_by_the_contract(run, run_json, docs, tmp_path):
+    _fails(run, "export", "-o", str(tmp_path / "x"), code=2, says=["no collection named 'default'"])
+    report = run_json("ingest", str(docs))
+    (docs / "b.txt").write_text("Herons fly.")
+    run_json("ingest", str(docs))
+    facts = run_json("export", "--output", str(tmp_path / "one"), "--release", "1")
+    assert {"format", "collection", "number", "digest", "kind", "activated_at", "counts", "space"} < set(
+        facts
+    )
+    assert (facts["number"], facts["digest"]) == (1, report["digest"])
+    assert facts["counts"] == {"documents": 2, "places": 2, "chunks": 2}
+    assert pd.read_parquet(tmp_path / "one" / "chunks.parquet").text.tolist()[1].startswith("Herons stand")
+    code, out, err = run("export", "-o", str(tmp_path / "now"))
+    assert (code, err) == (0, "")
+    assert "Release 2" in out
+    _fails(run, "export", "-o", str(tmp_path / "now"), code=2, says=["not an empty folder"])
 
 
 def test_history_status_failures_and_collections_by_the_contract(run_json, docs):

@@ -40,6 +40,10 @@ def _mentions(world, *needles):
     return found
 
 
+def _bytes(path):
+    return path.read_bytes() if path.is_file() else b""
+
+
 def _count(world, table):
     with world.session.db.connection() as connection:
         return connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
@@ -117,6 +121,8 @@ def test_a_document_that_was_only_ever_rejected_can_be_forgotten(world):
     world.write("kim.pdf", b"%PDF-1.7 broken Minsu")
     world.ingest()
     assert ("blobs", "Minsu") in _mentions(world, "Minsu")
+    blob = next(p for p in (world.session.settings.home / "blobs").rglob("*") if b"Minsu" in _bytes(p))
+    blob.with_suffix(".damaged").write_bytes(b"Minsu, as a repair set it aside")
     _remove(world, "kim.pdf")
     assert _forget(world, "kim.pdf")["blobs"] == 1
     assert _mentions(world, "Minsu", "kim.pdf") == set()

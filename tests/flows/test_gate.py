@@ -59,7 +59,7 @@ def gated(database_url, tmp_path):
     gate = {"canaries": tmp_path / "canaries.toml"}
     with World.open(tmp_path, database_url, collections={"default": {"gate": gate}}) as world:
         world.write("birds.txt", "The heron lives at the lake.")
-        world.write("other.txt", "Ships sail across the sea.")
+        world.write("other.txt", "A lake lies in the valley.")
         world.ingest()
         yield world
         assert world.problems() == []

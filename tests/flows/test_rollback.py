@@ -267,3 +267,11 @@ def test_rolling_back_an_empty_collection_says_so(world):
     world.write("a.txt", "x" * 3)
     with pytest.raises(ConfigurationError, match="no collection"):
         back(world, "last")
+
+
+def test_reapply_forgets_what_was_held_of_a_file_that_is_gone(three):
+    back(three, "1")
+    (three.folder / "c.txt").unlink()
+    three.ingest(reapply=True, allow_deletions=True)
+    three.write("c.txt", "The only text of document c.")
+    assert three.ingest().documents.added == 1

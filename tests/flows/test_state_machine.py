@@ -28,7 +28,7 @@ from tests.world import World
 
 URIS = [f"{folder}f{number}.txt" for folder in ("", "a/", "a/b/") for number in range(3)]
 WORDS = "heron stork crane gull swan 두루미 왜가리 갈매기 raven finch robin wren".split()
-KEEP_VERSIONS = 1
+RETENTION = {"keep_versions": 1, "keep_days": 0, "grace_hours": 0}
 CRASH_POINTS = [step.name for step in fields(Steps) if step.name not in ("list_source", "index_vectors")]
 
 
@@ -45,8 +45,7 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.stack = ExitStack()
         self.base = Path(tempfile.mkdtemp(prefix="revector-machine-"))
-        retention = {"keep_versions": KEEP_VERSIONS, "keep_days": 0, "grace_hours": 0}
-        collections = {"default": {"retention": retention}}
+        collections = {"default": {"retention": RETENTION}}
         self.world = self.stack.enter_context(World.open(self.base, self.url, collections=collections))
         self.model = PlainModel()
         self.digests: dict[frozenset, bytes] = {}
@@ -165,7 +164,7 @@ class Machine(RuleBasedStateMachine):
             report = purge_collection(self.world.session, "default")
             assert report["items"] == planned["items"]
             self.dropped_chunks += report["chunks"]
-            self.model.purge(KEEP_VERSIONS)
+            self.model.purge(RETENTION["keep_versions"])
             assert self.world.releases()[0].number == release
 
     @rule(uri=st.sampled_from(URIS))

@@ -68,15 +68,15 @@ def test_a_row_cannot_be_written_for_another_tenant(two_tenants, database_url):
             raw.execute("INSERT INTO collection (tenant_id, name, digest_state) VALUES (1, 'x', '')")
 
 
-def test_keyword_search_names_the_tenant_itself(two_tenants, database_url):
+@pytest.mark.parametrize("call", ["keyword_hits(1, {}, 10)", "keyword_hits_as_of(1, 1, {}, 10)"])
+def test_keyword_search_names_the_tenant_itself(two_tenants, call):
     one, two = two_tenants
     with one.connection() as mine, two.connection() as theirs:
-        query = "SELECT count(*) FROM keyword_hits(1, (SELECT grams FROM chunk), 10)"
-        assert mine.execute(query).fetchone() == (1,)
+        query = f"SELECT count(*) FROM {call}"
+        assert mine.execute(query.format("(SELECT grams FROM chunk)")).fetchone() == (1,)
         # the grams are known to the thief, as they can be computed from any text
         stolen = mine.execute("SELECT grams FROM chunk").fetchone()[0]
-        rows = theirs.execute("SELECT count(*) FROM keyword_hits(1, %s, 10)", [stolen]).fetchone()
-        assert rows == (0,)
+        assert theirs.execute(query.format("%s"), [stolen]).fetchone() == (0,)
 
 
 def test_the_same_names_in_two_tenants_do_not_meet(database_url, tmp_path):

@@ -1,0 +1,77 @@
+"""`revector check`: look at everything, mend what can be mended, look again."""
+
+from __future__ import annotations
+
+from flows.session import Session, require_same_space
+from registry.blobs import BlobStore
+from registry.check import check_fully, check_quickly
+from registry.collections import get_collection
+from registry.repair import chunks_to_embed, repair_collection
+from registry.runs import mark_crashed_runs
+from schemas.check import UNIT, VECTORS, CheckReport, Repaired
+from schemas.errors import ModelNotAvailable, SpaceMismatch
+from schemas.release import Collection
+from tasks.embedding.card import resolve_model
+from tasks.mending import embed_again
+
+
+def check(session: Session, name: str, *, quick: bool = False, repair: bool = False) -> CheckReport:
+    """What is wrong with a collection; after a repair, what still is.
+
+    Args:
+        session: the open registry.
+        name: of the collection.
+        quick: only what every run checks at its end.
+        repair: rebuild what can be rebuilt; otherwise nothing is written.
+
+    Raises:
+        CollectionNotFound: there is no such collection.
+    """
+    collection = get_collection(session.db, name)
+    blobs = BlobStore(session.settings.home, session.db.tenant_id)
+    report = _look(session, collection, blobs, quick=quick, hash_blobs=True)
+    if not repair or not report.problems:
+        return report
+    repaired, notes = _mend(session, collection, blobs, report)
+    # damaged files were set aside: what is left was read a moment ago
+    again = _look(session, collection, blobs, quick=quick, hash_blobs=False)
+    again.repaired, again.notes = repaired, notes
+    return again
+
+
+def _look(
+    session: Session, collection: Collection, blobs: BlobStore, *, quick: bool, hash_blobs: bool
+) -> CheckReport:
+    if quick:
+        return check_quickly(session.db, collection, blobs)
+    return check_fully(session.db, collection, blobs, hash_blobs=hash_blobs)
+
+
+def _mend(
+    session: Session, collection: Collection, blobs: BlobStore, report: CheckReport
+) -> tuple[list[Repaired], list[str]]:
+    """What was repaired, and what could not be."""
+    mark_crashed_runs(session.db, collection.id)
+    repaired = repair_collection(session.db, collection, blobs, report)
+    broken = {problem.invariant for problem in report.problems} & {VECTORS, UNIT}
+    ids = chunks_to_embed(session.db, collection, unsound_too=UNIT in broken)
+    if not ids:
+        return repaired, []
+    try:
+        count = _embed(session, collection, ids)
+    except (ModelNotAvailable, SpaceMismatch) as exc:
+        return repaired, [f"{len(ids)} chunks could not be embedded. {exc}"]
+    return [*repaired, Repaired(VECTORS, f"{count} chunks embedded again")], []
+
+
+def _embed(session: Session, collection: Collection, ids: list[int]) -> int:
+    assert collection.active_space_id is not None
+    card = resolve_model(session.settings.collection(collection.name).model)
+    require_same_space(session.db, collection, card)
+    return embed_again(
+        session.db,
+        collection.id,
+        collection.active_space_id,
+        ids,
+        load_embedder=lambda: session.load_embedder(card, session.settings),
+    )
