@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import sys
 
-from flows.commands import checking, everyday, exporting, past
+from flows.commands import checking, everyday, exporting, past, purging
 from flows.commands.shared import app
 
-__all__ = ["app", "checking", "everyday", "exporting", "main", "past"]
+__all__ = ["app", "checking", "everyday", "exporting", "main", "past", "purging"]
 
 
 def main() -> None:

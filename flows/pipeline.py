@@ -169,15 +169,17 @@ def _process(
         for stage, seconds in result.seconds.items():
             clock.add(stage, seconds)
         with clock("write"):
-            steps.write_window(workspace, prepared)
+            written = steps.write_window(workspace, prepared)
         report.parsed += len(prepared.parsed)
         report.chunks.total += result.total
-        report.chunks.embedded += result.embedded
+        report.chunks.embedded += result.embedded + written.embedded
         outcome |= {document.uri: document.action for document in prepared.documents}
         outcome |= {row.rejection.uri: "rejected" for row in prepared.rejections}
+        outcome |= dict.fromkeys(written.conflicts, "conflict")
         done += len(window.items)
         progress("documents", done, total)
-    report.chunks.reused = report.chunks.total - report.chunks.embedded
+    # a chunk that a purge took in between is embedded twice
+    report.chunks.reused = max(0, report.chunks.total - report.chunks.embedded)
     if report.chunks.embedded:
         with clock("index"):
             steps.index_vectors(workspace)

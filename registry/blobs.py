@@ -16,6 +16,9 @@ from uuid import uuid4
 from schemas.errors import HomeNotWritable
 
 BLOCK = 1 << 20
+GONE = ".gone"
+DAMAGED = ".damaged"
+"""What a repair set aside."""
 
 
 class BlobStore:
@@ -46,17 +49,88 @@ class BlobStore:
         head = stream.read(BLOCK)
         if len(head) < BLOCK:  # the usual small file: no second write when it is there already
             digest = hashlib.sha256(head).digest()
-            if not self._is_stored(digest, len(head)):
+            if not self._touch(digest, len(head)):
                 self._place(head, digest)
             return digest, len(head)
         return self._put_large(head, stream)
 
-    def _is_stored(self, digest: bytes, size: int) -> bool:
-        """Whether the blob is there whole: after a power cut a file may be shorter than it was."""
+    def _touch(self, digest: bytes, size: int) -> bool:
+        """Whether the blob is there whole: after a power cut a file may be shorter than it was.
+
+        Its new time tells a purge that runs beside this that somebody needs it.
+        """
+        path = self.path(digest)
         try:
-            return self.path(digest).stat().st_size == size
+            if path.stat().st_size != size:
+                return False
+            os.utime(path)
+            return True
         except FileNotFoundError:
             return False
+
+    def stored(self) -> Iterator[bytes]:
+        """sha256 of each blob, in no order; of one that was set aside as damaged too."""
+        for folder in sorted(self.root.iterdir()):
+            if len(folder.name) == 2 and folder.is_dir():
+                for name in sorted({path.name.removesuffix(DAMAGED) for path in folder.iterdir()}):
+                    with contextlib.suppress(ValueError):
+                        if len(digest := bytes.fromhex(name)) == 32:
+                            yield digest
+
+    def has_any(self, digest: bytes) -> bool:
+        """Whether a file of that name is there, set aside or not."""
+        path = self.path(digest)
+        return path.exists() or path.with_suffix(DAMAGED).exists()
+
+    def bytes_stored(self) -> int:
+        """Size of all blobs."""
+        return sum(self.size(digest) for digest in self.stored())
+
+    def size(self, digest: bytes) -> int:
+        """Bytes of a blob, 0 where it is gone."""
+        try:
+            return self.path(digest).stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def discard(self, digest: bytes, *, untouched_since: float | None) -> int | None:
+        """Delete a blob unless somebody put it again; returns its size, None where it stays.
+
+        It first gets another name: who puts it from then on writes it anew, and who put it just
+        before has changed its time, which is looked at once more.
+
+        Args:
+            digest: of the blob.
+            untouched_since: seconds since the epoch; None deletes it whatever its time.
+        """
+        path = self.path(digest)
+        gone = path.with_name(f".{path.name}{GONE}")
+        with self._write_errors():
+            path.with_suffix(DAMAGED).unlink(missing_ok=True)
+            try:
+                if untouched_since is not None and path.stat().st_mtime >= untouched_since:
+                    return None
+                path.rename(gone)
+                found = gone.stat()
+                if untouched_since is not None and found.st_mtime >= untouched_since:
+                    gone.rename(path)
+                    return None
+                gone.unlink()
+            except FileNotFoundError:
+                return None
+        return found.st_size
+
+    def bring_back(self) -> None:
+        """Give blobs their name again that a killed purge was about to delete."""
+        for gone in self.root.glob(f"??/.*{GONE}"):
+            with self._write_errors(), contextlib.suppress(FileNotFoundError):
+                gone.rename(gone.with_name(gone.name[1 : -len(GONE)]))
+
+    def clear_parts(self) -> None:
+        """Delete what killed runs left half written. No run may be live."""
+        for part in self.root.glob(".*.part"):
+            with self._write_errors():
+                part.unlink(missing_ok=True)
 
     def _put_large(self, head: bytes, stream: BinaryIO) -> tuple[bytes, int]:
         hasher, size = hashlib.sha256(), 0

@@ -17,6 +17,11 @@ def lock_collection(connection: Connection, collection_id: int) -> None:
     connection.execute(_XACT, [f"revector:collection:{collection_id}"])
 
 
+def lock_blobs(connection: Connection, tenant_id: int) -> None:
+    """Between runs that begin and blobs that are deleted: until the transaction ends, only one of them."""
+    connection.execute(_XACT, [f"revector:blobs:{tenant_id}"])
+
+
 def hold_run(connection: Connection, run_id: str) -> None:
     """Show that a run lives, as long as this session does (kill -9 ends it too)."""
     connection.execute(_SESSION, [_run(run_id)])

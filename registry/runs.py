@@ -10,7 +10,7 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from registry.connection import Database
-from registry.locks import hold_run, is_run_alive
+from registry.locks import hold_run, is_run_alive, lock_blobs
 from registry.queries import load
 from schemas.release import Rejection, RunState
 from schemas.source import Stat
@@ -43,18 +43,18 @@ def hold_new_run(
     """Record a run and hold its lock while it lives, so that others can tell it from a dead one."""
     with db.dedicated() as connection:
         hold_run(connection, str(run_id))
-        connection.execute(
-            _SQL["create_run"],
-            {
-                "run": run_id,
-                "tenant": db.tenant_id,
-                "collection": collection_id,
-                "flow": flow,
-                "trigger": trigger,
-                "prefect_flow_run": prefect_flow_run_id,
-                "scope": scope,
-            },
-        )
+        values = {
+            "run": run_id,
+            "tenant": db.tenant_id,
+            "collection": collection_id,
+            "flow": flow,
+            "trigger": trigger,
+            "prefect_flow_run": prefect_flow_run_id,
+            "scope": scope,
+        }
+        with connection.transaction():  # not while blobs are being deleted for want of this run
+            lock_blobs(connection, db.tenant_id)
+            connection.execute(_SQL["create_run"], values)
         yield
 
 

@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 from registry.connection import Connection, Database
 from registry.locks import lock_collection
 from registry.queries import load
-from registry.vectors import ensure_chunks
+from registry.vectors import ensure_chunks, lacks_vectors
 from schemas.errors import RunLost
 from schemas.plan import Retirement
 from schemas.release import RunState
@@ -43,13 +43,36 @@ class ParsedRow:
     document: bytes
 
 
+class VectorsMissing(Exception):
+    """Chunks of the window have lost their vectors since they were looked up; nothing was staged."""
+
+
 def stage_window(
-    db: Database, target: StageTarget, documents: Sequence[StagedDocument], parsed: Sequence[ParsedRow] = ()
-) -> None:
-    """Write one window in one transaction. The vectors of its chunks were stored before."""
+    db: Database,
+    target: StageTarget,
+    documents: Sequence[StagedDocument],
+    parsed: Sequence[ParsedRow] = (),
+    *,
+    require_vectors: bool = True,
+) -> tuple[str, ...]:
+    """Write one window in one transaction. The vectors of its chunks were stored before.
+
+    What was looked up before the lock was taken may have been purged since: it is looked up again.
+
+    Returns:
+        Uris whose stored version is gone: not staged, the next run makes it again.
+
+    Raises:
+        VectorsMissing: chunks have no vector; embed them and call again.
+        RunLost: the run was taken for dead meanwhile.
+    """
     with db.transaction() as connection:
         lock_collection(connection, target.collection_id)
         require_running(connection, _scope(db.tenant_id, target))
+        lost = _lost_versions(connection, db.tenant_id, target, documents)
+        documents = [document for document in documents if document.uri not in lost]
+        if require_vectors:
+            _require_vectors(connection, db.tenant_id, target, documents)
         _store_parsed(connection, db.tenant_id, target, parsed)
         ids = _document_ids(connection, db.tenant_id, target, [document.uri for document in documents])
         chunks = {c.hash: c for document in documents if document.draft for c in document.draft.chunks}
@@ -61,10 +84,14 @@ def stage_window(
         }
         _link_chunks(connection, db.tenant_id, target, documents, versions, chunk_ids)
         _stage(connection, db.tenant_id, target, documents, ids, versions)
+    return tuple(sorted(lost))
 
 
 def stage_retirements(db: Database, target: StageTarget, retired: Sequence[Retirement]) -> None:
-    """Stage that versions are shown no more; one that was replaced meanwhile becomes a conflict."""
+    """Stage that versions are shown no more; one that was replaced meanwhile becomes a conflict.
+
+    A document that was purged or forgotten meanwhile is left out.
+    """
     if retired:
         values = {
             **_scope(db.tenant_id, target),
@@ -72,8 +99,35 @@ def stage_retirements(db: Database, target: StageTarget, retired: Sequence[Retir
             "version": [item.version_id for item in retired],
         }
         with db.transaction() as connection:
+            lock_collection(connection, target.collection_id)
             require_running(connection, values)
             connection.execute(_SQL["stage_retirements"], values)
+
+
+def _lost_versions(
+    connection: Connection, tenant_id: int, target: StageTarget, documents: Sequence[StagedDocument]
+) -> set[str]:
+    """Uris of documents that name a version which is not there any more."""
+    named = {
+        document.uri: {v for v in (document.version_id, document.base_version_id) if v is not None}
+        for document in documents
+    }
+    wanted = set().union(*named.values())
+    if not wanted:
+        return set()
+    values = {**_scope(tenant_id, target), "versions": list(wanted)}
+    there = {id_ for (id_,) in connection.execute(_SQL["existing_versions"], values)}
+    return {uri for uri, ids in named.items() if ids - there}
+
+
+def _require_vectors(
+    connection: Connection, tenant_id: int, target: StageTarget, documents: Sequence[StagedDocument]
+) -> None:
+    hashes = {c.hash for document in documents if document.draft for c in document.draft.chunks}
+    adopted = [d.version_id for d in documents if d.version_id is not None and d.action != "restat"]
+    values = {"tenant": tenant_id, "collection": target.collection_id}
+    if lacks_vectors(connection, values, target.space_id, hashes, adopted):
+        raise VectorsMissing
 
 
 def require_running(connection: Connection, values: dict[str, Any], state: RunState = "running") -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,25 @@ def chunks_without_vectors(db: Database, space_id: int, version_ids: Sequence[in
     with db.connection() as connection:
         rows = connection.execute(query, {"tenant": db.tenant_id, "versions": list(version_ids)}).fetchall()
     return [Chunk(text, kind, tokens, 0, 0, None, "") for _, kind, text, tokens in rows]
+
+
+def lacks_vectors(
+    connection: Connection,
+    values: Mapping[str, int],
+    space_id: int,
+    hashes: Collection[bytes],
+    version_ids: Sequence[int],
+) -> bool:
+    """Whether one of the chunks, by hash or by version, has no vector in the space."""
+    table = {"vectors": vector_table(space_id)}
+    if hashes:
+        query = sql.SQL(_SQL["hashes_with_vectors"]).format(**table)
+        if len(connection.execute(query, {**values, "hashes": list(hashes)}).fetchall()) < len(hashes):
+            return True
+    if version_ids:
+        query = sql.SQL(_SQL["chunks_without_vectors"]).format(**table)
+        return connection.execute(query, {**values, "versions": list(version_ids)}).fetchone() is not None
+    return False
 
 
 def store_embedded(

@@ -121,6 +121,16 @@ class GateFailed(RunStopped):
     """The staged release did not pass its quality gate."""
 
 
+class RegistryUnsound(RunStopped):
+    """The invariant check found problems; nothing is deleted on top of them."""
+
+
+class ForgetIncomplete(RevectorError):
+    """Something that mentions a forgotten document is still there."""
+
+    retryable = True
+
+
 class RunLost(RevectorError):
     """The run lost its connection and was taken for dead by another process."""
 

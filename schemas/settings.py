@@ -28,6 +28,15 @@ class GuardSettings(_Section):
     min_deleted: int = Field(default=10, ge=1)
 
 
+class RetentionSettings(_Section):
+    """What `revector purge` keeps of the past; one rule that keeps is enough."""
+
+    keep_versions: int = Field(default=2, ge=0)
+    keep_days: int = Field(default=14, ge=0, le=36_500)
+    keep_tagged: bool = True
+    grace_hours: int = Field(default=24, ge=0, le=876_000)
+
+
 class GateSettings(_Section):
     """What a staged release must keep to; shares count from `min_documents` documents on."""
 
@@ -48,6 +57,7 @@ class CollectionSettings(_Section):
     exclude: tuple[str, ...] = DEFAULT_EXCLUDE
     chunking: ChunkingSettings = ChunkingSettings()
     guard: GuardSettings = GuardSettings()
+    retention: RetentionSettings = RetentionSettings()
     gate: GateSettings = GateSettings()
 
 

@@ -23,7 +23,7 @@ from schemas.source import Listing
 from tasks.gate import check_gate, prepare_canaries
 from tasks.planning import list_source, plan_run
 from tasks.preparing import Prepared, Window, prepare_window
-from tasks.storing import EmbedResult, embed_window, retire_documents, write_window
+from tasks.storing import EmbedResult, WriteResult, embed_window, retire_documents, write_window
 from tasks.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Steps:
     plan_run: Callable[..., ChangePlan]
     prepare_window: Callable[[Workspace, Window], Pending]
     embed_window: Callable[..., EmbedResult]
-    write_window: Callable[[Workspace, Prepared], None]
+    write_window: Callable[[Workspace, Prepared], WriteResult]
     retire_documents: Callable[[Workspace, ChangePlan, Mapping[str, str]], None]
     index_vectors: Callable[[Workspace], bool]
     check_gate: Callable[[Workspace], None]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from registry.runs import record_rejections
-from registry.staging import stage_retirements, stage_window
+from registry.staging import VectorsMissing, stage_retirements, stage_window
 from registry.vectors import chunks_without_vectors, hashes_with_vectors, store_embedded
 from schemas.chunk import Chunk
 from schemas.plan import ChangePlan
@@ -16,6 +17,7 @@ from tasks.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
+STAGE_ATTEMPTS = 5
 STORE_CHUNKS = 128
 """Vectors are stored after this many: what a kill costs at most."""
 
@@ -26,6 +28,13 @@ class EmbedResult(NamedTuple):
     total: int
     embedded: int
     seconds: dict[str, float]
+
+
+class WriteResult(NamedTuple):
+    """What writing a window met: uris whose stored version was purged, chunks embedded once more."""
+
+    conflicts: tuple[str, ...] = ()
+    embedded: int = 0
 
 
 def embed_window(
@@ -79,14 +88,34 @@ def find_missing(workspace: Workspace, prepared: Prepared) -> tuple[list[Chunk],
     return list(missing.values()), len(drafted) + prepared.adopted_chunks
 
 
-def write_window(workspace: Workspace, prepared: Prepared) -> None:
-    """Stage the window's documents and record its rejections."""
+def write_window(workspace: Workspace, prepared: Prepared) -> WriteResult:
+    """Stage the window's documents and record its rejections.
+
+    Chunks that a purge took since they were looked up are embedded again.
+    """
     target = workspace.require_target()
+    written = WriteResult()
     if prepared.documents or prepared.parsed:
-        stage_window(workspace.db, workspace.stage_target(), prepared.documents, prepared.parsed)
+        written = _stage(workspace, prepared)
     record_rejections(
         workspace.db, target.collection_id, target.source_id, target.run_id, prepared.rejections
     )
+    return written
+
+
+def _stage(workspace: Workspace, prepared: Prepared) -> WriteResult:
+    target, embedded = workspace.stage_target(), 0
+    for _ in range(STAGE_ATTEMPTS):
+        try:
+            conflicts = stage_window(workspace.db, target, prepared.documents, prepared.parsed)
+        except VectorsMissing:
+            log.info("window %d: a purge took chunks of it, embedding them again", prepared.number)
+            embedded += embed_window(workspace, prepared, timer=time.perf_counter).embedded
+        else:
+            return WriteResult(conflicts, embedded)
+    # staged, its chunks cannot be purged any more; what still has no vector stops at the gate
+    conflicts = stage_window(workspace.db, target, prepared.documents, prepared.parsed, require_vectors=False)
+    return WriteResult(conflicts, embedded)
 
 
 def retire_documents(workspace: Workspace, plan: ChangePlan, outcome: Mapping[str, str]) -> None:
@@ -95,12 +124,13 @@ def retire_documents(workspace: Workspace, plan: ChangePlan, outcome: Mapping[st
     Args:
         workspace: the run's surroundings.
         plan: what was planned.
-        outcome: uri -> what became of it; a document whose new name was rejected stays.
+        outcome: uri -> what became of it; a document whose new name is not staged stays.
     """
     retired = [
         item
         for item in plan.retired
-        if item.replaced_by is None or outcome.get(item.replaced_by, "rejected") != "rejected"
+        if item.replaced_by is None
+        or outcome.get(item.replaced_by, "rejected") not in ("rejected", "conflict")
     ]
     stage_retirements(workspace.db, workspace.stage_target(), retired)
 

@@ -217,6 +217,68 @@ BEGIN
     END IF;
 END $$;
 
+-- A collection's vectors in a new table without the space that purge left. The caller holds the
+-- collection, copies the rows into vectors_<space>_<collection>_new, then calls finish_vector_rebuild
+-- in the same transaction. Rows are copied with FREEZE: a search that began before the swap sees them.
+CREATE FUNCTION begin_vector_rebuild(space int, collection int) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    fresh text := format('vectors_%s_%s_new', space, collection);
+BEGIN
+    PERFORM FROM collection c WHERE c.id = collection AND c.tenant_id = current_tenant();
+    IF NOT FOUND THEN RAISE EXCEPTION 'collection % is not of this tenant', collection; END IF;
+    PERFORM build_vector_partition(space, collection, fresh);
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'revector_app') THEN
+        EXECUTE format('GRANT INSERT ON %I TO revector_app', fresh);
+    END IF;
+END $$;
+
+-- Index the copy and let it take the partition's place. Searches wait for the swap alone, and the
+-- swap waits for searches at most lock_ms at a time: who comes meanwhile queues behind it.
+CREATE FUNCTION finish_vector_rebuild(space int, collection int, lock_ms int, attempts int) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET maintenance_work_mem = '512MB' AS $$
+DECLARE
+    parent text := format('vectors_%s', space);
+    part   text := format('vectors_%s_%s', space, collection);
+    fresh  text := format('vectors_%s_%s_new', space, collection);
+    ops    text;
+    there  bigint;
+    copied bigint;
+BEGIN
+    PERFORM FROM collection c WHERE c.id = collection AND c.tenant_id = current_tenant();
+    IF NOT FOUND THEN RAISE EXCEPTION 'collection % is not of this tenant', collection; END IF;
+    EXECUTE format('SELECT count(*) FROM %I', part) INTO there;
+    EXECUTE format('SELECT count(*) FROM %I', fresh) INTO copied;
+    IF there <> copied THEN RAISE EXCEPTION '% rows were copied of %', copied, there; END IF;
+    IF to_regclass(part || '_hnsw_idx') IS NOT NULL THEN
+        SELECT dtype || '_cosine_ops' INTO STRICT ops FROM embedding_space WHERE id = space;
+        EXECUTE format('CREATE INDEX %I ON %I USING hnsw (embedding %s)', fresh || '_hnsw_idx', fresh, ops);
+    END IF;
+    EXECUTE format('ANALYZE %I', fresh);
+    PERFORM set_config('lock_timeout', lock_ms || 'ms', true);
+    FOR attempt IN 1 .. attempts LOOP
+        BEGIN
+            EXECUTE format('ALTER TABLE %I DETACH PARTITION %I', parent, part);
+            IF (to_regclass(part || '_hnsw_idx') IS NULL) <> (ops IS NULL) THEN
+                RAISE lock_not_available USING MESSAGE = 'an ingest has built the index meanwhile';
+            END IF;
+            EXECUTE format('DROP TABLE %I', part);
+            EXECUTE format('ALTER TABLE %I RENAME TO %I', fresh, part);
+            EXECUTE format('ALTER INDEX %I RENAME TO %I', fresh || '_pkey', part || '_pkey');
+            EXECUTE format('ALTER TABLE %I RENAME CONSTRAINT %I TO %I', part, fresh || '_check', part || '_check');
+            IF ops IS NOT NULL THEN
+                EXECUTE format('ALTER INDEX %I RENAME TO %I', fresh || '_hnsw_idx', part || '_hnsw_idx');
+            END IF;
+            EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES IN (%s)', parent, part, collection);
+            PERFORM guard_vector_partition(part);
+            RETURN;
+        EXCEPTION WHEN lock_not_available THEN
+            IF attempt = attempts THEN RAISE; END IF;
+        END;
+        PERFORM pg_sleep(0.1 + 0.4 * random());
+    END LOOP;
+END $$;
+
 DO $$
 DECLARE
     s int;
@@ -230,6 +292,7 @@ BEGIN
         GRANT SELECT, INSERT, UPDATE, DELETE ON release_tag, hold TO revector_app;
         GRANT SELECT ON current_places TO revector_app;
         GRANT EXECUTE ON FUNCTION keyword_hits_as_of TO revector_app;
+        GRANT EXECUTE ON FUNCTION begin_vector_rebuild, finish_vector_rebuild TO revector_app;
     END IF;
     EXECUTE format('REVOKE ALL ON ALL FUNCTIONS IN SCHEMA %I FROM PUBLIC', current_schema());
     -- pgvector may lie in this schema too; its functions, <=> among them, are for all, as in any database

@@ -81,10 +81,14 @@ ON CONFLICT (run_id, document_id) DO NOTHING
 
 -- name: stage_retirements
 INSERT INTO staged_change (tenant_id, collection_id, run_id, document_id, action, base_version_id)
-SELECT %(tenant)s, %(collection)s, %(run)s, *
-FROM (SELECT document_id, 'deleted', version_id
-      FROM unnest(%(document)s::bigint[], %(version)s::bigint[]) AS r(document_id, version_id)) AS r
+SELECT %(tenant)s, %(collection)s, %(run)s, d.id, 'deleted', v.id
+FROM unnest(%(document)s::bigint[], %(version)s::bigint[]) AS r(document_id, version_id)
+JOIN document d ON d.id = r.document_id
+LEFT JOIN document_version v ON v.id = r.version_id
 ON CONFLICT (run_id, document_id) DO NOTHING
+
+-- name: existing_versions
+SELECT id FROM document_version WHERE tenant_id = %(tenant)s AND id = ANY(%(versions)s::bigint[])
 
 -- name: require_running
 SELECT FROM run WHERE id = %(run)s AND tenant_id = %(tenant)s AND state = %(state)s FOR SHARE

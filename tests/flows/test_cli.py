@@ -242,3 +242,38 @@ def test_a_prefect_server_that_does_not_answer_fails_with_advice(run, docs, monk
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
         _fails(run, "ingest", str(docs), code=1, says=["does not answer", "unset PREFECT_API_URL"])
+
+
+def test_purge_says_what_it_would_drop_and_then_drops_it(run, run_json, docs, tmp_path):
+    (tmp_path / "revector.toml").write_text(
+        "[collections.default.retention]\nkeep_versions = 0\nkeep_days = 0\ngrace_hours = 0\n"
+    )
+    run_json("ingest", str(docs))
+    (docs / "b.txt").write_text("Herons stand on one leg.")
+    run_json("ingest", str(docs))
+    planned = run_json("purge", "--dry-run")
+    assert (planned["dry_run"], planned["run_id"], planned["versions"]) == (
+        True, None, {"kept": 2, "dropped": 1},
+    )  # fmt: skip
+    assert {item["uri"]: item["keep"] for item in planned["items"] if item["version"] == 1} == {
+        "a.md": True, "b.txt": False,
+    }  # fmt: skip
+    code, out, _ = run("purge", "--dry-run")
+    assert (code, "drop b.txt version 1: Not shown since" in out) == (0, True)
+    done = run_json("purge")
+    assert (done["versions"], done["chunks"], done["blobs"]) == ({"kept": 2, "dropped": 1}, 1, 1)
+    assert set(done["bytes"]) == {"tables_before", "tables_after", "blobs_before", "blobs_after"}
+    assert "0 versions dropped, 2 kept" in run("purge")[1]
+
+
+def test_forget_prints_its_proof(run, run_json, docs):
+    run_json("ingest", str(docs))
+    code, _, err = run("forget", "c.txt")
+    assert (code, "no document 'c.txt'" in err) == (2, True)
+    assert run_json("forget", "b.txt", "--dry-run")["proof"]["documents"] == 1
+    (docs / "b.txt").unlink()
+    report = run_json("forget", "b.txt", "--source", "docs")
+    assert (report["release"], set(report["proof"].values()), report["warnings"]) == (2, {0}, [])
+    code, out, _ = run("forget", "a.md")
+    assert (code, "0 documents" in out, "the next ingest adds it again" in out) == (0, True, True)
+    assert run_json("search", "storks herons")["hits"] == []

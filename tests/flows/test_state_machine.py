@@ -14,12 +14,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from flows.forgetting import forget
 from flows.pipeline import ingest_location
+from flows.purging import purge_collection
 from flows.rollback import rollback_collection
 from registry.collections import find_collection
 from registry.history import tag_release
 from registry.rollback import DocumentTarget
-from schemas.errors import ReleaseIncomplete
+from schemas.errors import DocumentNotFound, ReleaseIncomplete
 from tasks.batch import Steps, plain_steps
 from tests.flows.plain_model import PlainModel, State
 from tests.world import World
@@ -48,6 +50,7 @@ class Machine(RuleBasedStateMachine):
         self.model = PlainModel()
         self.digests: dict[frozenset, bytes] = {}
         self.serial = 0
+        self.dropped_chunks = 0
 
     def teardown(self) -> None:
         self.stack.close()
@@ -153,6 +156,30 @@ class Machine(RuleBasedStateMachine):
         tag_release(self.world.session.db, collection, release, f"tag-{number}")
         self.model.tagged.add(number)
 
+    @rule()
+    def purge(self):
+        release = self.world.releases()[0].number if self.has_collection() else None
+        if release is not None:
+            planned = purge_collection(self.world.session, "default", dry_run=True)
+            report = purge_collection(self.world.session, "default")
+            assert report["items"] == planned["items"]
+            self.dropped_chunks += report["chunks"]
+            self.model.purge(RETENTION["keep_versions"])
+            assert self.world.releases()[0].number == release
+
+    @rule(uri=st.sampled_from(URIS))
+    def forget(self, uri):
+        if not self.has_collection():
+            return
+        try:
+            report = forget(self.world.session, uri, "default")
+        except DocumentNotFound:
+            assert not any(uri in state for state in self.model.states)
+            return
+        self.dropped_chunks += report["chunks"]
+        assert (report["release"] is not None) == self.model.forget(uri)
+        assert set(report["proof"].values()) == {0}
+
     # --- what must hold after every step -----------------------------------------------
 
     @invariant()
@@ -186,7 +213,7 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def nothing_is_embedded_twice(self):
         if self.has_collection():
-            assert _count(self.world, "chunk") == self.world.embedder.embedded
+            assert _count(self.world, "chunk") + self.dropped_chunks == self.world.embedder.embedded
 
     def has_collection(self) -> bool:
         found = find_collection(self.world.session.db, "default")

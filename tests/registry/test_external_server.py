@@ -5,9 +5,13 @@ from __future__ import annotations
 import psycopg
 import pytest
 
+from flows.forgetting import forget
+from flows.purging import purge_collection
 from registry.connection import connect_admin
 from registry.migrate import migrate
 from registry.opening import open_registry
+from registry.purge import list_spaces
+from registry.space import rebuild_partition
 from schemas.errors import ConfigurationError, DatabaseUnavailable, MigrationError
 from tests.world import World
 
@@ -39,6 +43,22 @@ def test_a_plain_owner_can_do_everything(plain_url, server_url, tmp_path):
         assert world.ingest().release == 2
         assert [hit.text for hit in world.keyword("plain")] == ["A stork on a plain server."]
         assert [hit.text for hit in world.vector("stork")] == ["A stork on a plain server."]
+        assert world.problems() == []
+
+
+def test_a_plain_owner_can_purge_rebuild_and_forget(plain_url, server_url, tmp_path):
+    _create_extension(server_url)
+    settings = {"default": {"retention": {"keep_versions": 0, "keep_days": 0, "grace_hours": 0}}}
+    with World.open(tmp_path, plain_url, collections=settings) as world:
+        for state in ("first", "second"):
+            world.write("a.txt", f"The {state} heron.")
+            world.write("b.txt", f"The {state} stork.")
+            world.ingest()
+        report = purge_collection(world.session, "default")
+        assert (report["versions"]["dropped"], report["vectors"]) == (2, 2)
+        assert rebuild_partition(world.session.db, 1, list_spaces(world.session.db, 1)[0])
+        forget(world.session, "b.txt", "default")
+        assert [hit.text for hit in world.vector("heron")] == ["The second heron."]
         assert world.problems() == []
 
 

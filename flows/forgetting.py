@@ -1,0 +1,162 @@
+"""`revector forget`: remove every trace of a document, and prove it."""
+
+from __future__ import annotations
+
+import difflib
+from datetime import UTC, datetime
+from typing import Any
+from unicodedata import normalize
+from uuid import UUID
+
+from flows.purging import hold_flow
+from flows.session import Session
+from registry.blobs import BlobStore
+from registry.collections import get_collection
+from registry.forget import (
+    Place,
+    Traces,
+    count_traces,
+    find_document,
+    find_traces,
+    forget_document,
+    some_uris,
+)
+from registry.purge import foresee, sweep_strays
+from registry.space import vacuum
+from registry.sweeping import find_unused_blobs, sweep_blobs
+from schemas.errors import DocumentNotFound, ForgetIncomplete, RevectorError
+from schemas.release import Collection
+from schemas.retention import Dropped
+from schemas.source import Scope, Source
+from tasks.sources.base import Lister, open_lister
+
+ALL_TIMES = datetime(9000, 1, 1, tzinfo=UTC)
+
+
+def forget(
+    session: Session, uri: str, name: str, *, source: str | None = None, dry_run: bool = False
+) -> dict[str, Any]:
+    """Remove a document of a collection with all its past; neither retention nor tags keep it.
+
+    Args:
+        session: the open registry.
+        uri: the document's.
+        name: of the collection.
+        source: name of the source, where several have that uri.
+        dry_run: only say what would go; writes nothing.
+
+    Raises:
+        CollectionNotFound, DocumentNotFound: see the classes.
+        ForgetIncomplete: the recount found something; the proof is in its facts.
+    """
+    started = session.timer()
+    collection = get_collection(session.db, name)
+    uri = normalize("NFC", uri)
+    place = _one_place(session, collection, uri, source)
+    blobs = BlobStore(session.settings.home, session.db.tenant_id)
+    report: dict[str, Any] = {
+        "collection": name, "run_id": None, "dry_run": dry_run,
+        "uri": uri, "source": place.source, "release": None,
+    }  # fmt: skip
+    if dry_run:
+        traces = find_traces(session.db, place, uri)
+        dropped = foresee(session.db, collection.id, traces.versions)
+        unused = find_unused_blobs(session.db, blobs, traces.versions)
+        _fill(report, traces, dropped, unused.blobs)
+        report["proof"] = count_traces(session.db, collection.id, blobs, traces)
+    else:
+        with hold_flow(session, collection, "forget", report) as stats:
+            traces = _forget(session, collection, blobs, place, uri, report)
+            stats.update({key: report[key] for key in ("release", "versions", "chunks", "vectors", "blobs")})
+        report["proof"] = _prove(session, collection, blobs, traces)
+    report["warnings"] = _warnings(session, collection, place, uri)
+    report["seconds"] = round(session.timer() - started, 4)
+    return report
+
+
+def _one_place(session: Session, collection: Collection, uri: str, source: str | None) -> Place:
+    places = find_document(session.db, collection.id, uri)
+    found = [place for place in places if source in (None, place.source)]
+    if not found:
+        where = f" in source {source!r}" if source is not None else ""
+        raise DocumentNotFound(
+            f"Collection {collection.name!r} has no document {uri!r}{where}.",
+            advice=_guess(session, collection, uri, places),
+        )
+    if len(found) > 1:
+        names = ", ".join(place.source for place in found)
+        raise DocumentNotFound(
+            f"{uri!r} is in {len(found)} sources: {names}.", advice="Say which with --source NAME."
+        )
+    return found[0]
+
+
+def _guess(session: Session, collection: Collection, uri: str, places: list[Place]) -> str:
+    if places:
+        return f"It is in: {', '.join(place.source for place in places)}."
+    known = some_uris(session.db, collection.id)
+    same_name = [other for other in known if other.endswith(f"/{uri.rsplit('/', 1)[-1]}")][:3]
+    near = same_name or difflib.get_close_matches(uri, known, n=3)
+    return f"Did you mean {' or '.join(near)}?" if near else "A uri is the path below the source's root."
+
+
+def _forget(
+    session: Session,
+    collection: Collection,
+    blobs: BlobStore,
+    place: Place,
+    uri: str,
+    report: dict[str, Any],
+) -> Traces:
+    db = session.db
+    traces, dropped, release = forget_document(db, collection, UUID(report["run_id"]), place, uri)
+    # what crashed runs left may be of this document, and nothing says of which it is
+    dropped += sweep_strays(db, collection.id, stored_before=ALL_TIMES)
+    swept = sweep_blobs(db, blobs)
+    vacuum(db, collection.id)
+    report["release"] = release.number if release else None
+    _fill(report, traces, dropped, swept.blobs)
+    return traces
+
+
+def _fill(report: dict[str, Any], traces: Traces, dropped: Dropped, blobs: int) -> None:
+    report.update(
+        versions=len(traces.versions),
+        chunks=dropped.chunks,
+        vectors=dropped.vectors,
+        parsed=dropped.parsed,
+        blobs=blobs,
+        shared={"chunks": traces.shared_chunks, "documents": traces.shared_documents},
+    )
+
+
+def _prove(session: Session, collection: Collection, blobs: BlobStore, traces: Traces) -> dict[str, int]:
+    proof = count_traces(session.db, collection.id, blobs, traces)
+    if left := {name: count for name, count in proof.items() if count}:
+        listed = ", ".join(f"{count} {name}" for name, count in left.items())
+        raise ForgetIncomplete(
+            f"{traces.uri} is not forgotten: {listed} are left.",
+            advice="An ingest is at work: take it out of the source, and forget it again."
+            if proof["documents"]
+            else "When no other run is at work, `revector purge` removes what no document needs.",
+            proof=proof,
+        )
+    return proof
+
+
+def _warnings(session: Session, collection: Collection, place: Place, uri: str) -> list[str]:
+    settings = session.settings.collection(collection.name)
+    source = Source(place.source, place.root_url, settings.include, settings.exclude)
+    try:
+        lister = open_lister(source, home=session.settings.home.resolve())
+        held = _is_listed(lister, source, uri)
+    except (RevectorError, OSError) as exc:
+        return [f"Whether the source still holds it could not be seen ({type(exc).__name__})."]
+    if held:
+        return ["The source still holds it: the next ingest adds it again. Remove it there, or exclude it."]
+    return []
+
+
+def _is_listed(lister: Lister, source: Source, uri: str) -> bool:
+    """Whether the next ingest of the whole source would find it, patterns included."""
+    return uri in lister.list(Scope(source)).items

@@ -1,0 +1,176 @@
+"""`revector purge`: drop what retention does not keep, and give the space back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from flows.session import Session
+from registry.blobs import BlobStore
+from registry.check import check_collection
+from registry.collections import get_collection
+from registry.purge import discard_staged, drop_versions, foresee, sweep_strays, version_facts
+from registry.runs import finish_run, hold_new_run, mark_crashed_runs
+from registry.space import table_sizes, vacuum
+from registry.sweeping import bring_back, find_unused_blobs, sweep_blobs
+from schemas.errors import RegistryUnsound, RunStopped
+from schemas.release import Collection, RunState
+from schemas.retention import Dropped, RetentionPlan
+from schemas.settings import RetentionSettings
+from tasks.retention import apply_policy
+
+
+def purge_collection(session: Session, name: str, *, dry_run: bool = False) -> dict[str, Any]:
+    """Drop what retention does not keep; what is shown does not change.
+
+    Safe beside anything else, and after a kill the next call completes it.
+
+    Args:
+        session: the open registry.
+        name: of the collection.
+        dry_run: only say what would go; writes nothing.
+
+    Raises:
+        CollectionNotFound: there is no such collection.
+        RegistryUnsound: the invariant check finds problems; nothing was dropped.
+    """
+    started = session.timer()
+    collection = get_collection(session.db, name)
+    policy = session.settings.collection(name).retention
+    blobs = BlobStore(session.settings.home, session.db.tenant_id)
+    now = datetime.fromtimestamp(session.clock_ns() / 1e9, UTC)
+    report: dict[str, Any] = {"collection": name, "run_id": None, "dry_run": dry_run}
+    if dry_run:
+        _require_sound(session, collection, blobs)
+        _foresee(session, collection, policy, blobs, now, report)
+    else:
+        with hold_flow(session, collection, "purge", report) as stats:
+            bring_back(session.db, blobs)
+            _require_sound(session, collection, blobs)
+            stats.update(_purge(session, collection, policy, blobs, now, report))
+    report["seconds"] = round(session.timer() - started, 4)
+    return report
+
+
+@contextmanager
+def hold_flow(
+    session: Session, collection: Collection, flow: str, report: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """A recorded run around the block; what the block puts into the value is its stats.
+
+    An empty value at the end means that there was nothing to do.
+    """
+    run_id: UUID = uuid4()
+    report["run_id"] = str(run_id)
+    mark_crashed_runs(session.db, collection.id)
+    stats: dict[str, Any] = {}
+    with hold_new_run(session.db, collection.id, run_id, flow=flow, trigger="manual", scope=collection.name):
+        try:
+            yield stats
+        except BaseException as exc:
+            state: RunState = "stopped" if isinstance(exc, RunStopped) else "failed"
+            finish_run(session.db, run_id, state, stats=stats, error=f"{type(exc).__name__}: {exc}")
+            raise
+        finish_run(session.db, run_id, "succeeded" if stats else "unchanged", stats=stats)
+
+
+def _require_sound(session: Session, collection: Collection, blobs: BlobStore) -> None:
+    problems = check_collection(session.db, collection.id, blobs)
+    if problems:
+        listed = "; ".join(f"{problem.invariant}: {problem.detail}" for problem in problems)
+        raise RegistryUnsound(
+            f"Collection {collection.name!r} is not sound: {listed}. Nothing was dropped.",
+            advice="Look at it with `revector check` before anything is deleted.",
+            problems=[f"{problem.invariant}: {problem.detail}" for problem in problems],
+        )
+
+
+def _purge(
+    session: Session,
+    collection: Collection,
+    policy: RetentionSettings,
+    blobs: BlobStore,
+    now: datetime,
+    report: dict[str, Any],
+) -> dict[str, Any]:
+    """Drop, sweep, give back; in the order that a kill at any point leaves nothing half deleted."""
+    db = session.db
+    before = sum(table_sizes(db, collection.id).values())
+    blobs_before = blobs.bytes_stored()
+    discarded = discard_staged(db, collection.id, staged_before=_staged_before(policy, now))
+    plan = _plan(session, collection, policy, now)
+    dropped = drop_versions(db, collection.id, plan.dropped, keep_tagged=policy.keep_tagged)
+    grace = now - timedelta(hours=policy.grace_hours)
+    dropped += sweep_strays(db, collection.id, stored_before=grace)
+    swept = sweep_blobs(db, blobs)
+    rebuilt = vacuum(db, collection.id)
+    counts = _fill(report, plan, dropped, swept.blobs)
+    report["bytes"] = {
+        "tables_before": before,
+        "tables_after": sum(table_sizes(db, collection.id).values()),
+        "blobs_before": blobs_before,
+        "blobs_after": blobs_before - swept.bytes,
+    }
+    report["rebuilt"] = rebuilt
+    done = dropped != Dropped() or swept.blobs or discarded or rebuilt
+    return {**counts, "bytes": report["bytes"]} if done else {}
+
+
+def _foresee(
+    session: Session,
+    collection: Collection,
+    policy: RetentionSettings,
+    blobs: BlobStore,
+    now: datetime,
+    report: dict[str, Any],
+) -> None:
+    plan = _plan(session, collection, policy, now)
+    ids = [version.id for version in plan.dropped]
+    swept = find_unused_blobs(session.db, blobs, ids)
+    _fill(report, plan, foresee(session.db, collection.id, ids), swept.blobs)
+    tables, stored = sum(table_sizes(session.db, collection.id).values()), blobs.bytes_stored()
+    report["bytes"] = {
+        "tables_before": tables,
+        "tables_after": None,  # nobody knows before
+        "blobs_before": stored,
+        "blobs_after": stored - swept.bytes,
+    }
+    report["rebuilt"] = []
+
+
+def _plan(
+    session: Session, collection: Collection, policy: RetentionSettings, now: datetime
+) -> RetentionPlan:
+    facts = version_facts(session.db, collection.id, staged_before=_staged_before(policy, now))
+    return apply_policy(facts, policy, now)
+
+
+def _staged_before(policy: RetentionSettings, now: datetime) -> datetime:
+    return now - timedelta(days=policy.keep_days)
+
+
+def _fill(report: dict[str, Any], plan: RetentionPlan, dropped: Dropped, blobs: int) -> dict[str, Any]:
+    """Put the counts into the report; returns them."""
+    counts: dict[str, Any] = {
+        "versions": {"kept": len(plan.items) - dropped.versions, "dropped": dropped.versions},
+        "documents": dropped.documents,
+        "chunks": dropped.chunks,
+        "vectors": dropped.vectors,
+        "parsed": dropped.parsed,
+        "blobs": blobs,
+    }
+    report.update(counts)
+    report["items"] = [
+        {
+            "uri": item.facts.uri,
+            "source": item.facts.source,
+            "version": item.facts.version,
+            "keep": item.keep,
+            "reason": item.reason,
+        }
+        for item in plan.items
+    ]
+    return counts

@@ -1,0 +1,224 @@
+"""Remove every trace of one document of a collection, and count what is left of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from registry.activation import apply_staged
+from registry.blobs import BlobStore
+from registry.collections import get_space
+from registry.connection import Connection, Database
+from registry.locks import lock_collection
+from registry.purge import erase_versions, list_spaces
+from registry.queries import load
+from registry.staging import require_running
+from registry.sweeping import contents_in_use
+from registry.vectors import vector_table
+from schemas.release import Collection, Release
+from schemas.retention import Dropped
+
+_SQL = load("forget")
+
+SOME_URIS = 10_000
+SCRUBBED = "[forgotten]"
+
+
+class Place(NamedTuple):
+    """Where a uri was found; `document_id` is None where it was only ever rejected."""
+
+    source_id: int
+    source: str
+    root_url: str
+    document_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """What could mention a document.
+
+    Attributes:
+        place, uri: the document.
+        versions: ids.
+        contents: sha256 of all bytes it had.
+        chunks: id -> hash of the chunks that no other document has.
+        shared_chunks: how many it has in common ...
+        shared_documents: ... with so many others.
+    """
+
+    place: Place
+    uri: str
+    versions: tuple[int, ...]
+    contents: tuple[bytes, ...]
+    chunks: dict[int, bytes]
+    shared_chunks: int
+    shared_documents: int
+
+
+def find_document(db: Database, collection_id: int, uri: str) -> list[Place]:
+    """Documents and rejections with that uri, by source."""
+    values = {"tenant": db.tenant_id, "collection": collection_id, "uri": uri}
+    with db.connection() as connection:
+        return [Place(*row) for row in connection.execute(_SQL["find_document"], values)]
+
+
+def some_uris(db: Database, collection_id: int) -> list[str]:
+    """Uris of the collection, at most `SOME_URIS`, for a guess at what was meant."""
+    values = {"tenant": db.tenant_id, "collection": collection_id, "most": SOME_URIS}
+    with db.connection() as connection:
+        return [uri for (uri,) in connection.execute(_SQL["some_uris"], values)]
+
+
+def find_traces(db: Database, place: Place, uri: str) -> Traces:
+    """What the registry has of a document now."""
+    with db.transaction() as connection:
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        return _find_traces(connection, db.tenant_id, place, uri)
+
+
+def _find_traces(connection: Connection, tenant_id: int, place: Place, uri: str) -> Traces:
+    values: dict[str, Any] = {"tenant": tenant_id, "document": place.document_id, "uri": uri}
+    values["source"] = place.source_id
+    values["versions"] = [id_ for (id_,) in connection.execute(_SQL["versions"], values)]
+    shared = connection.execute(_SQL["shared_chunks"], values).fetchone()
+    assert shared is not None
+    return Traces(
+        place,
+        uri,
+        tuple(values["versions"]),
+        tuple(bytes(sha256) for (sha256,) in connection.execute(_SQL["contents"], values)),
+        {id_: bytes(hash_) for id_, hash_ in connection.execute(_SQL["own_chunks"], values)},
+        *shared,
+    )
+
+
+def forget_document(
+    db: Database, collection: Collection, run_id: UUID, place: Place, uri: str
+) -> tuple[Traces, Dropped, Release | None]:
+    """Remove a document from the database, in one transaction; blobs come after.
+
+    Where the current release shows it, a release without it comes first.
+
+    Raises:
+        RunLost: the run was taken for dead meanwhile.
+    """
+    values: dict[str, Any] = {
+        "tenant": db.tenant_id,
+        "collection": collection.id,
+        "run": run_id,
+        "source": place.source_id,
+        "document": place.document_id,
+        "uri": uri,
+    }
+    space_id = collection.active_space_id
+    fingerprint = get_space(db, space_id).fingerprint if space_id is not None else b""
+    with db.transaction() as connection:
+        lock_collection(connection, collection.id)
+        require_running(connection, values)
+        traces = _find_traces(connection, db.tenant_id, place, uri)
+        values["versions"] = list(traces.versions)
+        connection.execute(_SQL["unstage"], values)
+        release = None
+        if connection.execute(_SQL["stage_retirement"], values).rowcount:
+            assert space_id is not None
+            applied = apply_staged(connection, values, space_id, fingerprint, kind="purge", note="forget")
+            release = applied.release
+            connection.execute(_SQL["unstage"], values)
+        connection.execute(_SQL["unlink_duplicates"], values)
+        dropped = erase_versions(connection, values, traces.versions, traces.contents)
+        for statement in ("drop_hold", "drop_rejection", "drop_document"):
+            connection.execute(_SQL[statement], values)
+        _scrub(connection, values, uri)
+    return traces, dropped, release
+
+
+def count_traces(db: Database, collection_id: int, blobs: BlobStore, traces: Traces) -> dict[str, int]:
+    """A recount, from the database and the disk, of all that could still mention the document."""
+    values: dict[str, Any] = {
+        "tenant": db.tenant_id,
+        "collection": collection_id,
+        "source": traces.place.source_id,
+        "document": traces.place.document_id,
+        "uri": traces.uri,
+        "versions": list(traces.versions),
+        "contents": list(traces.contents),
+        "chunks": list(traces.chunks),
+        "hashes": list(traces.chunks.values()),
+    }
+    spaces = list_spaces(db, collection_id)
+    with db.connection() as connection:
+        counts: dict[str, int] = dict(connection.execute(_SQL["traces"], values).fetchall())
+        counts["vectors"] = 0
+        for space in spaces:
+            query = sql.SQL(load("purge")["foreseen_vectors"]).format(
+                vectors=vector_table(space.id), collection=sql.Literal(collection_id)
+            )
+            row = connection.execute(query, values).fetchone()
+            counts["vectors"] += row[0] if row else 0
+        counts["runs"] = len(_mentioning_runs(connection, values, traces.uri))
+        counts["releases"] = len(_mentioning_releases(connection, values, traces.uri))
+    unused = set(traces.contents) - contents_in_use(db, traces.contents, traces.versions)
+    counts["blobs"] = sum(1 for digest in unused if blobs.has_any(digest))
+    return counts
+
+
+def _pattern(uri: str) -> re.Pattern[str]:
+    """The uri where it stands by itself: `a.txt` is not in `data.txt`, but at the end of a path.
+
+    >>> _pattern("a.txt").sub("-", "data.txt, /docs/a.txt: a.txt. a.txt.bak")
+    'data.txt, /docs/-: -. a.txt.bak'
+    """
+    return re.compile(rf"(?<![\w.\-]){re.escape(uri)}(?![\w\-/]|\.\w)")
+
+
+def _scrub(connection: Connection, values: dict[str, Any], uri: str) -> None:
+    """Take the uri out of what runs and releases recorded as text."""
+    pattern = _pattern(uri)
+
+    def clean(text: str) -> str:
+        return pattern.sub(SCRUBBED, text)
+
+    for id_, scope, error, stats in _mentioning_runs(connection, values, uri):
+        changed = {"scope": clean(scope), "error": error and clean(error)}
+        changed["stats"] = Jsonb(_walk(stats, clean))
+        connection.execute(_SQL["scrub_run"], {**values, **changed, "id": id_})
+    for number, note in _mentioning_releases(connection, values, uri):
+        connection.execute(_SQL["scrub_release"], {**values, "number": number, "note": clean(note)})
+
+
+def _mentioning_runs(connection: Connection, values: dict[str, Any], uri: str) -> list[tuple[Any, ...]]:
+    quoted = json.dumps(uri, ensure_ascii=False)[1:-1]
+    rows = connection.execute(_SQL["mentioning_runs"], {**values, "quoted": quoted}).fetchall()
+    pattern = _pattern(uri)
+    return [
+        row for row in rows if any(pattern.search(text) for text in (row[1], row[2] or "", *_strings(row[3])))
+    ]
+
+
+def _mentioning_releases(connection: Connection, values: dict[str, Any], uri: str) -> list[tuple[Any, ...]]:
+    rows = connection.execute(_SQL["mentioning_releases"], values).fetchall()
+    return [row for row in rows if _pattern(uri).search(row[1])]
+
+
+def _walk(value: Any, clean: Callable[[str], str]) -> Any:
+    """The JSON value with each text in it cleaned; keys are ours and stay."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, list):
+        return [_walk(item, clean) for item in value]
+    if isinstance(value, dict):
+        return {key: _walk(item, clean) for key, item in value.items()}
+    return value
+
+
+def _strings(value: Any) -> list[str]:
+    found: list[str] = []
+    _walk(value, lambda text: found.append(text) or text)  # type: ignore[func-returns-value]
+    return found

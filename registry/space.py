@@ -1,0 +1,129 @@
+"""Give deleted rows' space back: sizes, vacuum, vector partitions rebuilt."""
+
+from __future__ import annotations
+
+import logging
+
+import psycopg
+from psycopg import sql
+
+from registry.connection import Database, connect_admin
+from registry.locks import lock_collection
+from registry.purge import Space, list_spaces
+from registry.queries import load
+from registry.vectors import vector_table
+from schemas.errors import DatabaseUnavailable
+
+_SQL = load("purge")
+
+TABLES = (
+    "document", "document_version", "activation", "chunk", "version_chunk", "visible", "staged_change",
+    "parsed", "rejection", "hold", "run", "release",
+)  # fmt: skip
+REBUILD_FROM_BYTES = 8 << 20
+"""A smaller partition is not worth a rebuild."""
+LOCK_MS = 200
+"""What a search may have to wait for the swap to get its lock; then the swap steps back."""
+LOCK_ATTEMPTS = 20
+_PAGE = 8192
+
+log = logging.getLogger(__name__)
+
+
+def partition_name(space_id: int, collection_id: int) -> str:
+    """The table of a collection's vectors in a space."""
+    return f"vectors_{space_id}_{collection_id}"
+
+
+def table_sizes(db: Database, collection_id: int) -> dict[str, int]:
+    """Bytes on disk by table, indexes included: the shared tables and the collection's vectors."""
+    partitions = [partition_name(space.id, collection_id) for space in list_spaces(db, collection_id)]
+    with db.connection() as connection:
+        rows = connection.execute(_SQL["table_sizes"], {"tables": [*TABLES, *partitions]}).fetchall()
+    return {name: total for name, total, _ in rows}
+
+
+def vacuum(db: Database, collection_id: int) -> list[str]:
+    """Free the space of deleted rows for new ones, and refresh statistics; as the owner of the tables.
+
+    A vector partition of which at least half is empty is built anew: vacuum gives back what
+    lies at the end of a file only, and searches read the empty pages too.
+
+    Returns:
+        The partitions that were rebuilt.
+    """
+    rebuilt = []
+    with connect_admin(db.url) as admin:
+        for table in TABLES:
+            admin.execute(sql.SQL("VACUUM (ANALYZE) {}").format(sql.Identifier(table)))
+        for space in list_spaces(db, collection_id):
+            name = partition_name(space.id, collection_id)
+            if is_sparse(db, collection_id, space) and rebuild_partition(db, collection_id, space):
+                rebuilt.append(name)
+            else:
+                admin.execute(sql.SQL("VACUUM (ANALYZE) {}").format(sql.Identifier(name)))
+    return rebuilt
+
+
+def is_sparse(db: Database, collection_id: int, space: Space) -> bool:
+    """Whether a partition takes at least twice the space that its rows need."""
+    name = partition_name(space.id, collection_id)
+    with db.connection() as connection:
+        row = connection.execute(_SQL["table_sizes"], {"tables": [name]}).fetchone()
+        if row is None or row[2] < REBUILD_FROM_BYTES:
+            return False
+        query = sql.SQL(_SQL["count_vectors"]).format(
+            vectors=vector_table(space.id), collection=sql.Literal(collection_id)
+        )
+        counted = connection.execute(query, {"tenant": db.tenant_id}).fetchone()
+    assert counted is not None
+    return int(row[2]) >= 2 * needed_bytes(counted[0], space)
+
+
+def needed_bytes(rows: int, space: Space) -> int:
+    """What so many vectors take in full pages: a row is not split, so large ones leave gaps.
+
+    >>> needed_bytes(1000, Space(1, 1024, "vector")) // 8192
+    1000
+    """
+    vector = 8 + space.dim * (2 if space.dtype == "halfvec" else 4)
+    row = 4 + 24 + 16 + (vector + 7) // 8 * 8
+    per_page = (_PAGE - 24) // row
+    if per_page == 0:  # stored out of line, in pieces of 2 kB
+        return rows * (vector + vector // 10 + 64)
+    return -(-rows // per_page) * _PAGE
+
+
+def rebuild_partition(db: Database, collection_id: int, space: Space) -> bool:
+    """Copy a partition's rows into a new table that takes its place; False where searches never let it.
+
+    The collection is held meanwhile, so nobody writes. Searches go on: they wait for the swap
+    only, a moment, and at most `LOCK_MS` for the swap to get its turn.
+    """
+    names = {
+        "vectors": vector_table(space.id),
+        "fresh": sql.Identifier(f"{partition_name(space.id, collection_id)}_new"),
+        "tenant": sql.Literal(db.tenant_id),
+        "collection": sql.Literal(collection_id),
+    }
+    values = {"space": space.id, "collection": collection_id}
+    try:
+        with db.transaction() as connection:
+            lock_collection(connection, collection_id)
+            connection.execute(_SQL["begin_vector_rebuild"], values)
+            with (
+                db.connection() as reader,
+                reader.cursor().copy(sql.SQL(_SQL["read_vectors"]).format(**names)) as out,
+                connection.cursor().copy(sql.SQL(_SQL["write_vectors"]).format(**names)) as into,
+            ):
+                for block in out:
+                    into.write(block)
+            connection.execute(
+                _SQL["finish_vector_rebuild"], {**values, "lock_ms": LOCK_MS, "attempts": LOCK_ATTEMPTS}
+            )
+    except DatabaseUnavailable as exc:
+        if not isinstance(exc.__cause__, psycopg.errors.LockNotAvailable):
+            raise
+        log.warning("searches held %s all the time: it keeps its size", names["fresh"])
+        return False
+    return True

@@ -1,0 +1,102 @@
+-- name: find_document
+SELECT s.id, s.name, s.root_url, d.id
+FROM source s
+LEFT JOIN document d ON d.source_id = s.id AND d.uri = %(uri)s
+LEFT JOIN rejection j ON j.source_id = s.id AND j.uri = %(uri)s
+WHERE s.tenant_id = %(tenant)s AND s.collection_id = %(collection)s AND (d.id IS NOT NULL OR j.uri IS NOT NULL)
+ORDER BY s.name
+
+-- name: some_uris
+SELECT uri FROM document WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s
+UNION SELECT uri FROM rejection WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s
+ORDER BY uri LIMIT %(most)s
+
+-- name: versions
+SELECT v.id FROM document_version v WHERE v.tenant_id = %(tenant)s AND v.document_id = %(document)s ORDER BY v.id
+
+-- name: contents
+SELECT content_sha256 FROM document_version WHERE tenant_id = %(tenant)s AND document_id = %(document)s
+UNION SELECT content_sha256 FROM document
+WHERE tenant_id = %(tenant)s AND id = %(document)s AND content_sha256 IS NOT NULL
+UNION SELECT content_sha256 FROM staged_change
+WHERE tenant_id = %(tenant)s AND document_id = %(document)s AND content_sha256 IS NOT NULL
+UNION SELECT content_sha256 FROM rejection
+WHERE tenant_id = %(tenant)s AND source_id = %(source)s AND uri = %(uri)s AND content_sha256 IS NOT NULL
+
+-- name: own_chunks
+SELECT DISTINCT c.id, c.hash
+FROM version_chunk vc JOIN chunk c ON c.id = vc.chunk_id
+WHERE vc.tenant_id = %(tenant)s AND vc.version_id = ANY(%(versions)s::bigint[])
+  AND NOT EXISTS (SELECT FROM version_chunk k
+                  WHERE k.chunk_id = vc.chunk_id AND k.version_id <> ALL(%(versions)s::bigint[]))
+
+-- name: shared_chunks
+SELECT count(DISTINCT vc.chunk_id), count(DISTINCT v.document_id)
+FROM version_chunk vc
+JOIN version_chunk k ON k.chunk_id = vc.chunk_id AND k.version_id <> ALL(%(versions)s::bigint[])
+JOIN document_version v ON v.id = k.version_id
+WHERE vc.tenant_id = %(tenant)s AND vc.version_id = ANY(%(versions)s::bigint[])
+
+-- name: unstage
+DELETE FROM staged_change WHERE tenant_id = %(tenant)s AND document_id = %(document)s
+
+-- name: stage_retirement
+INSERT INTO staged_change (tenant_id, collection_id, run_id, document_id, action, base_version_id)
+SELECT a.tenant_id, a.collection_id, %(run)s, a.document_id, 'deleted', a.version_id
+FROM activation a
+WHERE a.tenant_id = %(tenant)s AND a.document_id = %(document)s AND a.to_release IS NULL
+
+-- name: unlink_duplicates
+UPDATE document_version SET duplicate_of = NULL
+WHERE tenant_id = %(tenant)s AND duplicate_of = ANY(%(versions)s::bigint[])
+
+-- name: drop_hold
+DELETE FROM hold WHERE tenant_id = %(tenant)s AND document_id = %(document)s
+
+-- name: drop_rejection
+DELETE FROM rejection WHERE tenant_id = %(tenant)s AND source_id = %(source)s AND uri = %(uri)s
+
+-- name: drop_document
+DELETE FROM document WHERE tenant_id = %(tenant)s AND id = %(document)s
+
+-- name: mentioning_runs
+SELECT id, scope, error, stats FROM run
+WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s
+  AND (strpos(scope, %(uri)s) > 0 OR strpos(coalesce(error, ''), %(uri)s) > 0
+       OR strpos(stats::text, %(quoted)s) > 0)
+
+-- name: scrub_run
+UPDATE run SET scope = %(scope)s, error = %(error)s, stats = %(stats)s
+WHERE tenant_id = %(tenant)s AND id = %(id)s
+
+-- name: mentioning_releases
+SELECT number, note FROM release
+WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND strpos(note, %(uri)s) > 0
+
+-- name: scrub_release
+UPDATE release SET note = %(note)s
+WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND number = %(number)s
+
+-- name: traces
+SELECT 'documents', count(*) FROM document
+WHERE tenant_id = %(tenant)s AND (id = %(document)s OR (source_id = %(source)s AND uri = %(uri)s))
+UNION ALL SELECT 'versions', count(*) FROM document_version
+WHERE tenant_id = %(tenant)s AND (document_id = %(document)s OR id = ANY(%(versions)s::bigint[]))
+UNION ALL SELECT 'activations', count(*) FROM activation
+WHERE tenant_id = %(tenant)s AND (document_id = %(document)s OR version_id = ANY(%(versions)s::bigint[]))
+UNION ALL SELECT 'staged changes', count(*) FROM staged_change
+WHERE tenant_id = %(tenant)s AND document_id = %(document)s
+UNION ALL SELECT 'holds', count(*) FROM hold WHERE tenant_id = %(tenant)s AND document_id = %(document)s
+UNION ALL SELECT 'rejections', count(*) FROM rejection
+WHERE tenant_id = %(tenant)s AND source_id = %(source)s AND uri = %(uri)s
+UNION ALL SELECT 'places of chunks', count(*) FROM version_chunk
+WHERE tenant_id = %(tenant)s AND version_id = ANY(%(versions)s::bigint[])
+UNION ALL SELECT 'chunks', count(*) FROM chunk
+WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND hash = ANY(%(hashes)s::bytea[])
+UNION ALL SELECT 'visible', count(*) FROM visible
+WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND chunk_id = ANY(%(chunks)s::bigint[])
+UNION ALL SELECT 'parser results', count(*) FROM parsed
+WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND content_sha256 = ANY(%(contents)s::bytea[])
+  AND NOT EXISTS (SELECT FROM document_version v
+                  WHERE v.collection_id = parsed.collection_id AND v.content_sha256 = parsed.content_sha256
+                    AND v.id <> ALL(%(versions)s::bigint[]))
