@@ -156,7 +156,7 @@ class Campaign:
         state = self._complete(name, arguments)
         assert state != GONE or is_new, "a document is gone, but not from all releases"
         self.model = after
-        if state == GONE:
+        if state == GONE:  # what a forget killed late has left goes with the next purge
             self._complete("purge", {})
             OPERATIONS["purge"].expect(self.model, {})
         last = self._look()
@@ -300,6 +300,7 @@ class Campaign:
         for number, (_, missing) in seen.releases.items():
             assert (missing == 0) == self.model.whole[number], f"release {number}: {missing} missing"
         assert "running" not in seen.run_states, "a run stays running"
+        assert seen.released <= {"succeeded"}, f"runs whose release is shown are {seen.released}"
         assert seen.staged == 0, "what a dead run staged stays"
 
     def _require_sound(self, seen: Observed) -> None:

@@ -41,6 +41,7 @@ class Observed:
         vectors: hashes of the texts that have a vector.
         blobs: sha256 of active versions whose raw bytes are missing or wrong.
         run_states: of all runs.
+        released: states of the runs that a release came of.
         staged: rows that runs have staged.
         unused: raw files that no version has, and chunks that are in none.
         problems: what `revector check` finds.
@@ -53,6 +54,7 @@ class Observed:
     vectors: set[str]
     blobs: list[str]
     run_states: list[str]
+    released: set[str]
     staged: int
     unused: tuple[int, int]
     problems: list[Any]
@@ -75,6 +77,7 @@ def observe(world: World) -> Observed:
             "SELECT DISTINCT v.content_sha256 FROM activation a JOIN document_version v "
             "ON v.id = a.version_id WHERE a.to_release IS NULL"
         )
+        released = rows("SELECT r.state FROM release JOIN run r ON r.id = release.run_id")
         run_states = [state for (state,) in rows("SELECT state FROM run")]
         staged = rows("SELECT count(*) FROM staged_change")[0][0]
         needed = {bytes(content).hex() for (content,) in rows("SELECT content_sha256 FROM document_version")}
@@ -92,6 +95,7 @@ def observe(world: World) -> Observed:
         vectors={hash_ for (hash_,) in vectors},
         blobs=_wrong_blobs(world, [bytes(content) for (content,) in contents]),
         run_states=run_states,
+        released={state for (state,) in released},
         staged=staged,
         unused=(
             sum(1 for path in _store(world).root.rglob("*") if path.is_file() and path.name not in needed),

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flows.forgetting import forget
+from flows.purging import purge_collection
 from flows.rollback import rollback_collection
+from schemas.errors import DocumentNotFound
 from tests.flows.plain_model import PlainModel
 from tests.texts import english_sentence
 from tests.world import World
@@ -16,7 +19,13 @@ from tests.world import World
 COLLECTION = "default"
 FOLDERS = ("", "a", "a/b", "c")
 FILES = 12
-SETTINGS: dict[str, Any] = {"limits": {"window_documents": 4}}
+KEEP_VERSIONS = 1
+SETTINGS: dict[str, Any] = {
+    "limits": {"window_documents": 4},
+    "collections": {
+        COLLECTION: {"retention": {"keep_versions": KEEP_VERSIONS, "keep_days": 0, "grace_hours": 0}}
+    },
+}
 """Of every process of a campaign; windows are small so that a run has several."""
 GONE = "gone"
 """What a second `forget` finds where the first was killed late."""
@@ -109,9 +118,40 @@ def _roll_back(world: World, task: Task) -> str:
     return rollback_collection(world.session, COLLECTION, str(task["to"])).state
 
 
+def _purge(world: World, task: Task) -> str:
+    purge_collection(world.session, COLLECTION)
+    return "succeeded"
+
+
+def _choose_document(rng: random.Random, folder: Path, model: PlainModel) -> Task:
+    uri = rng.choice(sorted({uri for state in model.states for uri in state}) or ["never-shown.txt"])
+    if uri in model.files and rng.random() < 0.5:
+        (folder / uri).unlink()
+        del model.files[uri]
+    return {"uri": uri}
+
+
+def _forget(world: World, task: Task) -> str:
+    try:
+        forget(world.session, task["uri"], COLLECTION)
+    except DocumentNotFound:
+        return GONE
+    return "succeeded"
+
+
 OPERATIONS: dict[str, Operation] = {
     "ingest": Operation(
         edit_folder, _ingest, lambda model, task: model.ingest(reapply=task["reapply"]), weight=2
     ),
     "rollback": Operation(_choose_release, _roll_back, lambda model, task: model.rollback(task["to"])),
+    "purge": Operation(
+        lambda rng, folder, model: {},
+        _purge,
+        lambda model, task: model.purge(KEEP_VERSIONS),
+        releases=False,
+        sweeps=True,
+    ),
+    "forget": Operation(
+        _choose_document, _forget, lambda model, task: model.forget(task["uri"]), sweeps=True
+    ),
 }
