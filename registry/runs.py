@@ -61,7 +61,11 @@ def hold_new_run(
 def finish_run(
     db: Database, run_id: UUID, state: RunState, *, stats: dict[str, Any], error: str | None = None
 ) -> None:
-    """Record how a run ended. What it staged stays only where it is to be looked at (`staged`)."""
+    """Record how a run ended. What it staged stays only where it is to be looked at (`staged`).
+
+    An ingest or rollback that failed after its release was shown has succeeded: the answer to its
+    COMMIT was lost.
+    """
     with db.transaction() as connection:
         if state != "staged":
             connection.execute(_SQL["drop_staged"], {"run": run_id, "tenant": db.tenant_id})

@@ -12,7 +12,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+import tasks.batch
 from registry.embedded import start_embedded, stop_embedded
+from schemas.errors import DatabaseUnavailable
 from tests.texts import english_text
 from tests.world import World
 
@@ -91,6 +93,32 @@ def test_a_run_that_only_lacked_its_activation_is_neither_parsed_nor_embedded_ag
         report = world.ingest()
         assert (report.parsed, world.embedder.embedded, report.release) == (0, paid, 2)
         assert world.problems() == []
+
+
+@pytest.mark.parametrize("lost", ["answer", "commit"])
+def test_a_run_whose_connection_broke_at_its_commit_is_recorded_as_what_it_did(before, monkeypatch, lost):
+    base, url = before
+    activate = tasks.batch.activate_run
+
+    def break_off(*args, **options):
+        if lost == "answer":
+            activate(*args, **options)
+        raise DatabaseUnavailable("the connection broke", advice="")
+
+    with World.open(base, url) as world:
+        with monkeypatch.context() as patch:
+            patch.setattr("tasks.batch.activate_run", break_off)
+            with pytest.raises(DatabaseUnavailable):
+                world.ingest()
+        recorded = _count(
+            url, "SELECT state || coalesce(error, '') FROM run ORDER BY started_at DESC LIMIT 1"
+        )
+        if lost == "answer":
+            assert (recorded, world.ingest().state) == ("succeeded", "unchanged")
+        else:
+            assert recorded.startswith("failed")
+            assert world.ingest().state == "succeeded"
+        assert [release.number for release in world.releases()] == [2, 1]
 
 
 def _die(*args, **kwargs):

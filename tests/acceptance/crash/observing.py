@@ -77,7 +77,9 @@ def observe(world: World) -> Observed:
             "SELECT DISTINCT v.content_sha256 FROM activation a JOIN document_version v "
             "ON v.id = a.version_id WHERE a.to_release IS NULL"
         )
-        released = rows("SELECT r.state FROM release JOIN run r ON r.id = release.run_id")
+        released = rows(
+            "SELECT r.state FROM release JOIN run r ON r.id = release.run_id WHERE r.flow <> 'forget'"
+        )
         run_states = [state for (state,) in rows("SELECT state FROM run")]
         staged = rows("SELECT count(*) FROM staged_change")[0][0]
         needed = {bytes(content).hex() for (content,) in rows("SELECT content_sha256 FROM document_version")}
