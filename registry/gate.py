@@ -38,5 +38,4 @@ def staged_facts(db: Database, collection_id: int, space_id: int, run_id: UUID) 
         missing = count_missing(connection, values, space_id)
     assert documents is not None
     assert bad is not None
-    current, staged, empty, rejected, changed, before, after = (int(number) for number in documents)
-    return StagedFacts(current, staged, empty, rejected, changed, before, after, missing, int(bad[0]))
+    return StagedFacts(*(int(number) for number in (*documents, missing, bad[0])))

@@ -15,6 +15,7 @@ class StagedFacts:
 
     Attributes:
         current_release: what it would replace, 0 for nothing.
+        staged: documents that would change; of none there is nothing to judge.
         documents: staged versions; `empty` are those with hardly any text.
         rejected: documents the run could not index.
         changed: documents that replace a version; `chunks_before` and `chunks_after` are theirs.
@@ -22,6 +23,7 @@ class StagedFacts:
     """
 
     current_release: int
+    staged: int
     documents: int
     empty: int
     rejected: int

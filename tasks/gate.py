@@ -45,7 +45,7 @@ def judge(facts: StagedFacts, limits: GateSettings) -> list[str]:
     failures = []
     if facts.bad_vectors:
         failures.append(f"{facts.bad_vectors} vectors are zero or not of unit length")
-    if facts.current_release == 0:
+    if facts.current_release == 0 or facts.staged == 0:
         return failures
     shares = [
         (facts.empty, facts.documents, limits.max_empty_share,

@@ -1,5 +1,6 @@
 -- name: staged_documents
 SELECT (SELECT current_release FROM collection WHERE tenant_id = %(tenant)s AND id = %(collection)s),
+       count(*) FILTER (WHERE s.action <> 'restat'),
        count(*) FILTER (WHERE s.action <> 'restat' AND v.id IS NOT NULL),
        count(*) FILTER (WHERE s.action <> 'restat' AND v.id IS NOT NULL AND size.characters < %(few)s),
        (SELECT count(*) FROM rejection j WHERE j.tenant_id = %(tenant)s AND j.run_id = %(run)s),

@@ -19,7 +19,7 @@ from tasks.gate import judge, load_canaries
 from tests.texts import english_text
 from tests.world import World
 
-SOUND = StagedFacts(3, 20, 0, 0, 20, 100, 100, 0, 0)
+SOUND = StagedFacts(3, 20, 20, 0, 0, 20, 100, 100, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,7 @@ def test_each_limit_holds_a_release_back(changes, says):
         {"rejected": 20},
         {"chunks_after": 50},
         {"current_release": 0, "empty": 20, "rejected": 90},
+        {"staged": 0, "documents": 0, "changed": 0, "rejected": 12},
         {"documents": 5, "empty": 5, "rejected": 4, "changed": 5, "chunks_after": 0},
     ],
 )
