@@ -24,7 +24,7 @@ demo: setup ## Ingest the samples, search, edit a sentence, ingest again
 test: setup ## Run all tests (embedded database, real model, no network)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-nightly: setup ## Thousands of random steps against a plain model; 120 times kill -9 (about 25 minutes)
+nightly: setup ## Thousands of random steps against a plain model; 120 times kill -9 (about 12 minutes)
 	TESTS_NIGHTLY=1 $(BIN)/python -m pytest tests/flows/test_state_machine.py
 	$(BIN)/python -m tests.acceptance.crash --kills $(KILLS)
 

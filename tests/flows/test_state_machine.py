@@ -124,7 +124,7 @@ class Machine(RuleBasedStateMachine):
                     self.world.session, broken, str(self.world.folder), "default", allow_deletions=True
                 )
             except Crash:
-                if point == "activate" and after:
+                if (point == "activate" and after) or point == "check_release":  # it is shown by then
                     self.model.ingest()
             else:  # the run did not come that far: nothing to do there
                 self.model.ingest()
