@@ -22,6 +22,7 @@ from registry.forget import (
     some_uris,
 )
 from registry.purge import foresee, sweep_strays
+from registry.runs import mark_crashed_runs
 from registry.space import vacuum
 from registry.sweeping import find_unused_blobs, sweep_blobs
 from schemas.errors import DocumentNotFound, ForgetIncomplete, RevectorError
@@ -52,8 +53,14 @@ def forget(
     started = session.timer()
     collection = get_collection(session.db, name)
     uri = normalize("NFC", uri)
-    place = _one_place(session, collection, uri, source)
     blobs = BlobStore(session.settings.home, session.db.tenant_id)
+    try:
+        place = _one_place(session, collection, uri, source)
+    except DocumentNotFound:
+        if not dry_run:  # a forget that was killed after its commit left raw bytes and loose chunks
+            mark_crashed_runs(session.db, collection.id)
+            _sweep(session, collection, blobs)
+        raise
     report: dict[str, Any] = {
         "collection": name, "run_id": None, "dry_run": dry_run,
         "uri": uri, "source": place.source, "release": None,
@@ -110,13 +117,18 @@ def _forget(
 ) -> Traces:
     db = session.db
     traces, dropped, release = forget_document(db, collection, UUID(report["run_id"]), place, uri)
-    # what crashed runs left may be of this document, and nothing says of which it is
-    dropped += sweep_strays(db, collection.id, stored_before=ALL_TIMES)
-    swept = sweep_blobs(db, blobs)
-    vacuum(db, collection.id)
+    strays, swept = _sweep(session, collection, blobs)
     report["release"] = release.number if release else None
-    _fill(report, traces, dropped, swept.blobs)
+    _fill(report, traces, dropped + strays, swept)
     return traces
+
+
+def _sweep(session: Session, collection: Collection, blobs: BlobStore) -> tuple[Dropped, int]:
+    """What crashed runs left may be of the document, and nothing says of which it is."""
+    strays = sweep_strays(session.db, collection.id, stored_before=ALL_TIMES)
+    swept = sweep_blobs(session.db, blobs)
+    vacuum(session.db, collection.id)
+    return strays, swept.blobs
 
 
 def _fill(report: dict[str, Any], traces: Traces, dropped: Dropped, blobs: int) -> None:

@@ -25,7 +25,10 @@ ORDER BY started_at LIMIT 1000
 UPDATE run r SET finished_at = now(),
     state = CASE WHEN shown.is_shown THEN 'succeeded' ELSE 'crashed' END,
     error = CASE WHEN shown.is_shown THEN NULL ELSE 'the process ended without finishing the run' END
-FROM (SELECT EXISTS (SELECT FROM release WHERE run_id = %(run)s AND tenant_id = %(tenant)s) AS is_shown) AS shown
+FROM (SELECT EXISTS (
+          SELECT FROM release x JOIN run y ON y.id = x.run_id
+          WHERE x.run_id = %(run)s AND x.tenant_id = %(tenant)s AND y.flow IN ('ingest', 'rollback')) AS is_shown
+     ) AS shown
 WHERE r.id = %(run)s AND r.tenant_id = %(tenant)s AND r.state = 'running'
 
 -- name: drop_staged

@@ -148,7 +148,7 @@ def test_a_release_that_is_gone_or_never_was_is_not_exported(filled, tmp_path):
     _refused(filled, tmp_path / "out", ReleaseNotFound, "no release", release=9)
     with filled.session.db.connection() as connection:
         connection.execute("UPDATE release SET missing = 2 WHERE number = 1")
-    _refused(filled, tmp_path / "out", ReleaseIncomplete, "2 of its documents", release=1)
+    _refused(filled, tmp_path / "out", ReleaseIncomplete, "2 documents of it", release=1)
 
 
 def test_a_damaged_registry_is_not_exported_as_if_it_were_whole(filled, tmp_path):

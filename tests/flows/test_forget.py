@@ -293,3 +293,21 @@ def test_a_run_at_the_same_moment_adds_it_whole_or_not_at_all(world, step, actio
         _remove(world, "kim.txt")
         _forget(world, "kim.txt")
     assert _mentions(world, "Minsu", "kim.txt") == set()
+
+
+def test_a_forget_that_was_killed_after_its_commit_is_completed_by_the_next(world, monkeypatch):
+    world.write("heron.txt", "A heron stands here.")
+    world.write("hr/kim.txt", SECRET)
+    world.ingest()
+    (world.folder / "hr/kim.txt").unlink()
+
+    def die(*args, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("flows.forgetting.sweep_blobs", die)
+        with pytest.raises(KeyboardInterrupt):
+            forget(world.session, "hr/kim.txt", "default")
+    with pytest.raises(DocumentNotFound):
+        forget(world.session, "hr/kim.txt", "default")
+    assert _mentions(world, SECRET) == set()

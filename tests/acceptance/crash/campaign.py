@@ -156,9 +156,6 @@ class Campaign:
         state = self._complete(name, arguments)
         assert state != GONE or is_new, "a document is gone, but not from all releases"
         self.model = after
-        if state == GONE:  # what a forget killed late has left goes with the next purge
-            self._complete("purge", {})
-            OPERATIONS["purge"].expect(self.model, {})
         last = self._look()
         self._require_complete(last)
         if operation.sweeps:
