@@ -175,15 +175,14 @@ def print_report(report: RunReport) -> None:
         f"{d.unchanged} unchanged, {d.rejected} rejected"
     )
     print(f"  chunks     {c.total} in these documents, {c.reused} reused, {c.embedded} embedded")
-    print("  seconds    " + ", ".join(f"{name} {value:.2f}" for name, value in report.seconds.items()))
+    spent = [f"{name} {value:.2f}" for name, value in report.seconds.items() if value >= 0.005]
+    print("  seconds    " + (", ".join(spent) or "0.00"))
     if report.release is None:
         print("  release    none: nothing changed")
     else:
         print(f"  release    {report.release}, digest {report.digest[:16] if report.digest else ''}")
     if report.held:
-        print(
-            f"  held       {report.held} documents stay as a rollback showed them; --reapply brings them back"
-        )
+        print(f"  held       {report.held} documents stay as a rollback showed them; see --reapply")
     if report.conflicts:
         print(f"  conflicts  {report.conflicts} documents were changed by another run; ingest again")
     for problem in report.problems:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The README's demo: samples in, search, one sentence edited, and what that costs.
+# The README's demo: samples in, search, one sentence edited, what that costs, and back again.
 set -euo pipefail
 demo=.demo
 rm -rf "$demo" && mkdir -p "$demo"
@@ -20,5 +20,12 @@ rm "$demo/documents/handbook/release-checklist.txt.bak"
 run revector plan "$demo/documents"
 run revector ingest "$demo/documents"
 run revector search "limit of the sleep current" -k 1
+run revector diff 1 2
+
+run revector rollback --last
+run revector plan "$demo/documents"
+run revector search "limit of the sleep current" -k 1
+run revector search "limit of the sleep current" -k 1 --as-of 2
 run revector history
+run revector check
 run revector failures
