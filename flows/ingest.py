@@ -17,7 +17,7 @@ from flows.configuration import load_settings
 from flows.pipeline import Progress, ingest_location
 from flows.reporting import artifact_key, report_markdown
 from flows.session import open_session
-from schemas.errors import PrefectUnavailable
+from schemas.errors import PrefectUnavailable, RegistryUnsound
 from schemas.report import RunReport
 from tasks.steps import prefect_steps
 
@@ -67,6 +67,12 @@ def ingest(
         key=artifact_key("ingest", collection),
         description=f"{report.state}, release {report.release}",
     )
+    if report.problems:  # seen as a failed run, whatever has come of it
+        found = "; ".join(f"{problem.invariant}: {problem.detail}" for problem in report.problems)
+        raise RegistryUnsound(
+            f"Release {report.release} is shown, but its check found problems: {found}.",
+            advice="Run `revector check --repair`, or go back with `revector rollback --last`.",
+        )
     return report
 
 

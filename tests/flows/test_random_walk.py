@@ -11,7 +11,7 @@ import pytest
 from tests.texts import english_sentence
 from tests.world import World
 
-STEPS = 120
+STEPS = 60
 WORDS = [f"word{number}" for number in range(40)]
 
 
