@@ -81,6 +81,10 @@ def require_utf8(*arguments: str) -> None:
                 f"The argument {argument.encode('utf-8', 'backslashreplace').decode()} is not valid UTF-8.",
                 advice="Rename the folder, or write the name in UTF-8.",
             ) from exc
+        if "\0" in argument:
+            raise ConfigurationError(
+                f"The argument {argument!r} holds a NUL character.", advice="Leave it out."
+            )
 
 
 @contextmanager
