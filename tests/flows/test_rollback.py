@@ -6,6 +6,7 @@ import builtins
 import io
 import os
 from contextlib import contextmanager
+from unicodedata import normalize
 
 import psycopg
 import pytest
@@ -393,7 +394,7 @@ def test_a_source_that_lists_nothing_does_not_undo_a_rollback(world):
     back(world, "0")
     away = world.folder.rename(world.folder.with_name("away"))
     world.folder.mkdir()
-    with pytest.raises(MassDeletion, match="The source lists nothing.*1 documents"):
+    with pytest.raises(MassDeletion, match=r"The source lists nothing.*1 documents"):
         world.ingest()
     world.folder.rmdir()
     away.rename(world.folder)
@@ -456,3 +457,41 @@ def test_a_rollback_past_an_absorption_follows_the_file(world):
     assert (set(shown(world)), world.plan().held) == ({"b.txt"}, ("sub/b.txt",))
     world.ingest(reapply=True, allow_deletions=True)
     assert (set(shown(world)), count_holds(world.session.db, 1)) == ({"sub/b.txt"}, 0)
+
+
+@pytest.mark.parametrize("reference", ["0001-01-01", "0001-01-01T00:00", "1" * 5000, "99999999999"])
+def test_references_beyond_all_releases_are_not_found(three, reference):
+    with pytest.raises(ReleaseNotFound):
+        find_release(three.session.db, get_collection(three.session.db, "default"), reference)
+
+
+def test_a_date_alone_is_the_end_of_that_day_however_it_is_written(three):
+    collection = get_collection(three.session.db, "default")
+    today = three.releases()[0].activated_at.astimezone()
+    year, week, day = today.isocalendar()
+    for text in (today.strftime("%Y-%m-%d"), f"{year}-W{week:02}-{day}", f"{year}W{week:02}{day}", "0003"):
+        assert find_release(three.session.db, collection, text).number == 3
+
+
+@pytest.mark.parametrize("name", ["last", "9d0f9e0e-6b8e-4b52-8a43-0b9a0f7b8f3c", "0001-01-01"])
+def test_a_tag_cannot_be_what_a_command_reads_otherwise(three, name):
+    with pytest.raises(ConfigurationError, match="cannot be a tag"):
+        tag_release(three.session.db, get_collection(three.session.db, "default"), three.releases()[0], name)
+
+
+def test_a_release_that_lost_parts_cannot_be_tagged(three):
+    with psycopg.connect(three.session.db.url) as connection:
+        connection.execute("UPDATE revector.release SET missing = 2 WHERE number = 1")
+    with pytest.raises(ReleaseIncomplete):
+        tag_release(
+            three.session.db, get_collection(three.session.db, "default"), three.releases()[2], "golden"
+        )
+    assert three.releases()[2].tags == ()
+
+
+def test_a_document_is_named_in_any_unicode_form(world):
+    for text in ("first", "second"):
+        world.write("한글.txt", f"The {text} document.")
+        world.ingest()
+    back(world, DocumentTarget(normalize("NFD", "한글.txt")))
+    assert shown(world) == {"한글.txt": "The first document."}
