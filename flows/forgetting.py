@@ -30,6 +30,7 @@ from schemas.retention import Dropped
 from schemas.source import Scope, Source
 from tasks.sources.base import Lister, open_lister
 
+SHOWN_COPIES = 20
 ALL_TIMES = datetime(9000, 1, 1, tzinfo=UTC)
 
 
@@ -69,7 +70,7 @@ def forget(
             traces = _forget(session, collection, blobs, place, uri, report)
             stats.update({key: report[key] for key in ("release", "versions", "chunks", "vectors", "blobs")})
         report["proof"] = _prove(session, collection, blobs, traces)
-    report["warnings"] = _warnings(session, collection, place, uri)
+    report["warnings"] = [*_same_bytes(traces), *_warnings(session, collection, place, uri)]
     report["seconds"] = round(session.timer() - started, 4)
     return report
 
@@ -142,6 +143,16 @@ def _prove(session: Session, collection: Collection, blobs: BlobStore, traces: T
             proof=proof,
         )
     return proof
+
+
+def _same_bytes(traces: Traces) -> list[str]:
+    """A moved document has its past under its old name, and forgetting one leaves the other."""
+    if not traces.same_bytes:
+        return []
+    shown = ", ".join(f"{uri} ({source})" for source, uri in traces.same_bytes[:SHOWN_COPIES])
+    more = len(traces.same_bytes) - SHOWN_COPIES
+    listed = shown + (f" and {more} more" if more > 0 else "")
+    return [f"The same bytes are, or were, also shown as {listed}. Forget these too if they must go."]
 
 
 def _warnings(session: Session, collection: Collection, place: Place, uri: str) -> list[str]:

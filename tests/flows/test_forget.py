@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import replace
+from unicodedata import normalize
 
 import pytest
 
@@ -293,3 +294,26 @@ def test_a_run_at_the_same_moment_adds_it_whole_or_not_at_all(world, step, actio
         _remove(world, "kim.txt")
         _forget(world, "kim.txt")
     assert _mentions(world, "Minsu", "kim.txt") == set()
+
+
+def test_the_old_name_of_a_moved_document_is_named(world):
+    world.write("secret.txt", SECRET)
+    world.ingest()
+    (world.folder / "secret.txt").rename(world.folder / "renamed.txt")
+    world.ingest()
+    _remove(world, "renamed.txt")
+    for options in ({"dry_run": True}, {}):
+        assert _forget(world, "renamed.txt", **options)["warnings"] == [
+            "The same bytes are, or were, also shown as secret.txt (docs). Forget these too if they must go."
+        ]
+    assert _forget(world, "secret.txt")["warnings"] == []
+
+
+def test_a_path_in_another_unicode_form_is_scrubbed_too(world):
+    uri = "김민수.txt"
+    path = world.write(normalize("NFD", uri), SECRET)
+    world.ingest(path)
+    path.unlink()
+    _forget(world, uri)
+    scopes = [run["scope"] for run in latest_runs(world.session.db, 1)]
+    assert all(uri not in normalize("NFC", scope) for scope in scopes)
