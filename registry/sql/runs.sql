@@ -10,6 +10,10 @@ WHERE id = %(run)s AND tenant_id = %(tenant)s AND state = 'running'
 UPDATE run SET state = %(state)s, finished_at = now(), stats = %(stats)s
 WHERE id = %(run)s AND tenant_id = %(tenant)s AND state = 'staged'
 
+-- name: complete_staged
+UPDATE run SET stats = %(stats)s
+WHERE id = %(run)s AND tenant_id = %(tenant)s AND state = 'succeeded'
+
 -- name: list_running
 SELECT id FROM run
 WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND state = 'running'

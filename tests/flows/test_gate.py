@@ -97,6 +97,31 @@ def test_a_staged_run_can_be_shown_all_the_same(gated):
     assert gated.ingest().state == "unchanged"
 
 
+def test_a_staged_run_that_is_shown_cannot_be_dropped_though_its_process_died(gated, monkeypatch):
+    def die(*_, **__):
+        raise KeyboardInterrupt
+
+    run = _fail(gated)
+    with monkeypatch.context() as patch:
+        patch.setattr("flows.staged.check_release", die)
+        with pytest.raises(KeyboardInterrupt):
+            activate_staged(gated.session, "default", run)
+    assert gated.releases()[0].run_id == str(run)
+    with pytest.raises(RunNotStaged, match="is succeeded, not staged"):
+        discard_staged(gated.session, "default", run)
+
+
+def test_a_staged_run_that_leaves_an_unsound_release_says_so(gated):
+    run = _fail(gated)
+    blobs = gated.session.settings.home.glob("blobs/1/*/*")
+    (blob,) = [path for path in blobs if b"Nothing about water" in path.read_bytes()]
+    content = blob.read_bytes()
+    blob.unlink()
+    (problem,) = activate_staged(gated.session, "default", run).problems
+    assert problem.invariant == "active versions have their raw blob"
+    blob.write_bytes(content)
+
+
 def test_a_staged_run_can_be_dropped(gated):
     run = _fail(gated)
     discard_staged(gated.session, "default", run)
