@@ -3,7 +3,10 @@ INSERT INTO run (id, tenant_id, collection_id, flow, trigger, prefect_flow_run_i
 VALUES (%(run)s, %(tenant)s, %(collection)s, %(flow)s, %(trigger)s, %(prefect_flow_run)s, %(scope)s)
 
 -- name: finish_run
-UPDATE run SET state = %(state)s, finished_at = now(), stats = %(stats)s, error = %(error)s
+UPDATE run SET finished_at = now(), stats = %(stats)s, error = %(error)s,
+    -- what came after the release may have failed; the release is shown all the same
+    state = CASE WHEN %(state)s = 'failed' AND EXISTS (
+        SELECT FROM release WHERE run_id = %(run)s AND tenant_id = %(tenant)s) THEN 'succeeded' ELSE %(state)s END
 WHERE id = %(run)s AND tenant_id = %(tenant)s AND state = 'running'
 
 -- name: settle_staged
