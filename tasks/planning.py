@@ -60,7 +60,7 @@ def plan_run(
     with paused_collection():
         nested, shown_as = _load_nested(workspace, reapply=reapply)
         known, held, rejected = load_known(workspace, nested, reapply=reapply)
-        outweighed = _outweighed(known, held, rejected)
+        outweighed = _outweighed(listing, known, held, rejected)
         standing = {uri: past for uri, past in rejected.items() if uri not in outweighed}
         plan = plan_changes(
             listing,
@@ -86,13 +86,14 @@ def plan_run(
 
 
 def _outweighed(
-    known: Mapping[str, Known], held: Mapping[str, Known], rejected: Mapping[str, Known]
+    listing: Listing, known: Mapping[str, Known], held: Mapping[str, Known], rejected: Mapping[str, Known]
 ) -> set[str]:
-    """Rejections to be tried again of documents that are held: the hold says whether they are."""
+    """Rejections of held documents whose file is not the one that was rejected: the hold decides."""
     return {
         uri
         for uri, past in rejected.items()
-        if past.content_sha256 is None and (uri in held or (uri in known and known[uri].held))
+        if (uri in held or (uri in known and known[uri].held))
+        and (past.stat is None or listing.items.get(uri) != past.stat)
     }
 
 

@@ -495,3 +495,18 @@ def test_a_document_is_named_in_any_unicode_form(world):
         world.ingest()
     back(world, DocumentTarget(normalize("NFD", "한글.txt")))
     assert shown(world) == {"한글.txt": "The first document."}
+
+
+@pytest.mark.parametrize("content", [b"", b"%PDF-1.4 broken"])
+def test_a_held_file_that_was_broken_for_a_while_stays_held(world, content):
+    for text in ("first", "second"):
+        world.write("a.txt", f"The {text} text of document a.")
+        world.ingest()
+    back(world, "1")
+    world.write("a.txt", content)
+    assert [rejection.uri for rejection in world.ingest().rejections] == ["a.txt"]
+    assert (world.plan().rejected, world.plan().is_empty) == (("a.txt",), True), "tried again and again"
+    world.write("a.txt", "The second text of document a.")
+    assert (world.ingest().state, world.plan().held, world.rejections()) == ("unchanged", ("a.txt",), {})
+    world.write("a.txt", "The third text of document a.")
+    assert world.ingest().documents.changed == 1
