@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from unicodedata import normalize
 from uuid import UUID
 
 import numpy as np
@@ -209,3 +210,10 @@ def test_a_zero_vector_in_the_database_holds_the_release_back(world):
         connection.execute("UPDATE vectors_1 SET embedding = array_fill(0, ARRAY[384])::vector")
     with pytest.raises(GateFailed, match="1 vectors are zero"):
         world.ingest()
+
+
+def test_a_canary_names_its_document_in_any_unicode_form(tmp_path):
+    path = tmp_path / "canaries.toml"
+    name = normalize("NFD", "두루미.txt")
+    path.write_text(f'[[canary]]\nquery = "heron"\ndocument = "{name}"\n', encoding="utf-8")
+    assert load_canaries(path)[0].document == "두루미.txt"
