@@ -24,7 +24,7 @@ from registry.forget import (
 from registry.purge import foresee, sweep_strays
 from registry.space import vacuum
 from registry.sweeping import find_unused_blobs, sweep_blobs
-from schemas.errors import DocumentNotFound, ForgetIncomplete, RevectorError
+from schemas.errors import DocumentNotFound, ForgetIncomplete, HomeNotWritable, RevectorError
 from schemas.release import Collection
 from schemas.retention import Dropped
 from schemas.source import Scope, Source
@@ -113,7 +113,14 @@ def _forget(
     traces, dropped, release = forget_document(db, collection, UUID(report["run_id"]), place, uri)
     # what crashed runs left may be of this document, and nothing says of which it is
     dropped += sweep_strays(db, collection.id, stored_before=ALL_TIMES)
-    swept = sweep_blobs(db, blobs)
+    try:
+        swept = sweep_blobs(db, blobs)
+    except HomeNotWritable as exc:
+        raise ForgetIncomplete(
+            f"The document is gone from the database, its raw bytes are not: {exc.message}",
+            advice="Make room or give this user the right to write there, then run `revector purge`: it "
+            "deletes the bytes that no document has.",
+        ) from exc
     vacuum(db, collection.id)
     report["release"] = release.number if release else None
     _fill(report, traces, dropped, swept.blobs)

@@ -14,7 +14,7 @@ from flows.pipeline import ingest_location
 from flows.purging import purge_collection
 from registry.connection import connect_admin
 from registry.runs import latest_runs
-from schemas.errors import DocumentNotFound, ForgetIncomplete
+from schemas.errors import DocumentNotFound, ForgetIncomplete, HomeNotWritable
 from tasks.batch import plain_steps
 
 SECRET = "Kim Minsu has the number 880101-1234567."
@@ -317,3 +317,19 @@ def test_a_path_in_another_unicode_form_is_scrubbed_too(world):
     _forget(world, uri)
     scopes = [run["scope"] for run in latest_runs(world.session.db, 1)]
     assert all(uri not in normalize("NFC", scope) for scope in scopes)
+
+
+def test_raw_bytes_that_cannot_be_deleted_are_left_to_purge(world, monkeypatch):
+    def refuse(*_, **__):
+        raise HomeNotWritable("The blob store cannot be written.", advice="")
+
+    world.write("kim.txt", SECRET)
+    world.ingest()
+    _remove(world, "kim.txt")
+    with monkeypatch.context() as patch:
+        patch.setattr("flows.forgetting.sweep_blobs", refuse)
+        with pytest.raises(ForgetIncomplete, match=r"raw bytes are not.*revector purge"):
+            _forget(world, "kim.txt")
+    assert _mentions(world, "Minsu") == {("blobs", "Minsu")}
+    purge_collection(world.session, "default")
+    assert _mentions(world, "Minsu", "kim.txt") == set()
