@@ -25,12 +25,13 @@ from registry.purge import foresee, sweep_strays
 from registry.runs import mark_crashed_runs
 from registry.space import vacuum
 from registry.sweeping import find_unused_blobs, sweep_blobs
-from schemas.errors import DocumentNotFound, ForgetIncomplete, RevectorError
+from schemas.errors import DocumentNotFound, ForgetIncomplete, HomeNotWritable, RevectorError
 from schemas.release import Collection
 from schemas.retention import Dropped
 from schemas.source import Scope, Source
 from tasks.sources.base import Lister, open_lister
 
+SHOWN_COPIES = 20
 ALL_TIMES = datetime(9000, 1, 1, tzinfo=UTC)
 
 
@@ -76,7 +77,7 @@ def forget(
             traces = _forget(session, collection, blobs, place, uri, report)
             stats.update({key: report[key] for key in ("release", "versions", "chunks", "vectors", "blobs")})
         report["proof"] = _prove(session, collection, blobs, traces)
-    report["warnings"] = _warnings(session, collection, place, uri)
+    report["warnings"] = [*_same_bytes(traces), *_warnings(session, collection, place, uri)]
     report["seconds"] = round(session.timer() - started, 4)
     return report
 
@@ -117,7 +118,14 @@ def _forget(
 ) -> Traces:
     db = session.db
     traces, dropped, release = forget_document(db, collection, UUID(report["run_id"]), place, uri)
-    strays, swept = _sweep(session, collection, blobs)
+    try:
+        strays, swept = _sweep(session, collection, blobs)
+    except HomeNotWritable as exc:
+        raise ForgetIncomplete(
+            f"The document is gone from the database, its raw bytes are not: {exc.message}",
+            advice="Make room or give this user the right to write there, then run `revector purge`: it "
+            "deletes the bytes that no document has.",
+        ) from exc
     report["release"] = release.number if release else None
     _fill(report, traces, dropped + strays, swept)
     return traces
@@ -154,6 +162,16 @@ def _prove(session: Session, collection: Collection, blobs: BlobStore, traces: T
             proof=proof,
         )
     return proof
+
+
+def _same_bytes(traces: Traces) -> list[str]:
+    """A moved document has its past under its old name, and forgetting one leaves the other."""
+    if not traces.same_bytes:
+        return []
+    shown = ", ".join(f"{uri} ({source})" for source, uri in traces.same_bytes[:SHOWN_COPIES])
+    more = len(traces.same_bytes) - SHOWN_COPIES
+    listed = shown + (f" and {more} more" if more > 0 else "")
+    return [f"The same bytes are, or were, also shown as {listed}. Forget these too if they must go."]
 
 
 def _warnings(session: Session, collection: Collection, place: Place, uri: str) -> list[str]:

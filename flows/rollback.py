@@ -8,7 +8,7 @@ from flows.session import Session
 from registry.blobs import BlobStore
 from registry.check_release import check_release
 from registry.collections import get_collection
-from registry.history import diff_releases, find_release
+from registry.history import RESERVED, diff_releases, find_release
 from registry.rollback import DocumentTarget, RolledBack, preview_document, roll_back, roll_back_document
 from registry.runs import finish_run, hold_new_run, mark_crashed_runs
 from schemas.errors import ConfigurationError
@@ -16,7 +16,7 @@ from schemas.history import ReleaseDiff
 from schemas.release import Collection
 from schemas.report import RunReport
 
-LAST = "last"
+LAST = RESERVED
 """The release before the current one."""
 
 

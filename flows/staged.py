@@ -6,9 +6,11 @@ from typing import Any
 from uuid import UUID
 
 from flows.session import Session
+from registry.blobs import BlobStore
+from registry.check_release import check_release
 from registry.collections import find_space, get_collection
 from registry.releases import activate_run
-from registry.runs import get_run, settle_staged
+from registry.runs import complete_staged, get_run, settle_staged
 from schemas.errors import ConfigurationError, RunNotStaged
 from schemas.release import Collection
 from schemas.report import RunReport
@@ -36,9 +38,15 @@ def activate_staged(session: Session, collection_name: str, run_id: UUID) -> Run
     report.seconds["activate"] = report.seconds["total"] = session.timer() - started
     if activation.release:
         report.release, report.digest = activation.release.number, activation.release.digest.hex()
+        blobs = BlobStore(session.settings.home, session.db.tenant_id)
+        report.problems = check_release(session.db, collection.id, report.release, space_id, blobs)
     stats = report.as_json()
     stats.pop("rejections")
-    settle_staged(session.db, run_id, report.state, stats={**run["stats"], **stats})
+    stats = {**run["stats"], **stats}
+    if activation.release is None:
+        settle_staged(session.db, run_id, report.state, stats=stats)
+    elif activation.documents:  # none where another process has shown it at the same moment
+        complete_staged(session.db, run_id, stats=stats)
     return report
 
 

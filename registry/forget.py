@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+from unicodedata import normalize
 from uuid import UUID
 
 from psycopg import sql
@@ -51,6 +52,7 @@ class Traces:
         chunks: id -> hash of the chunks that no other document has.
         shared_chunks: how many it has in common ...
         shared_documents: ... with so many others.
+        same_bytes: source and uri of other documents that have, or had, bytes of it.
     """
 
     place: Place
@@ -60,6 +62,7 @@ class Traces:
     chunks: dict[int, bytes]
     shared_chunks: int
     shared_documents: int
+    same_bytes: tuple[tuple[str, str], ...]
 
 
 def find_document(db: Database, collection_id: int, uri: str) -> list[Place]:
@@ -95,7 +98,9 @@ def _find_traces(connection: Connection, tenant_id: int, place: Place, uri: str)
         tuple(values["versions"]),
         tuple(bytes(sha256) for (sha256,) in connection.execute(_SQL["contents"], values)),
         {id_: bytes(hash_) for id_, hash_ in connection.execute(_SQL["own_chunks"], values)},
-        *shared,
+        shared[0],
+        shared[1],
+        tuple(connection.execute(_SQL["same_bytes"], values).fetchall()),
     )
 
 
@@ -169,13 +174,19 @@ def count_traces(db: Database, collection_id: int, blobs: BlobStore, traces: Tra
     return counts
 
 
+def _forms(uri: str) -> list[str]:
+    """The uri as we write it, and as a path given on macOS spells it."""
+    return sorted({uri, normalize("NFD", uri)})
+
+
 def _pattern(uri: str) -> re.Pattern[str]:
     """The uri where it stands by itself: `a.txt` is not in `data.txt`, but at the end of a path.
 
     >>> _pattern("a.txt").sub("-", "data.txt, /docs/a.txt: a.txt. a.txt.bak")
     'data.txt, /docs/-: -. a.txt.bak'
     """
-    return re.compile(rf"(?<![\w.\-]){re.escape(uri)}(?![\w\-/]|\.\w)")
+    forms = "|".join(re.escape(form) for form in _forms(uri))
+    return re.compile(rf"(?<![\w.\-])(?:{forms})(?![\w\-/]|\.\w)")
 
 
 def _scrub(connection: Connection, values: dict[str, Any], uri: str) -> None:
@@ -194,8 +205,10 @@ def _scrub(connection: Connection, values: dict[str, Any], uri: str) -> None:
 
 
 def _mentioning_runs(connection: Connection, values: dict[str, Any], uri: str) -> list[tuple[Any, ...]]:
-    quoted = json.dumps(uri, ensure_ascii=False)[1:-1]
-    rows = connection.execute(_SQL["mentioning_runs"], {**values, "quoted": quoted}).fetchall()
+    forms = _forms(uri)
+    quoted = [json.dumps(form, ensure_ascii=False)[1:-1] for form in forms]
+    values = {**values, "forms": forms, "quoted": quoted}
+    rows = connection.execute(_SQL["mentioning_runs"], values).fetchall()
     pattern = _pattern(uri)
     return [
         row for row in rows if any(pattern.search(text) for text in (row[1], row[2] or "", *_strings(row[3])))
@@ -203,7 +216,7 @@ def _mentioning_runs(connection: Connection, values: dict[str, Any], uri: str) -
 
 
 def _mentioning_releases(connection: Connection, values: dict[str, Any], uri: str) -> list[tuple[Any, ...]]:
-    rows = connection.execute(_SQL["mentioning_releases"], values).fetchall()
+    rows = connection.execute(_SQL["mentioning_releases"], {**values, "forms": _forms(uri)}).fetchall()
     return [row for row in rows if _pattern(uri).search(row[1])]
 
 

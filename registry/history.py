@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 from uuid import UUID
 
@@ -14,7 +14,9 @@ from schemas.history import DiffStatus, DocumentDiff, ReleaseDiff
 from schemas.release import Collection, Release
 
 _SQL = load("history")
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}$")
+_DATE = re.compile(r"\d{4}-(\d{2}-\d{2}|W\d{2}(-\d)?)$|\d{4}W\d{2}\d?$")
+RESERVED = "last"
+"""Names the release before the current one, where a rollback or a comparison asks for one."""
 
 
 def find_release(db: Database, collection: Collection, reference: str) -> Release:
@@ -28,7 +30,7 @@ def find_release(db: Database, collection: Collection, reference: str) -> Releas
     reference = reference.strip()
     values: dict[str, Any] = {"tenant": db.tenant_id, "collection": collection.id}
     if reference.isascii() and reference.isdigit():
-        statement, values["number"] = "find_by_number", min(int(reference), 2**31 - 1)
+        statement, values["number"] = "find_by_number", _number(reference)
     elif (time := parse_time(reference)) is not None:
         statement, values["time"] = "find_by_time", time
     else:
@@ -42,6 +44,12 @@ def find_release(db: Database, collection: Collection, reference: str) -> Releas
             "their tags. A time is written 2026-11-20 or 2026-11-20T14:30.",
         )
     return Release(*row)
+
+
+def _number(digits: str) -> int:
+    """The number, or one that no release has: Python refuses to read thousands of digits."""
+    digits = digits.lstrip("0") or "0"
+    return min(int(digits), 2**31 - 1) if len(digits) <= 10 else 2**31 - 1
 
 
 def parse_time(text: str) -> datetime | None:
@@ -58,23 +66,32 @@ def parse_time(text: str) -> datetime | None:
         return None
     if _DATE.match(text):
         time += timedelta(days=1, microseconds=-1)
-    return time if time.tzinfo else time.astimezone()
+    if time.tzinfo:
+        return time
+    try:
+        return time.astimezone()
+    except (ValueError, OverflowError):  # the first and the last day of the calendar
+        return time.replace(tzinfo=UTC)
 
 
 def tag_release(db: Database, collection: Collection, release: Release, name: str) -> None:
     """Give a release a name; retention keeps what it shows.
 
     Raises:
-        ConfigurationError: the name could be taken for a number or a time, or is in use.
+        ConfigurationError: the name could be taken for a number, a time, a run or `last`, or is in use.
+        ReleaseIncomplete: purge has taken parts of it: there is nothing whole to keep.
     """
-    if not name.strip() or name != name.strip() or name.isdigit() or parse_time(name) or len(name) > 200:
+    shadowed = name.isdigit() or parse_time(name) or name == RESERVED or _is_run_id(name)
+    if not name.strip() or name != name.strip() or shadowed or len(name) > 200:
         raise ConfigurationError(
             f"{name!r} cannot be a tag.",
-            advice="Use a name of up to 200 characters that is no number and no date.",
+            advice="Use a name of up to 200 characters that is no number, no date, no run id and not `last`.",
         )
     values = {"tenant": db.tenant_id, "collection": collection.id, "name": name, "number": release.number}
-    with db.connection() as connection:
+    with db.transaction() as connection:
         created = connection.execute(_SQL["set_tag"], values).rowcount
+        # looked at after the row is there: a purge at work holds it up until it is done
+        require_whole(connection, db.tenant_id, collection, release.number)
         if not created:
             row = connection.execute(_SQL["find_by_tag"], values).fetchone()
             if row is not None and row[0] != release.number:
@@ -82,6 +99,14 @@ def tag_release(db: Database, collection: Collection, release: Release, name: st
                     f"The tag {name!r} names release {row[0]}.",
                     advice="Choose another name, or delete that one first: `revector tag --delete NAME`.",
                 )
+
+
+def _is_run_id(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 def delete_tag(db: Database, collection: Collection, name: str) -> int:

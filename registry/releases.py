@@ -64,6 +64,8 @@ def activate_run(
         connection.execute(_SQL["drop_solved_rejections"], values)
         connection.execute(_SQL["drop_holds"], values)
         connection.execute(_SQL["drop_staged"], values)
+        if activation.release:  # a run that is shown must not look as if it could still be dropped
+            connection.execute(_SQL["end_staged"], values)
     refresh_statistics(db, activation)
     return activation
 

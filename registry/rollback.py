@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from unicodedata import normalize
 from uuid import UUID
 
 from registry.activation import apply_staged, get_release
@@ -116,7 +117,7 @@ def find_version(
         {
             "tenant": tenant_id,
             "collection": collection.id,
-            "uri": target.uri,
+            "uri": normalize("NFC", target.uri),
             "source": target.source,
         },
     ).fetchall()

@@ -83,6 +83,13 @@ def settle_staged(db: Database, run_id: UUID, state: RunState, *, stats: dict[st
             connection.execute(_SQL["drop_staged"], values)
 
 
+def complete_staged(db: Database, run_id: UUID, *, stats: dict[str, Any]) -> None:
+    """Record what activating a staged run showed; its state went with the release."""
+    values = {"run": run_id, "tenant": db.tenant_id, "stats": Jsonb(stats)}
+    with db.connection() as connection:
+        connection.execute(_SQL["complete_staged"], values)
+
+
 def mark_crashed_runs(db: Database, collection_id: int) -> list[UUID]:
     """Mark runs whose process is gone; their staged changes are dropped, what they stored is reused.
 

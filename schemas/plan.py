@@ -54,7 +54,8 @@ class ChangePlan:
         restat: unchanged bytes under a new stat, to be remembered.
         bases: of each changed document the active version.
         forgotten: rejected before, inside the scope, no longer listed.
-        settled: ids of held documents, not shown and no longer listed: nothing is held any more.
+        settled: ids of held documents, not shown and no longer listed, or shown by a wider source:
+            nothing is held any more.
         retired: what `deleted` and `moved` end, with the versions that were active.
     """
 

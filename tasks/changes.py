@@ -46,12 +46,14 @@ def plan_changes(
     draft = _sort_by_content(first, listing.items, known, rejected, fingerprints, hashes)
     blocked = tuple(problem.uri for problem in listing.problems)
     missing = {
-        uri
-        for uri in known.keys() - listing.items.keys()
-        if scope.covers(uri) and not _is_under(uri, blocked)
+        uri for uri in known.keys() - listing.items.keys() if scope.covers(uri) and not is_under(uri, blocked)
     }
     deleted = {uri for uri in missing if known[uri].held != "gone"}
-    unlisted = sorted(uri for uri in rejected.keys() - listing.items.keys() if scope.covers(uri))
+    unlisted = sorted(
+        uri
+        for uri in rejected.keys() - listing.items.keys()
+        if scope.covers(uri) and not is_under(uri, blocked)
+    )
     moved = _find_moves(draft.added, deleted, listing.items, known, hash_many, hashes)
     return ChangePlan(
         added=tuple(sorted(draft.added - {new for _, new in moved})),
@@ -64,7 +66,7 @@ def plan_changes(
         restat=draft.restat,
         bases={uri: known[uri].version_id for uri in draft.changed},
         forgotten=tuple(uri for uri in unlisted if not rejected[uri].held),
-        settled=tuple(rejected[uri].document_id for uri in unlisted if rejected[uri].held),
+        settled=tuple(rejected[uri].document_id for uri in unlisted if rejected[uri].held == "absent"),
         retired=_retire(deleted, moved, known),
     )
 
@@ -83,6 +85,7 @@ def absorb_nested(
     nested: Mapping[str, Known],
     known: Collection[str],
     *,
+    absent: Collection[str],
     shown_as: Mapping[str, str],
 ) -> ChangePlan:
     """Take over what a source inside this one shows: the same files, under their new names.
@@ -90,21 +93,29 @@ def absorb_nested(
     Args:
         plan: of the wider source alone.
         listing: what the wider source holds.
-        nested: by uri in the wider source, what the source inside shows.
+        nested: by uri in the wider source, what the source inside shows or holds.
         known: uris that the wider source shows itself.
+        absent: uris that the wider source has and holds back itself.
         shown_as: uri in the wider source -> uri in the source inside, for the report.
     """
     blocked = tuple(problem.uri for problem in listing.problems)
     added, moved, deleted = set(plan.added), list(plan.moved), list(plan.deleted)
-    retired = list(plan.retired)
+    retired, held, settled = list(plan.retired), set(plan.held), list(plan.settled)
     for uri, past in sorted(nested.items()):
         successor = None
+        if past.held == "absent":  # not shown; once the wider source shows it, nothing is held
+            if uri in known:
+                settled.append(past.document_id)
+            continue
         if uri in added:
             added.remove(uri)
             moved.append((shown_as[uri], uri))
             successor = uri
         elif uri not in listing.items:
-            if past.held == "gone" or _is_under(uri, blocked):
+            if is_under(uri, blocked):
+                continue
+            if past.held == "gone" and uri not in absent:
+                held.add(uri)
                 continue
             deleted.append(uri)
         elif uri not in known:  # listed, but rejected: what is shown stays
@@ -115,6 +126,8 @@ def absorb_nested(
         added=tuple(sorted(added)),
         moved=tuple(sorted(moved)),
         deleted=tuple(sorted(deleted)),
+        held=tuple(sorted(held)),
+        settled=tuple(settled),
         retired=tuple(retired),
     )
 
@@ -132,6 +145,15 @@ def check_deletions(plan: ChangePlan, listed: int, known: int, guard: GuardSetti
         MassDeletion: over the limits, or the source lists nothing at all.
     """
     doomed = len(plan.deleted)
+    if doomed == 0 and listed == 0 and plan.settled:
+        raise MassDeletion(
+            f"The source lists nothing. This run would hold {len(plan.settled)} documents no longer that a "
+            "rollback took out of view. Nothing was changed.",
+            advice="Check that the source is complete and mounted; if it is meant, "
+            "run again with --allow-deletions.",
+            deleted=[],
+            known=known,
+        )
     if doomed == 0:
         return
     share = doomed / max(known, doomed)
@@ -250,5 +272,6 @@ def _find_moves(
     return moves
 
 
-def _is_under(uri: str, blocked: tuple[str, ...]) -> bool:
+def is_under(uri: str, blocked: tuple[str, ...]) -> bool:
+    """Whether a uri is one of the prefixes, or below one."""
     return any(uri == prefix or uri.startswith(prefix + "/") for prefix in blocked)

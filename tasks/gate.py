@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from unicodedata import normalize
 from uuid import UUID
 
 from registry.collections import get_collection_by_id
@@ -76,7 +77,7 @@ def load_canaries(path: Path) -> list[Canary]:
     )
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8")).get("canary", [])
-        canaries = [Canary(**table) for table in tables]
+        canaries = [_in_nfc(Canary(**table)) for table in tables]
     except (OSError, UnicodeDecodeError) as exc:
         raise ConfigurationError(f"The canary file {path} cannot be read: {exc}.", advice=advice) from exc
     except (tomllib.TOMLDecodeError, TypeError, AttributeError) as exc:
@@ -88,6 +89,13 @@ def load_canaries(path: Path) -> list[Canary]:
     if not canaries:
         raise ConfigurationError(f"The canary file {path} holds no canary.", advice=advice)
     return canaries
+
+
+def _in_nfc(canary: Canary) -> Canary:
+    """Uris are in NFC; a name copied from a folder of macOS is not."""
+    if not isinstance(canary.document, str):
+        return canary
+    return canary._replace(document=normalize("NFC", canary.document))
 
 
 def prepare_canaries(workspace: Workspace) -> Callable[[Connection], None] | None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import gc
 import hashlib
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 
 from registry.documents import held_documents, known_documents, known_rejections
 from schemas.errors import DocumentError
 from schemas.plan import ChangePlan, Known
 from schemas.source import Listing
-from tasks.changes import absorb_nested, check_deletions, plan_changes
+from tasks.changes import absorb_nested, check_deletions, is_under, plan_changes
 from tasks.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -57,48 +58,82 @@ def plan_run(
         MassDeletion: it would retire suspiciously much, and `allow_deletions` is off.
     """
     with paused_collection():
-        known, rejected = load_known(workspace, reapply=reapply)
+        nested, shown_as = _load_nested(workspace, reapply=reapply)
+        known, held, rejected = load_known(workspace, nested, reapply=reapply)
+        outweighed = _outweighed(listing, known, held, rejected)
+        standing = {uri: past for uri, past in rejected.items() if uri not in outweighed}
         plan = plan_changes(
             listing,
             known,
-            rejected,
+            held | standing,
             workspace.fingerprints,
             scope=workspace.scope,
             hash_many=lambda uris: hash_items(workspace, listing, uris),
         )
-    nested, shown_as = _load_nested(workspace)
-    plan = absorb_nested(plan, listing, nested, known.keys(), shown_as=shown_as)
+    absent = {uri for uri in held if uri not in nested or nested[uri].held == "gone"}
+    plan = absorb_nested(plan, listing, nested, known.keys(), absent=absent, shown_as=shown_as)
+    plan = _forget_outweighed(plan, workspace, listing, outweighed)
     log.info(
         "planned: %d added, %d changed, %d moved, %d deleted, %d unchanged, %d held, %d rejected before",
         len(plan.added), len(plan.changed), len(plan.moved), len(plan.deleted), plan.unchanged,
         len(plan.held), len(plan.rejected),
     )  # fmt: skip
     if not allow_deletions:
-        in_scope = sum(1 for uri in known if workspace.scope.covers(uri)) + len(nested)
+        in_scope = sum(1 for uri in known if workspace.scope.covers(uri))
+        in_scope += sum(1 for past in nested.values() if past.held != "absent")
         check_deletions(plan, len(listing.items), in_scope, workspace.collection.guard)
     return plan
 
 
-def _load_nested(workspace: Workspace) -> tuple[dict[str, Known], dict[str, str]]:
-    """What sources inside this one show, by uri in this one; and their uris there."""
+def _outweighed(
+    listing: Listing, known: Mapping[str, Known], held: Mapping[str, Known], rejected: Mapping[str, Known]
+) -> set[str]:
+    """Rejections of held documents whose file is not the one that was rejected: the hold decides."""
+    return {
+        uri
+        for uri, past in rejected.items()
+        if (uri in held or (uri in known and known[uri].held))
+        and (past.stat is None or listing.items.get(uri) != past.stat)
+    }
+
+
+def _forget_outweighed(
+    plan: ChangePlan, workspace: Workspace, listing: Listing, outweighed: Collection[str]
+) -> ChangePlan:
+    """A document that is held and can be read again stands rejected no more."""
+    blocked = tuple(problem.uri for problem in listing.problems)
+    over = {uri for uri in outweighed if workspace.scope.covers(uri) and not is_under(uri, blocked)}
+    return replace(plan, forgotten=(*plan.forgotten, *sorted(over - set(plan.work))))
+
+
+def _load_nested(workspace: Workspace, *, reapply: bool) -> tuple[dict[str, Known], dict[str, str]]:
+    """What sources inside this one show or hold, by uri in this one; and their uris there."""
     nested: dict[str, Known] = {}
     shown_as: dict[str, str] = {}
     for source in workspace.nested:
         assert source.id is not None
         prefix = source.root_url[len(workspace.scope.source.root_url) :].strip("/")
-        for uri, past in known_documents(workspace.db, source.id).items():
+        absent = held_documents(workspace.db, source.id, reapply=reapply)
+        for uri, past in (absent | known_documents(workspace.db, source.id, reapply=reapply)).items():
             nested[f"{prefix}/{uri}"] = past
             shown_as[f"{prefix}/{uri}"] = uri
     return nested, shown_as
 
 
-def load_known(workspace: Workspace, *, reapply: bool = False) -> tuple[dict[str, Known], dict[str, Known]]:
-    """Active documents, and what is not to be tried again, by uri; empty for a new source."""
+def load_known(
+    workspace: Workspace, nested: Mapping[str, Known], *, reapply: bool = False
+) -> tuple[dict[str, Known], dict[str, Known], dict[str, Known]]:
+    """By uri: active documents, files held back by a rollback, what stands rejected.
+
+    What a source inside this one holds is held here too, unless this one shows the file itself.
+    """
     db, source_id = workspace.db, workspace.scope.source.id
+    inside = {uri: past for uri, past in nested.items() if past.held in ("changed", "absent")}
     if source_id is None:
-        return {}, {}
-    absent = held_documents(db, source_id, reapply=reapply)
-    return known_documents(db, source_id, reapply=reapply), absent | known_rejections(db, source_id)
+        return {}, inside, {}
+    known = known_documents(db, source_id, reapply=reapply)
+    held = {uri: past for uri, past in inside.items() if uri not in known}
+    return known, held | held_documents(db, source_id, reapply=reapply), known_rejections(db, source_id)
 
 
 def hash_items(workspace: Workspace, listing: Listing, uris: Collection[str]) -> dict[str, bytes]:

@@ -295,6 +295,11 @@ BEGIN
         GRANT EXECUTE ON FUNCTION begin_vector_rebuild, finish_vector_rebuild TO revector_app;
     END IF;
     EXECUTE format('REVOKE ALL ON ALL FUNCTIONS IN SCHEMA %I FROM PUBLIC', current_schema());
+    -- a path that does not name pg_temp begins with it: a caller's own table would be read with the owner's rights
+    FOR f IN SELECT p.oid FROM pg_proc p WHERE p.prosecdef AND p.pronamespace = current_schema()::regnamespace
+    LOOP
+        EXECUTE format('ALTER FUNCTION %s SET search_path = %I, public, pg_temp', f, current_schema());
+    END LOOP;
     -- pgvector may lie in this schema too; its functions, <=> among them, are for all, as in any database
     FOR f IN SELECT p.oid FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
              JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid

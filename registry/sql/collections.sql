@@ -31,7 +31,9 @@ ORDER BY c.name LIMIT 1000
 SELECT id, name, root_url, include, exclude
 FROM source WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s   AND (absorbed_by IS NULL OR EXISTS (
       SELECT FROM document d JOIN activation a ON a.document_id = d.id AND a.to_release IS NULL
-      WHERE d.source_id = source.id))
+      WHERE d.source_id = source.id) OR EXISTS (
+      SELECT FROM hold h JOIN document d ON d.id = h.document_id
+      WHERE d.source_id = source.id AND h.version_id IS NOT NULL))
 ORDER BY name LIMIT 10000
 
 -- name: create_source

@@ -23,6 +23,16 @@ WHERE tenant_id = %(tenant)s AND document_id = %(document)s AND content_sha256 I
 UNION SELECT content_sha256 FROM rejection
 WHERE tenant_id = %(tenant)s AND source_id = %(source)s AND uri = %(uri)s AND content_sha256 IS NOT NULL
 
+-- name: same_bytes
+SELECT DISTINCT s.name, d.uri
+FROM document_version v
+JOIN document_version o ON o.collection_id = v.collection_id AND o.content_sha256 = v.content_sha256
+                       AND o.document_id <> v.document_id
+JOIN document d ON d.id = o.document_id
+JOIN source s ON s.id = d.source_id
+WHERE v.tenant_id = %(tenant)s AND v.document_id = %(document)s
+ORDER BY s.name, d.uri
+
 -- name: own_chunks
 SELECT DISTINCT c.id, c.hash
 FROM version_chunk vc JOIN chunk c ON c.id = vc.chunk_id
@@ -62,8 +72,9 @@ DELETE FROM document WHERE tenant_id = %(tenant)s AND id = %(document)s
 -- name: mentioning_runs
 SELECT id, scope, error, stats FROM run
 WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s
-  AND (strpos(scope, %(uri)s) > 0 OR strpos(coalesce(error, ''), %(uri)s) > 0
-       OR strpos(stats::text, %(quoted)s) > 0)
+  AND EXISTS (
+      SELECT FROM unnest(%(forms)s::text[], %(quoted)s::text[]) AS f(uri, quoted)
+      WHERE strpos(scope, f.uri) > 0 OR strpos(coalesce(error, ''), f.uri) > 0 OR strpos(stats::text, f.quoted) > 0)
 
 -- name: scrub_run
 UPDATE run SET scope = %(scope)s, error = %(error)s, stats = %(stats)s
@@ -71,7 +82,8 @@ WHERE tenant_id = %(tenant)s AND id = %(id)s
 
 -- name: mentioning_releases
 SELECT number, note FROM release
-WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND strpos(note, %(uri)s) > 0
+WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND EXISTS (
+    SELECT FROM unnest(%(forms)s::text[]) AS f(uri) WHERE strpos(note, f.uri) > 0)
 
 -- name: scrub_release
 UPDATE release SET note = %(note)s

@@ -104,6 +104,10 @@ DELETE FROM rejection r
 USING staged_change s JOIN document d ON d.id = s.document_id
 WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s AND r.source_id = d.source_id AND r.uri = d.uri
 
+-- name: end_staged
+UPDATE run SET state = 'succeeded', finished_at = now()
+WHERE id = %(run)s AND tenant_id = %(tenant)s AND state = 'staged'
+
 -- name: drop_holds
 DELETE FROM hold h USING staged_change s
 WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s AND h.document_id = s.document_id

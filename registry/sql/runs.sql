@@ -3,18 +3,19 @@ INSERT INTO run (id, tenant_id, collection_id, flow, trigger, prefect_flow_run_i
 VALUES (%(run)s, %(tenant)s, %(collection)s, %(flow)s, %(trigger)s, %(prefect_flow_run)s, %(scope)s)
 
 -- name: finish_run
-UPDATE run r SET finished_at = now(), stats = %(stats)s,
-    state = CASE WHEN shown.is_shown THEN 'succeeded' ELSE %(state)s END,
-    error = CASE WHEN shown.is_shown THEN NULL ELSE %(error)s END
-FROM (SELECT %(state)s = 'failed' AND EXISTS (
-          SELECT FROM release x JOIN run y ON y.id = x.run_id
-          WHERE x.run_id = %(run)s AND x.tenant_id = %(tenant)s AND y.flow IN ('ingest', 'rollback')) AS is_shown
-     ) AS shown
+UPDATE run r SET finished_at = now(), stats = %(stats)s, error = %(error)s,
+    -- what came after the release may have failed; the release is shown all the same
+    state = CASE WHEN %(state)s = 'failed' AND r.flow IN ('ingest', 'rollback') AND EXISTS (
+        SELECT FROM release WHERE run_id = %(run)s AND tenant_id = %(tenant)s) THEN 'succeeded' ELSE %(state)s END
 WHERE r.id = %(run)s AND r.tenant_id = %(tenant)s AND r.state = 'running'
 
 -- name: settle_staged
 UPDATE run SET state = %(state)s, finished_at = now(), stats = %(stats)s
 WHERE id = %(run)s AND tenant_id = %(tenant)s AND state = 'staged'
+
+-- name: complete_staged
+UPDATE run SET stats = %(stats)s
+WHERE id = %(run)s AND tenant_id = %(tenant)s AND state = 'succeeded'
 
 -- name: list_running
 SELECT id FROM run

@@ -9,7 +9,7 @@ import pytest
 from flows.pipeline import ingest_location
 from registry.collections import get_collection
 from registry.runs import latest_runs, mark_crashed_runs
-from schemas.errors import RunLost, SpaceMismatch
+from schemas.errors import DatabaseUnavailable, RunLost, SpaceMismatch
 from tasks.batch import plain_steps
 from tests.world import World
 
@@ -181,3 +181,15 @@ def test_a_new_collection_does_not_wait_for_a_reader(world, tmp_path):
         reader.execute("SELECT count(*) FROM vectors_1")
         with World.open(tmp_path, world.session.db.url) as other:
             assert other.ingest(collection="second").release == 1
+
+
+def test_a_run_whose_release_is_out_has_succeeded_whatever_comes_after(world, ingest_with):
+    def fail(*_):
+        raise DatabaseUnavailable("The connection is gone.", advice="")
+
+    world.write("a.txt", "A heron.")
+    with pytest.raises(DatabaseUnavailable):
+        ingest_with(check_release=lambda _: fail)
+    (run,) = latest_runs(world.session.db, 1)
+    assert (run["state"], run["error"]) == ("succeeded", "DatabaseUnavailable: The connection is gone.")
+    assert len(world.releases()) == 1

@@ -114,7 +114,8 @@ def test_a_run_whose_connection_broke_at_its_commit_is_recorded_as_what_it_did(b
             url, "SELECT state || coalesce(error, '') FROM run ORDER BY started_at DESC LIMIT 1"
         )
         if lost == "answer":
-            assert (recorded, world.ingest().state) == ("succeeded", "unchanged")
+            assert recorded.startswith("succeeded")
+            assert world.ingest().state == "unchanged"
         else:
             assert recorded.startswith("failed")
             assert world.ingest().state == "succeeded"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import replace
+from unicodedata import normalize
 
 import pytest
 
@@ -13,7 +14,7 @@ from flows.pipeline import ingest_location
 from flows.purging import purge_collection
 from registry.connection import connect_admin
 from registry.runs import latest_runs
-from schemas.errors import DocumentNotFound, ForgetIncomplete
+from schemas.errors import DocumentNotFound, ForgetIncomplete, HomeNotWritable
 from tasks.batch import plain_steps
 
 SECRET = "Kim Minsu has the number 880101-1234567."
@@ -311,3 +312,42 @@ def test_a_forget_that_was_killed_after_its_commit_is_completed_by_the_next(worl
     with pytest.raises(DocumentNotFound):
         forget(world.session, "hr/kim.txt", "default")
     assert _mentions(world, SECRET) == set()
+
+
+def test_the_old_name_of_a_moved_document_is_named(world):
+    world.write("secret.txt", SECRET)
+    world.ingest()
+    (world.folder / "secret.txt").rename(world.folder / "renamed.txt")
+    world.ingest()
+    _remove(world, "renamed.txt")
+    for options in ({"dry_run": True}, {}):
+        assert _forget(world, "renamed.txt", **options)["warnings"] == [
+            "The same bytes are, or were, also shown as secret.txt (docs). Forget these too if they must go."
+        ]
+    assert _forget(world, "secret.txt")["warnings"] == []
+
+
+def test_a_path_in_another_unicode_form_is_scrubbed_too(world):
+    uri = "김민수.txt"
+    path = world.write(normalize("NFD", uri), SECRET)
+    world.ingest(path)
+    path.unlink()
+    _forget(world, uri)
+    scopes = [run["scope"] for run in latest_runs(world.session.db, 1)]
+    assert all(uri not in normalize("NFC", scope) for scope in scopes)
+
+
+def test_raw_bytes_that_cannot_be_deleted_are_left_to_purge(world, monkeypatch):
+    def refuse(*_, **__):
+        raise HomeNotWritable("The blob store cannot be written.", advice="")
+
+    world.write("kim.txt", SECRET)
+    world.ingest()
+    _remove(world, "kim.txt")
+    with monkeypatch.context() as patch:
+        patch.setattr("flows.forgetting.sweep_blobs", refuse)
+        with pytest.raises(ForgetIncomplete, match=r"raw bytes are not.*revector purge"):
+            _forget(world, "kim.txt")
+    assert _mentions(world, "Minsu") == {("blobs", "Minsu")}
+    purge_collection(world.session, "default")
+    assert _mentions(world, "Minsu", "kim.txt") == set()

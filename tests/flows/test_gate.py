@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from unicodedata import normalize
 from uuid import UUID
 
 import numpy as np
@@ -97,6 +98,31 @@ def test_a_staged_run_can_be_shown_all_the_same(gated):
     assert gated.ingest().state == "unchanged"
 
 
+def test_a_staged_run_that_is_shown_cannot_be_dropped_though_its_process_died(gated, monkeypatch):
+    def die(*_, **__):
+        raise KeyboardInterrupt
+
+    run = _fail(gated)
+    with monkeypatch.context() as patch:
+        patch.setattr("flows.staged.check_release", die)
+        with pytest.raises(KeyboardInterrupt):
+            activate_staged(gated.session, "default", run)
+    assert gated.releases()[0].run_id == str(run)
+    with pytest.raises(RunNotStaged, match="is succeeded, not staged"):
+        discard_staged(gated.session, "default", run)
+
+
+def test_a_staged_run_that_leaves_an_unsound_release_says_so(gated):
+    run = _fail(gated)
+    blobs = gated.session.settings.home.glob("blobs/1/*/*")
+    (blob,) = [path for path in blobs if b"Nothing about water" in path.read_bytes()]
+    content = blob.read_bytes()
+    blob.unlink()
+    (problem,) = activate_staged(gated.session, "default", run).problems
+    assert problem.invariant == "active versions have their raw blob"
+    blob.write_bytes(content)
+
+
 def test_a_staged_run_can_be_dropped(gated):
     run = _fail(gated)
     discard_staged(gated.session, "default", run)
@@ -184,3 +210,10 @@ def test_a_zero_vector_in_the_database_holds_the_release_back(world):
         connection.execute("UPDATE vectors_1 SET embedding = array_fill(0, ARRAY[384])::vector")
     with pytest.raises(GateFailed, match="1 vectors are zero"):
         world.ingest()
+
+
+def test_a_canary_names_its_document_in_any_unicode_form(tmp_path):
+    path = tmp_path / "canaries.toml"
+    name = normalize("NFD", "두루미.txt")
+    path.write_text(f'[[canary]]\nquery = "heron"\ndocument = "{name}"\n', encoding="utf-8")
+    assert load_canaries(path)[0].document == "두루미.txt"

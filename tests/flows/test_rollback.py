@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import builtins
+import io
+import os
+from contextlib import contextmanager
+from unicodedata import normalize
+
 import psycopg
 import pytest
 
@@ -11,11 +17,12 @@ from registry.blobs import BlobStore
 from registry.check_release import check_release
 from registry.collections import get_collection
 from registry.history import find_release, tag_release
-from registry.rollback import DocumentTarget
+from registry.rollback import DocumentTarget, count_holds
 from schemas.errors import (
     ConfigurationError,
     DatabaseError,
     DocumentNotFound,
+    MassDeletion,
     ReleaseIncomplete,
     ReleaseNotFound,
 )
@@ -321,3 +328,185 @@ def test_each_part_of_a_release_is_checked(three):
         connection.execute("UPDATE revector.visible SET refs = refs - 1")
         connection.execute("INSERT INTO revector.vectors_1 SELECT * FROM kept")
     assert check_release(three.session.db, 1, 2, 1, blobs) == []
+
+
+@pytest.fixture
+def deny(monkeypatch):
+    """Makes a file or folder unreadable for as long as the block lasts."""
+
+    @contextmanager
+    def unreadable(end: str):
+        def guarded(function):
+            def call(path, *rest, **more):
+                if str(path).endswith(end):
+                    raise PermissionError(13, "Permission denied", str(path))
+                return function(path, *rest, **more)
+
+            return call
+
+        with monkeypatch.context() as patch:
+            for module, name in ((os, "scandir"), (os, "open"), (io, "open"), (builtins, "open")):
+                patch.setattr(module, name, guarded(getattr(module, name)))
+            yield
+
+    return unreadable
+
+
+def test_a_folder_that_cannot_be_read_for_a_while_stays_held(world, deny):
+    world.write("keep.txt", "The document that stays.")
+    world.ingest()
+    world.write("sub/a.txt", "The bad document.")
+    world.ingest()
+    back(world, "1")
+    with deny("/sub"):
+        assert world.ingest().state == "unchanged"
+    assert (world.plan().held, world.ingest().state, set(shown(world))) == (
+        ("sub/a.txt",),
+        "unchanged",
+        {"keep.txt"},
+    )
+
+
+def test_a_held_file_that_cannot_be_read_for_a_while_stays_held(three, deny):
+    back(three, "1")
+    before = shown(three)
+    for name in ("a.txt", "c.txt"):
+        os.utime(three.folder / name)
+        with deny(f"docs/{name}"):
+            assert [r.uri for r in three.ingest().rejections] == [name]
+        assert (three.plan().held, three.ingest().state) == (("a.txt", "b.txt", "c.txt"), "unchanged")
+    assert (shown(three), three.rejections()) == (before, {})
+
+
+def test_a_held_file_that_could_not_be_read_and_is_gone_stands_rejected_no_more(three, deny):
+    back(three, "1")
+    os.utime(three.folder / "c.txt")
+    with deny("docs/c.txt"):
+        three.ingest()
+    (three.folder / "c.txt").unlink()
+    three.ingest()
+    assert (three.plan().held, three.rejections()) == (("a.txt", "b.txt"), {})
+
+
+def test_a_source_that_lists_nothing_does_not_undo_a_rollback(world):
+    world.write("a.txt", "The text of document a.")
+    world.ingest()
+    back(world, "0")
+    away = world.folder.rename(world.folder.with_name("away"))
+    world.folder.mkdir()
+    with pytest.raises(MassDeletion, match=r"The source lists nothing.*1 documents"):
+        world.ingest()
+    world.folder.rmdir()
+    away.rename(world.folder)
+    assert (world.ingest().state, world.plan().held) == ("unchanged", ("a.txt",))
+    (world.folder / "a.txt").unlink()
+    assert world.ingest(allow_deletions=True).held == 0
+
+
+def test_a_wider_source_leaves_alone_what_was_rolled_back_in_the_one_it_absorbs(world):
+    sub = world.folder / "sub"
+    world.write("sub/a.txt", "The first text of document a.")
+    world.ingest(sub)
+    world.write("sub/a.txt", "The second text of document a.")
+    world.write("sub/b.txt", "The bad text of document b.")
+    world.ingest(sub)
+    digest = back(world, "1").digest
+    world.write("c.txt", "The text of document c.")
+    for _ in range(2):
+        assert world.plan().held == ("sub/a.txt", "sub/b.txt")
+        world.ingest()
+    assert shown(world) == {"a.txt": "The first text of document a.", "c.txt": "The text of document c."}
+    back(world, "1")
+    assert world.releases()[0].digest.hex() == digest
+    world.ingest(reapply=True)
+    assert set(shown(world)) == {"sub/a.txt", "sub/b.txt", "c.txt"}
+    assert (world.ingest().state, world.plan().held, count_holds(world.session.db, 1)) == ("unchanged", (), 0)
+
+
+def test_a_file_that_changes_below_an_absorbed_rollback_is_taken_over(world):
+    sub = world.folder / "sub"
+    for name in "ab":
+        world.write(f"sub/{name}.txt", f"The first text of document {name}.")
+    world.ingest(sub)
+    for name in "abc":
+        world.write(f"sub/{name}.txt", f"The second text of document {name}.")
+    world.ingest(sub)
+    back(world, "1")
+    world.ingest()
+    world.write("sub/a.txt", "The third text of document a.")
+    (sub / "b.txt").unlink()
+    world.write("sub/c.txt", "The third text of document c.")
+    world.ingest(allow_deletions=True)
+    assert shown(world) == {
+        "sub/a.txt": "The third text of document a.",
+        "sub/c.txt": "The third text of document c.",
+    }
+    assert (world.ingest().state, world.plan().held, count_holds(world.session.db, 1)) == ("unchanged", (), 0)
+
+
+def test_a_rollback_past_an_absorption_follows_the_file(world):
+    sub = world.folder / "sub"
+    for name in "ab":
+        world.write(f"sub/{name}.txt", f"The text of document {name}.")
+    world.ingest(sub)
+    world.ingest()
+    back(world, "1")
+    assert set(shown(world)) == {"a.txt", "b.txt"}
+    (sub / "a.txt").unlink()
+    world.ingest(allow_deletions=True)
+    assert (set(shown(world)), world.plan().held) == ({"b.txt"}, ("sub/b.txt",))
+    world.ingest(reapply=True, allow_deletions=True)
+    assert (set(shown(world)), count_holds(world.session.db, 1)) == ({"sub/b.txt"}, 0)
+
+
+@pytest.mark.parametrize("reference", ["0001-01-01", "0001-01-01T00:00", "1" * 5000, "99999999999"])
+def test_references_beyond_all_releases_are_not_found(three, reference):
+    with pytest.raises(ReleaseNotFound):
+        find_release(three.session.db, get_collection(three.session.db, "default"), reference)
+
+
+def test_a_date_alone_is_the_end_of_that_day_however_it_is_written(three):
+    collection = get_collection(three.session.db, "default")
+    today = three.releases()[0].activated_at.astimezone()
+    year, week, day = today.isocalendar()
+    for text in (today.strftime("%Y-%m-%d"), f"{year}-W{week:02}-{day}", f"{year}W{week:02}{day}", "0003"):
+        assert find_release(three.session.db, collection, text).number == 3
+
+
+@pytest.mark.parametrize("name", ["last", "9d0f9e0e-6b8e-4b52-8a43-0b9a0f7b8f3c", "0001-01-01"])
+def test_a_tag_cannot_be_what_a_command_reads_otherwise(three, name):
+    with pytest.raises(ConfigurationError, match="cannot be a tag"):
+        tag_release(three.session.db, get_collection(three.session.db, "default"), three.releases()[0], name)
+
+
+def test_a_release_that_lost_parts_cannot_be_tagged(three):
+    with psycopg.connect(three.session.db.url) as connection:
+        connection.execute("UPDATE revector.release SET missing = 2 WHERE number = 1")
+    with pytest.raises(ReleaseIncomplete):
+        tag_release(
+            three.session.db, get_collection(three.session.db, "default"), three.releases()[2], "golden"
+        )
+    assert three.releases()[2].tags == ()
+
+
+def test_a_document_is_named_in_any_unicode_form(world):
+    for text in ("first", "second"):
+        world.write("한글.txt", f"The {text} document.")
+        world.ingest()
+    back(world, DocumentTarget(normalize("NFD", "한글.txt")))
+    assert shown(world) == {"한글.txt": "The first document."}
+
+
+@pytest.mark.parametrize("content", [b"", b"%PDF-1.4 broken"])
+def test_a_held_file_that_was_broken_for_a_while_stays_held(world, content):
+    for text in ("first", "second"):
+        world.write("a.txt", f"The {text} text of document a.")
+        world.ingest()
+    back(world, "1")
+    world.write("a.txt", content)
+    assert [rejection.uri for rejection in world.ingest().rejections] == ["a.txt"]
+    assert (world.plan().rejected, world.plan().is_empty) == (("a.txt",), True), "tried again and again"
+    world.write("a.txt", "The second text of document a.")
+    assert (world.ingest().state, world.plan().held, world.rejections()) == ("unchanged", ("a.txt",), {})
+    world.write("a.txt", "The third text of document a.")
+    assert world.ingest().documents.changed == 1

@@ -109,3 +109,26 @@ def test_a_tenant_cannot_write_what_others_depend_on(two_tenants, database_url, 
         two._configure(raw)
         with pytest.raises(psycopg.Error):
             raw.execute(statement)
+
+
+def test_a_table_of_the_callers_own_is_not_read_with_the_owners_rights(two_tenants, database_url):
+    """CREATE TEMP TABLE is for all, and pg_temp comes first where a path does not name it."""
+    _, two = two_tenants
+    code = "vector(3) NOT NULL, PRIMARY KEY (collection_id, chunk_id)) PARTITION BY LIST (collection_id); "
+    code += "CREATE TABLE public.taken_over (x int); --"
+    with psycopg.connect(database_url, autocommit=True) as raw:
+        two._configure(raw)
+        raw.execute("CREATE TEMP TABLE embedding_space (id int, dtype text, dim int)")
+        raw.execute("INSERT INTO embedding_space VALUES (77, %s, 3)", [code])
+        raw.execute("CREATE TEMP TABLE collection (id int, tenant_id int)")
+        raw.execute("INSERT INTO collection VALUES (1, %s)", [two.tenant_id])
+        with pytest.raises(psycopg.Error, match="not of this tenant"):
+            raw.execute("SELECT revector.create_vector_partition(77, 1)")
+        with pytest.raises(psycopg.Error, match="not of this tenant"):
+            raw.execute("SELECT revector.begin_vector_rebuild(1, 1)")
+        raw.execute("RESET ROLE")
+        assert raw.execute("SELECT to_regclass('public.taken_over')").fetchone() == (None,)
+        paths = (
+            "SELECT proconfig::text FROM pg_proc WHERE prosecdef AND pronamespace = 'revector'::regnamespace"
+        )
+        assert all("pg_temp" in path for (path,) in raw.execute(paths))
