@@ -93,7 +93,9 @@ def rollback_collection(
             if isinstance(to, DocumentTarget):
                 done = roll_back_document(session.db, collection, run_id, to)
             else:
-                done = roll_back(session.db, collection, run_id, to)
+                # undoing "the last" must not undo one more that has come since
+                seen = collection.current_release if target == LAST else None
+                done = roll_back(session.db, collection, run_id, to, only_from=seen)
         except BaseException as exc:
             finish_run(session.db, run_id, "failed", stats={}, error=f"{type(exc).__name__}: {exc}")
             raise

@@ -66,7 +66,8 @@ def apply_staged(
         },
         previous,
     )
-    return Activation(release, overtaken, added, len(pairs) - added - deleted, deleted)
+    chunks = release.chunks - (previous.chunks if previous else 0)
+    return Activation(release, overtaken, added, len(pairs) - added - deleted, deleted, chunks)
 
 
 def count_missing(connection: Connection, values: dict[str, Any], space_id: int) -> int:

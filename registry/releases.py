@@ -21,6 +21,9 @@ STATISTICS_FROM_DOCUMENTS = 500
 """After so many changes the planner's old numbers cost more than taking new ones: with none,
 comparing 10,000 documents takes three times as long (nested loops instead of hash joins)."""
 
+STATISTICS_FROM_CHUNKS = 2_000
+"""The same for few documents with many chunks: keyword search is planned by these numbers."""
+
 
 def activate_run(
     db: Database,
@@ -72,7 +75,7 @@ def activate_run(
 
 def refresh_statistics(db: Database, activation: Activation) -> None:
     """Give the planner new numbers after a large change."""
-    if activation.documents >= STATISTICS_FROM_DOCUMENTS:
+    if activation.documents >= STATISTICS_FROM_DOCUMENTS or abs(activation.chunks) >= STATISTICS_FROM_CHUNKS:
         with db.connection() as connection:
             connection.execute(_SQL["refresh_statistics"])
 

@@ -8,14 +8,14 @@ from unicodedata import normalize
 from uuid import UUID
 
 from registry.activation import apply_staged, get_release
-from registry.collections import get_space
+from registry.collections import get_collection_by_id, get_space
 from registry.connection import Connection, Database
 from registry.history import require_whole
 from registry.locks import lock_collection
 from registry.queries import load
 from registry.releases import refresh_statistics
 from registry.staging import require_running
-from schemas.errors import ConfigurationError, DatabaseError, DocumentNotFound
+from schemas.errors import ConfigurationError, DatabaseError, DocumentNotFound, RunStopped
 from schemas.release import Activation, Collection
 
 _SQL = load("rollback")
@@ -39,20 +39,36 @@ class DocumentTarget:
     source: str | None = None
 
 
-def roll_back(db: Database, collection: Collection, run_id: UUID, to: int) -> RolledBack:
+def roll_back(
+    db: Database, collection: Collection, run_id: UUID, to: int, *, only_from: int | None = None
+) -> RolledBack:
     """Show what release `to` showed; 0 is the empty start. One transaction; the cost follows what changed.
 
     What it takes out of view is held: an ingest leaves those documents alone until their
     files change. A rollback to what is shown already makes no release.
 
+    Args:
+        db: the registry.
+        collection: whose state changes.
+        run_id: the run that does it.
+        to: the release to show again.
+        only_from: the release that must be current; None for any.
+
     Raises:
         ReleaseNotFound, ReleaseIncomplete: see the classes.
+        RunStopped: another release has come meanwhile.
     """
     space_id, fingerprint = _space(db, collection)
     values = _values(db, collection, run_id)
     with db.transaction() as connection:
         _begin(connection, values, collection)
         require_whole(connection, db.tenant_id, collection, to)
+        current = get_collection_by_id(connection, db.tenant_id, collection.id).current_release
+        if only_from not in (None, current):
+            raise RunStopped(
+                f"Release {current} has come since release {only_from} was looked at. Nothing was changed.",
+                advice="Look at `revector history`, and name the release to go back to with --to.",
+            )
         connection.execute(_SQL["stage_release"], {**values, "to": to})
         done = _apply(connection, values, space_id, fingerprint, note=f"to release {to}")
         _require_equal(connection, values, done, to)

@@ -64,10 +64,12 @@ def finish_run(
     """Record how a run ended. What it staged stays only where it is to be looked at (`staged`).
 
     An ingest or rollback that failed after its release was shown has succeeded: the answer to its
-    COMMIT was lost.
+    COMMIT was lost. One that is staged replaces what an earlier run of the same place has staged.
     """
     with db.transaction() as connection:
-        if state != "staged":
+        if state == "staged":
+            connection.execute(_SQL["drop_superseded"], {"run": run_id, "tenant": db.tenant_id})
+        else:
             connection.execute(_SQL["drop_staged"], {"run": run_id, "tenant": db.tenant_id})
         connection.execute(
             _SQL["finish_run"],

@@ -62,6 +62,7 @@ class Activation:
         release: the new one, None where nothing had to change.
         overtaken: staged changes that were not made.
         added: number of documents; `changed` and `deleted` likewise.
+        chunks: how many more chunks are shown than before; negative for fewer.
     """
 
     release: Release | None
@@ -69,6 +70,7 @@ class Activation:
     added: int = 0
     changed: int = 0
     deleted: int = 0
+    chunks: int = 0
 
     @property
     def documents(self) -> int:

@@ -19,7 +19,7 @@ Reference = Annotated[str, typer.Argument(help="A release: its number, a tag, or
 def history(
     ctx: typer.Context,
     collection: Collection = "default",
-    most: Annotated[int, typer.Option("-n", min=1, help="Show at most this many.")] = 1000,
+    most: Annotated[int, typer.Option("-n", min=1, max=1_000_000, help="Show at most this many.")] = 1000,
     as_json: Json = False,
 ) -> None:
     """The releases of a collection, newest first."""

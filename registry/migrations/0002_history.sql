@@ -89,13 +89,13 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
         JOIN chunk c ON c.grams @> ARRAY[q.gram]
         JOIN visible v ON v.collection_id = c.collection_id AND v.chunk_id = c.id
         WHERE c.collection_id = collection AND c.tenant_id = current_tenant()
-    ), total AS (
+    ), total AS MATERIALIZED (
         SELECT greatest(count(*), 1)::float8 AS n FROM visible v
         WHERE v.collection_id = collection AND v.tenant_id = current_tenant()
-    ), idf AS (
+    ), idf AS MATERIALIZED (
         SELECT hit.gram, ln(1 + (total.n - count(*) + 0.5) / (count(*) + 0.5)) AS weight
         FROM hit, total GROUP BY hit.gram, total.n
-    ), mean AS (
+    ), mean AS MATERIALIZED (
         SELECT greatest(avg(length), 1)::float8 AS length FROM hit
     )
     SELECT hit.id, sum((idf.weight * 2.2e9 / (1 + 1.2 * (0.25 + 0.75 * hit.length / mean.length)))::bigint)::float8 / 1e9
@@ -119,13 +119,13 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
             SELECT FROM version_chunk vc JOIN activation a ON a.version_id = vc.version_id
             WHERE vc.chunk_id = f.id AND a.from_release <= release_number
               AND (a.to_release IS NULL OR a.to_release > release_number))
-    ), total AS (
+    ), total AS MATERIALIZED (
         SELECT greatest(max(r.chunks), 1)::float8 AS n FROM release r
         WHERE r.collection_id = collection AND r.number = release_number AND r.tenant_id = current_tenant()
-    ), idf AS (
+    ), idf AS MATERIALIZED (
         SELECT hit.gram, ln(1 + (total.n - count(*) + 0.5) / (count(*) + 0.5)) AS weight
         FROM hit, total GROUP BY hit.gram, total.n
-    ), mean AS (
+    ), mean AS MATERIALIZED (
         SELECT greatest(avg(length), 1)::float8 AS length FROM hit
     )
     SELECT hit.id, sum((idf.weight * 2.2e9 / (1 + 1.2 * (0.25 + 0.75 * hit.length / mean.length)))::bigint)::float8 / 1e9

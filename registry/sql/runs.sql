@@ -9,6 +9,17 @@ UPDATE run r SET finished_at = now(), stats = %(stats)s, error = %(error)s,
         SELECT FROM release WHERE run_id = %(run)s AND tenant_id = %(tenant)s) THEN 'succeeded' ELSE %(state)s END
 WHERE r.id = %(run)s AND r.tenant_id = %(tenant)s AND r.state = 'running'
 
+-- name: drop_superseded
+WITH superseded AS (
+    UPDATE run older SET state = 'stopped'
+    FROM run newer
+    WHERE newer.id = %(run)s AND newer.tenant_id = %(tenant)s AND older.tenant_id = %(tenant)s
+      AND older.collection_id = newer.collection_id AND older.flow = newer.flow AND older.scope = newer.scope
+      AND older.state = 'staged' AND older.id <> newer.id
+    RETURNING older.id
+)
+DELETE FROM staged_change WHERE tenant_id = %(tenant)s AND run_id IN (SELECT id FROM superseded)
+
 -- name: settle_staged
 UPDATE run SET state = %(state)s, finished_at = now(), stats = %(stats)s
 WHERE id = %(run)s AND tenant_id = %(tenant)s AND state = 'staged'
