@@ -153,6 +153,10 @@ class Machine(RuleBasedStateMachine):
         number = data.draw(st.integers(1, len(self.model.states) - 1))
         release = next(r for r in self.world.releases() if r.number == number)
         collection = find_collection(self.world.session.db, "default")
+        if not self.model.whole[number]:
+            with pytest.raises(ReleaseIncomplete):
+                tag_release(self.world.session.db, collection, release, f"tag-{number}")
+            return
         tag_release(self.world.session.db, collection, release, f"tag-{number}")
         self.model.tagged.add(number)
 
