@@ -5,10 +5,15 @@ from __future__ import annotations
 import io
 import sys
 
+import typer
+from typer.exceptions import TyperException
+
+from flows import output
 from flows.commands import checking, everyday, exporting, past, purging
 from flows.commands.shared import app
+from schemas.errors import ConfigurationError, RevectorError
 
-__all__ = ["app", "checking", "everyday", "exporting", "main", "past", "purging"]
+__all__ = ["app", "checking", "everyday", "exporting", "main", "past", "purging", "run"]
 
 
 def main() -> None:
@@ -16,7 +21,28 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):  # Korean, whatever the locale says
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    app()
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """The exit code of a call; with --json, a wrong call and an interruption answer in JSON too."""
+    as_json = "--json" in arguments
+    try:
+        return int(app(arguments or ["--help"], standalone_mode=False, prog_name="revector") or 0)
+    except TyperException as exc:
+        says = getattr(exc, "format_message", exc.__str__)()
+        error = ConfigurationError(
+            f"{says.rstrip('.')}.", advice="`revector COMMAND --help` shows how it is called."
+        )
+        if as_json:
+            output.print_json(output.error_json(error))
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        if as_json:
+            output.print_json(output.error_json(RevectorError("Interrupted.", advice="Run it again.")))
+        print("Interrupted.", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

@@ -36,7 +36,13 @@ ALL_TIMES = datetime(9000, 1, 1, tzinfo=UTC)
 
 
 def forget(
-    session: Session, uri: str, name: str, *, source: str | None = None, dry_run: bool = False
+    session: Session,
+    uri: str,
+    name: str,
+    *,
+    source: str | None = None,
+    dry_run: bool = False,
+    rewrite: bool = False,
 ) -> dict[str, Any]:
     """Remove a document of a collection with all its past; neither retention nor tags keep it.
 
@@ -46,6 +52,8 @@ def forget(
         name: of the collection.
         source: name of the source, where several have that uri.
         dry_run: only say what would go; writes nothing.
+        rewrite: write the database's tables anew, so that their files do not hold the deleted
+            bytes; searches wait meanwhile.
 
     Raises:
         CollectionNotFound, DocumentNotFound: see the classes.
@@ -60,7 +68,7 @@ def forget(
     except DocumentNotFound:
         if not dry_run:  # a forget that was killed after its commit left raw bytes and loose chunks
             mark_crashed_runs(session.db, collection.id)
-            _sweep(session, collection, blobs)
+            _sweep(session, collection, blobs, rewrite=rewrite)
         raise
     report: dict[str, Any] = {
         "collection": name, "run_id": None, "dry_run": dry_run,
@@ -74,7 +82,7 @@ def forget(
         report["proof"] = count_traces(session.db, collection.id, blobs, traces)
     else:
         with hold_flow(session, collection, "forget", report) as stats:
-            traces = _forget(session, collection, blobs, place, uri, report)
+            traces = _forget(session, collection, blobs, place, uri, report, rewrite=rewrite)
             stats.update({key: report[key] for key in ("release", "versions", "chunks", "vectors", "blobs")})
         report["proof"] = _prove(session, collection, blobs, traces)
     report["warnings"] = [*_same_bytes(traces), *_warnings(session, collection, place, uri)]
@@ -115,11 +123,13 @@ def _forget(
     place: Place,
     uri: str,
     report: dict[str, Any],
+    *,
+    rewrite: bool,
 ) -> Traces:
     db = session.db
     traces, dropped, release = forget_document(db, collection, UUID(report["run_id"]), place, uri)
     try:
-        strays, swept = _sweep(session, collection, blobs)
+        strays, swept = _sweep(session, collection, blobs, rewrite=rewrite)
     except HomeNotWritable as exc:
         raise ForgetIncomplete(
             f"The document is gone from the database, its raw bytes are not: {exc.message}",
@@ -131,11 +141,13 @@ def _forget(
     return traces
 
 
-def _sweep(session: Session, collection: Collection, blobs: BlobStore) -> tuple[Dropped, int]:
+def _sweep(
+    session: Session, collection: Collection, blobs: BlobStore, *, rewrite: bool
+) -> tuple[Dropped, int]:
     """What crashed runs left may be of the document, and nothing says of which it is."""
     strays = sweep_strays(session.db, collection.id, stored_before=ALL_TIMES)
     swept = sweep_blobs(session.db, blobs)
-    vacuum(session.db, collection.id)
+    vacuum(session.db, collection.id, rewrite=rewrite)
     return strays, swept.blobs
 
 

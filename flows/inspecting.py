@@ -7,7 +7,7 @@ from typing import Any
 from flows.session import Session
 from registry.collections import get_collection, list_collections, list_sources
 from registry.rollback import count_holds
-from registry.runs import latest_runs, mark_crashed_runs
+from registry.runs import latest_runs, list_staged_runs, mark_crashed_runs
 
 
 def collection_status(session: Session, name: str) -> dict[str, Any]:
@@ -38,6 +38,7 @@ def collection_status(session: Session, name: str) -> dict[str, Any]:
             {"name": source.name, "root": source.root_url}
             for source in list_sources(session.db, collection.id)
         ],
+        "staged_runs": list_staged_runs(session.db, collection.id),
         "last_run": last
         and {
             key: last[key]

@@ -122,6 +122,15 @@ def latest_runs(db: Database, collection_id: int, *, most: int = 20) -> list[dic
     return [dict(zip(_RUN_FIELDS, row, strict=True)) for row in rows]
 
 
+def list_staged_runs(db: Database, collection_id: int) -> list[str]:
+    """Ids of runs that a gate held back, newest first."""
+    with db.connection() as connection:
+        rows = connection.execute(
+            _SQL["list_staged"], {"tenant": db.tenant_id, "collection": collection_id}
+        ).fetchall()
+    return [run_id for (run_id,) in rows]
+
+
 def get_run(db: Database, collection_id: int, run_id: UUID) -> dict[str, Any] | None:
     """A run of the collection, None where there is none of that id."""
     with db.connection() as connection:

@@ -43,25 +43,33 @@ def table_sizes(db: Database, collection_id: int) -> dict[str, int]:
     return {name: total for name, total, _ in rows}
 
 
-def vacuum(db: Database, collection_id: int) -> list[str]:
+def vacuum(db: Database, collection_id: int, *, rewrite: bool = False) -> list[str]:
     """Free the space of deleted rows for new ones, and refresh statistics; as the owner of the tables.
 
     A vector partition of which at least half is empty is built anew: vacuum gives back what
     lies at the end of a file only, and searches read the empty pages too.
+
+    Args:
+        db: the registry.
+        collection_id: whose vectors.
+        rewrite: write all tables anew, so that their files do not hold the bytes of deleted rows any
+            more. Everything that uses a table waits while it is written.
 
     Returns:
         The partitions that were rebuilt.
     """
     rebuilt = []
     with connect_admin(db.url) as admin:
+        how = sql.SQL("VACUUM (FULL, ANALYZE) {}" if rewrite else "VACUUM (ANALYZE) {}")
         for table in TABLES:
-            admin.execute(sql.SQL("VACUUM (ANALYZE) {}").format(sql.Identifier(table)))
+            admin.execute(how.format(sql.Identifier(table)))
         for space in list_spaces(db, collection_id):
             name = partition_name(space.id, collection_id)
-            if is_sparse(db, collection_id, space) and rebuild_partition(db, collection_id, space):
+            sparse = not rewrite and is_sparse(db, collection_id, space)
+            if sparse and rebuild_partition(db, collection_id, space):
                 rebuilt.append(name)
             else:
-                admin.execute(sql.SQL("VACUUM (ANALYZE) {}").format(sql.Identifier(name)))
+                admin.execute(how.format(sql.Identifier(name)))
     return rebuilt
 
 

@@ -77,10 +77,10 @@ def load_canaries(path: Path) -> list[Canary]:
     )
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8")).get("canary", [])
-        canaries = [_in_nfc(Canary(**table)) for table in tables]
+        canaries = [_in_nfc(Canary(**table)) for table in tables if _has_keys(table)]
     except (OSError, UnicodeDecodeError) as exc:
         raise ConfigurationError(f"The canary file {path} cannot be read: {exc}.", advice=advice) from exc
-    except (tomllib.TOMLDecodeError, TypeError, AttributeError) as exc:
+    except (TypeError, AttributeError, ValueError) as exc:
         raise ConfigurationError(f"The canary file {path} is not valid: {exc}.", advice=advice) from exc
     for canary in canaries:
         texts = isinstance(canary.query, str) and isinstance(canary.document, str)
@@ -96,6 +96,15 @@ def _in_nfc(canary: Canary) -> Canary:
     if not isinstance(canary.document, str):
         return canary
     return canary._replace(document=normalize("NFC", canary.document))
+
+
+def _has_keys(table: dict[str, object]) -> bool:
+    """Raises a ValueError that names what is missing or not known."""
+    if unknown := table.keys() - set(Canary._fields):
+        raise ValueError(f"{', '.join(sorted(unknown))} is no key of a canary")
+    if missing := {"query", "document"} - table.keys():
+        raise ValueError(f"a canary has no {', '.join(sorted(missing))}")
+    return True
 
 
 def prepare_canaries(workspace: Workspace) -> Callable[[Connection], None] | None:

@@ -145,6 +145,8 @@ def status(ctx: typer.Context, collection: Collection = "default", as_json: Json
     )
     print()
     output.print_table(data["sources"], ["name", "root"], empty="No sources.")
+    for run_id in data["staged_runs"]:
+        print(f"\nHeld back by its gate: run {run_id} (revector diff, revector activate)")
     if run := data["last_run"]:
         print(f"\nLast run {run['run_id']}: {run['state']}" + (f" ({run['error']})" if run["error"] else ""))
 

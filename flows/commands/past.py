@@ -35,7 +35,8 @@ def history(
     for row, release in zip(data["releases"], releases, strict=True):
         row["digest"], row["activated_at"] = row["digest"][:16], release.activated_at
         lost = [f"{release.missing} documents purged"] if release.missing else []
-        row["note"] = "; ".join([*(f"tag {tag}" for tag in release.tags), release.note, *lost]).strip("; ")
+        notes = [*(f"tag {tag}" for tag in release.tags), release.note, *lost]
+        row["note"] = "; ".join(note for note in notes if note)
     columns = ["number", "kind", "activated_at", "documents", "chunks", "digest", "run_id", "note"]
     output.print_table(data["releases"], columns, empty="No releases yet.")
 
@@ -44,7 +45,7 @@ def history(
 def diff(
     ctx: typer.Context,
     old: Annotated[str, typer.Argument(help="A release (number, tag or time), or the id of a staged run.")],
-    new: Annotated[str | None, typer.Argument(help="Another release [default: the current one]")] = None,
+    new: Annotated[str | None, typer.Argument(help="Another release; the current one if left out.")] = None,
     collection: Collection = "default",
     as_json: Json = False,
 ) -> None:

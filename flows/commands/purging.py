@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Any
 
 import typer
@@ -36,6 +37,13 @@ def forget(
     source: Annotated[
         str | None, typer.Option("--source", help="Name of its source, where several have that uri.")
     ] = None,
+    rewrite: Annotated[
+        bool,
+        typer.Option(
+            "--rewrite",
+            help="Write the tables' files anew, so that none holds the deleted bytes; searches wait.",
+        ),
+    ] = False,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -43,7 +51,7 @@ def forget(
     from flows.forgetting import forget as forget_document
 
     with session_for(ctx, as_json, uri, collection, source or "") as session:
-        report = forget_document(session, uri, collection, source=source, dry_run=dry_run)
+        report = forget_document(session, uri, collection, source=source, dry_run=dry_run, rewrite=rewrite)
     if as_json:
         output.print_json(report)
     else:
@@ -54,8 +62,11 @@ def _print_purge(report: dict[str, Any]) -> None:
     versions, size = report["versions"], report["bytes"]
     if report["dry_run"]:
         for item in report["items"]:
-            mark = "keep" if item["keep"] else "drop"
-            print(f"{mark} {item['uri']} version {item['version']}: {item['reason']}")
+            if not item["keep"]:
+                print(f"drop {item['uri']} version {item['version']}: {item['reason']}")
+        kept = Counter(item["reason"] for item in report["items"] if item["keep"])
+        for reason, count in kept.most_common():
+            print(f"keep {count}: {reason}")
     verb = "would be dropped" if report["dry_run"] else "dropped"
     print(
         f"Collection {report['collection']}: {versions['dropped']} versions {verb}, {versions['kept']} kept"

@@ -40,7 +40,7 @@ Location = Annotated[str, typer.Argument(help="A folder, a file, or an fsspec UR
 def _start(
     ctx: typer.Context,
     config: Annotated[
-        Path | None, typer.Option("--config", help="Configuration file [default: revector.toml]")
+        Path | None, typer.Option("--config", help="Configuration file; revector.toml if left out.")
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log each window.")] = False,
 ) -> None:

@@ -46,6 +46,11 @@ WHERE r.id = %(run)s AND r.tenant_id = %(tenant)s AND r.state = 'running'
 -- name: drop_staged
 DELETE FROM staged_change WHERE run_id = %(run)s AND tenant_id = %(tenant)s
 
+-- name: list_staged
+SELECT id::text FROM run
+WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND state = 'staged'
+ORDER BY started_at DESC LIMIT 100
+
 -- name: get_run
 SELECT id, flow, trigger, scope, started_at, finished_at, state, stats, error
 FROM run WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND id = %(run)s

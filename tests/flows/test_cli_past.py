@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from flows import cli
+
 
 @pytest.fixture
 def two(run_json, docs):
@@ -121,3 +123,31 @@ def test_wrong_calls_say_what_to_do(two, run, arguments, says):
     code, out, err = run(*arguments, "--json")
     assert (code, says in err) == (2, True), err
     assert json.loads(out)["error"]["advice"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["search"], "Missing"),
+        (["rollback", "--version", "x"], "'--version'"),
+        (["history", "-n", "0"], "greater than or equal to 1"),
+        (["nosuch"], "No such command 'nosuch'"),
+        (["status", "--nosuch"], "--nosuch"),
+    ],
+)
+def test_a_call_that_cannot_be_understood_answers_in_json_too(arguments, says, capsys):
+    assert cli.run([*arguments, "--json"]) == 2
+    out, err = capsys.readouterr()
+    error = json.loads(out)["error"]
+    assert says in error["message"]
+    assert (error["class"], "--help" in error["advice"]) == ("ConfigurationError", True)
+    assert err.startswith("error: ")
+
+
+def test_ctrl_c_answers_in_json_too(monkeypatch, capsys):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "app", interrupt)
+    assert cli.run(["status", "--json"]) == 130
+    assert json.loads(capsys.readouterr().out)["error"]["message"] == "Interrupted."

@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from unicodedata import normalize
 
+import psycopg
 import pytest
 
 from flows.forgetting import forget
@@ -351,3 +352,27 @@ def test_raw_bytes_that_cannot_be_deleted_are_left_to_purge(world, monkeypatch):
     assert _mentions(world, "Minsu") == {("blobs", "Minsu")}
     purge_collection(world.session, "default")
     assert _mentions(world, "Minsu", "kim.txt") == set()
+
+
+def test_with_rewrite_no_file_of_the_database_holds_the_text(world, open_folder):
+    data = open_folder / "shared/postgres"
+    secret = "GRUESECRET11 is the salary of a heron."
+    world.write("a.txt", "A plain document about rivers.")
+    world.ingest()
+    world.write("secret-name.txt", secret)
+    world.ingest()
+    _remove(world, "secret-name.txt")
+    forget(world.session, "secret-name.txt", "default", rewrite=True)
+    with psycopg.connect(world.session.db.url, autocommit=True) as connection:
+        connection.execute("CHECKPOINT")
+        folder = (
+            data
+            / "base"
+            / str(
+                connection.execute(
+                    "SELECT oid FROM pg_database WHERE datname = current_database()"
+                ).fetchone()[0]
+            )
+        )
+    holding = [p.name for p in folder.iterdir() if p.is_file() and b"GRUESECRET11" in p.read_bytes()]
+    assert holding == []

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from flows.comparing import compare
+from flows.inspecting import collection_status
 from flows.staged import activate_staged, discard_staged
 from schemas.errors import ConfigurationError, EmbeddingFailed, GateFailed, RunNotStaged
 from schemas.gate import StagedFacts
@@ -217,3 +218,13 @@ def test_a_canary_names_its_document_in_any_unicode_form(tmp_path):
     name = normalize("NFD", "두루미.txt")
     path.write_text(f'[[canary]]\nquery = "heron"\ndocument = "{name}"\n', encoding="utf-8")
     assert load_canaries(path)[0].document == "두루미.txt"
+
+
+def test_a_newer_staged_run_replaces_the_older(gated):
+    first = _fail(gated)
+    second = _fail(gated)
+    with pytest.raises(RunNotStaged, match="is stopped, not staged"):
+        activate_staged(gated.session, "default", first)
+    assert collection_status(gated.session, "default")["staged_runs"] == [str(second)]
+    with gated.session.db.connection() as connection:
+        assert connection.execute("SELECT count(DISTINCT run_id) FROM staged_change").fetchone() == (1,)

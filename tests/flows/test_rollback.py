@@ -11,6 +11,7 @@ from unicodedata import normalize
 import psycopg
 import pytest
 
+import flows.rollback
 from flows.comparing import compare
 from flows.rollback import preview_rollback, rollback_collection
 from registry.blobs import BlobStore
@@ -25,6 +26,7 @@ from schemas.errors import (
     MassDeletion,
     ReleaseIncomplete,
     ReleaseNotFound,
+    RunStopped,
 )
 from tests.texts import english_text
 
@@ -510,3 +512,18 @@ def test_a_held_file_that_was_broken_for_a_while_stays_held(world, content):
     assert (world.ingest().state, world.plan().held, world.rejections()) == ("unchanged", ("a.txt",), {})
     world.write("a.txt", "The third text of document a.")
     assert world.ingest().documents.changed == 1
+
+
+def test_undoing_the_last_release_does_not_undo_one_that_has_just_come(three, monkeypatch):
+    plain = flows.rollback.roll_back
+
+    def late(*args, **options):
+        three.write("d.txt", "A document that came just now.")
+        three.ingest(allow_deletions=True)
+        return plain(*args, **options)
+
+    monkeypatch.setattr(flows.rollback, "roll_back", late)
+    with pytest.raises(RunStopped, match="Release 4 has come since release 3"):
+        back(three, "last")
+    assert "d.txt" in shown(three)
+    assert three.releases()[0].number == 4
