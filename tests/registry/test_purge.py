@@ -284,6 +284,18 @@ def test_an_unsound_collection_is_not_purged(sparing):
         assert _count(world, "run", "state = 'stopped'") == 1
 
 
+def test_what_only_the_whole_check_sees_stops_a_purge_too(sparing):
+    with sparing() as world:
+        _history(world)
+        with world.session.db.connection() as connection:
+            connection.execute("UPDATE chunk SET text = text || ' ' WHERE id = 1")
+        with pytest.raises(RegistryUnsound, match="chunks hold the text they are named by"):
+            _purge(world)
+        with world.session.db.connection() as connection:
+            connection.execute("UPDATE chunk SET text = rtrim(text) WHERE id = 1")
+        assert _purge(world)["versions"]["dropped"] > 0
+
+
 # --- others are left alone ---------------------------------------------------------------
 
 
