@@ -223,7 +223,7 @@ def test_what_a_crashed_run_stored_is_kept_for_its_grace_only(sparing, monkeypat
             patch.setattr("tasks.batch.activate_run", _die)
             with pytest.raises(KeyboardInterrupt):
                 world.ingest()
-        store_embedded(world.session.db, 1, 1, [_chunk("stray")], np.ones((1, 384), np.float32))
+        store_embedded(world.session.db, 1, 1, [_chunk("stray")], np.eye(1, 384, dtype=np.float32))
         assert _purge(world)["versions"]["dropped"] == 0
         assert _count(world, "chunk") == 3
         later = replace(world.session, clock_ns=lambda: time.time_ns() + 2 * DAY_NS)
@@ -445,6 +445,7 @@ def _fill_partition(world, rows, *, index):
     for start in range(0, rows, 2000):
         chunks = [_chunk(f"stray {number}") for number in range(start, min(start + 2000, rows))]
         vectors = rng.standard_normal((len(chunks), 384)).astype(np.float32)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         store_embedded(db, 1, 1, chunks, vectors)
     if index:
         assert ensure_index(db, 1, 1)
