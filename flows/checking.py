@@ -21,7 +21,7 @@ def check(session: Session, name: str, *, quick: bool = False, repair: bool = Fa
     Args:
         session: the open registry.
         name: of the collection.
-        quick: only what every run checks at its end.
+        quick: only the cheap part: rows, digest, and whether the active raw files are there.
         repair: rebuild what can be rebuilt; otherwise nothing is written.
 
     Raises:

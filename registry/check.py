@@ -1,6 +1,7 @@
 """Does the registry keep its invariants? The part that is cheap, and the whole.
 
-`check_collection` is for every end of a run; `check_fully` is `revector check`.
+`check_collection` is the cheap part; `check_fully` is `revector check` and stands before a purge.
+Runs end with `registry.check_release`, whose cost follows what they changed.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def find_lost(blobs: BlobStore, hashes: Iterable[bytes]) -> list[bytes]:
     """Those that are not stored."""
     root = str(blobs.root)
     names = ((sha256, sha256.hex()) for sha256 in hashes)
-    # not by Path: three times as slow, and each end of a run asks for all of them
+    # not by Path: three times as slow, and the cheap part asks for all of them
     return [sha256 for sha256, name in names if not os.path.isfile(f"{root}/{name[:2]}/{name}")]  # noqa: PTH113
 
 

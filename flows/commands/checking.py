@@ -17,7 +17,9 @@ MB = 1 << 20
 def check(
     ctx: typer.Context,
     collection: Collection = "default",
-    quick: Annotated[bool, typer.Option("--quick", help="Only what every run checks at its end.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Only rows, digest and the presence of raw files.")
+    ] = False,
     repair: Annotated[bool, typer.Option("--repair", help="Rebuild what can be rebuilt.")] = False,
     as_json: Json = False,
 ) -> None:

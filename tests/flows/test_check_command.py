@@ -6,32 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-import flows.session
-from flows.cli import app
 from registry.connection import connect_admin
 from schemas.check import FULL, QUICK
-from tests.fake_embedder import FakeEmbedder
-
-
-@pytest.fixture
-def run(database_url, tmp_path, monkeypatch):
-    """Calls the app in this process with a fake model; returns (exit code, stdout, stderr)."""
-    monkeypatch.setenv("REVECTOR_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("REVECTOR_DATABASE_URL", database_url)
-    monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(flows.session, "load_embedder", lambda card, settings: FakeEmbedder(dim=384))
-    monkeypatch.setattr("flows.commands.shared.configure_logs", lambda **_: None)
-
-    def call(*arguments: str):
-        done = CliRunner().invoke(app, list(arguments))
-        if done.exception is not None and not isinstance(done.exception, SystemExit):
-            raise done.exception
-        return done.exit_code, done.stdout, done.stderr
-
-    return call
 
 
 @pytest.fixture
