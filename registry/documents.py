@@ -22,16 +22,19 @@ def known_documents(db: Database, source_id: int, *, reapply: bool = False) -> d
         source_id: of the source.
         reapply: let held documents look like any other whose file has changed or gone.
     """
+    values = {"tenant": db.tenant_id, "source": source_id}
     with db.connection() as connection:
-        rows = connection.execute(
-            _SQL["known_documents"], {"tenant": db.tenant_id, "source": source_id}, binary=True
-        ).fetchall()
+        rows = connection.execute(_SQL["known_documents"], values, binary=True).fetchall()
+        # a query of its own: nearly always there are none, and a join would cost each row
+        holds = connection.execute(_SQL["holds_of_source"], values, binary=True).fetchall()
     known = {
-        row[0]: Known(row[1], row[2], None if row[3] is None else Stat._make(row[3:8]), *row[8:11])
-        for row in rows
+        uri: Known(
+            document, version, None if size is None else Stat(size, *rest), sha256, parser, fingerprint
+        )
+        for uri, document, version, size, *rest, sha256, parser, fingerprint in rows
     }
-    for uri, *_, hold, parser, fingerprint in rows:
-        if hold is not None:
+    for uri, parser, fingerprint in holds:
+        if uri in known:
             known[uri] = _held(known[uri], parser, fingerprint, reapply=reapply)
     return known
 

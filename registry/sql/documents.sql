@@ -1,11 +1,15 @@
 -- name: known_documents
 SELECT d.uri, d.id, a.version_id, d.size, d.mtime_ns, d.ctime_ns, d.inode, d.etag,
-       d.content_sha256, v.parser, v.fingerprint, h.document_id, h.parser, h.fingerprint
+       d.content_sha256, v.parser, v.fingerprint
 FROM document d
 JOIN activation a ON a.document_id = d.id AND a.to_release IS NULL
 JOIN document_version v ON v.id = a.version_id
-LEFT JOIN hold h ON h.document_id = d.id
 WHERE d.tenant_id = %(tenant)s AND d.source_id = %(source)s
+
+-- name: holds_of_source
+SELECT d.uri, h.parser, h.fingerprint
+FROM hold h JOIN document d ON d.id = h.document_id
+WHERE h.tenant_id = %(tenant)s AND d.source_id = %(source)s
 
 -- name: known_rejections
 SELECT uri, retryable OR (error_class IN ('ParseTimeout', 'ParseCrashed') AND attempts < 3), size, mtime_ns, ctime_ns, inode, etag, content_sha256, parser, fingerprint
