@@ -79,7 +79,7 @@ def count_missing(connection: Connection, values: dict[str, Any], space_id: int)
 
 def get_release(connection: Connection, values: dict[str, Any], number: int) -> Release | None:
     """The release of that number, without its tags."""
-    row = connection.execute(_SQL["get_release"], {**values, "number": number}).fetchone()
+    row = connection.execute(load("history")["find_by_number"], {**values, "number": number}).fetchone()
     return Release(*row) if row else None
 
 

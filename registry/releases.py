@@ -12,7 +12,7 @@ from registry.collections import get_space
 from registry.connection import Connection, Database
 from registry.locks import lock_collection
 from registry.queries import load
-from registry.staging import require_running
+from registry.staging import drop_staged, require_running
 from schemas.release import Activation, Release, RunState
 
 _SQL = load("releases")
@@ -66,7 +66,7 @@ def activate_run(
         connection.execute(_SQL["update_stats"], values)
         connection.execute(_SQL["drop_solved_rejections"], values)
         connection.execute(_SQL["drop_holds"], values)
-        connection.execute(_SQL["drop_staged"], values)
+        drop_staged(connection, values)
         if activation.release:  # a run that is shown must not look as if it could still be dropped
             connection.execute(_SQL["end_staged"], values)
     refresh_statistics(db, activation)

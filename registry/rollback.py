@@ -14,7 +14,7 @@ from registry.history import require_whole
 from registry.locks import lock_collection
 from registry.queries import load
 from registry.releases import refresh_statistics
-from registry.staging import require_running
+from registry.staging import drop_staged, require_running
 from schemas.errors import ConfigurationError, DatabaseError, DocumentNotFound, RunStopped
 from schemas.release import Activation, Collection
 
@@ -198,7 +198,7 @@ def _apply(
     if activation.release:
         connection.execute(_SQL["create_holds"], {**values, "release": activation.release.number})
         connection.execute(_SQL["drop_settled_holds"], values)
-    connection.execute(_SQL["drop_staged"], values)
+    drop_staged(connection, values)
     held = connection.execute(_SQL["count_holds"], values).fetchone()
     assert row is not None
     assert held is not None

@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 from registry.connection import Database
 from registry.locks import hold_run, is_run_alive, lock_blobs
 from registry.queries import load
+from registry.staging import drop_staged
 from schemas.release import Rejection, RunState
 from schemas.source import Stat
 
@@ -70,7 +71,7 @@ def finish_run(
         if state == "staged":
             connection.execute(_SQL["drop_superseded"], {"run": run_id, "tenant": db.tenant_id})
         else:
-            connection.execute(_SQL["drop_staged"], {"run": run_id, "tenant": db.tenant_id})
+            drop_staged(connection, {"run": run_id, "tenant": db.tenant_id})
         connection.execute(
             _SQL["finish_run"],
             {"run": run_id, "tenant": db.tenant_id, "state": state, "stats": Jsonb(stats), "error": error},
@@ -82,7 +83,7 @@ def settle_staged(db: Database, run_id: UUID, state: RunState, *, stats: dict[st
     values = {"run": run_id, "tenant": db.tenant_id, "state": state, "stats": Jsonb(stats)}
     with db.transaction() as connection:
         if connection.execute(_SQL["settle_staged"], values).rowcount:
-            connection.execute(_SQL["drop_staged"], values)
+            drop_staged(connection, values)
 
 
 def complete_staged(db: Database, run_id: UUID, *, stats: dict[str, Any]) -> None:
@@ -108,7 +109,7 @@ def mark_crashed_runs(db: Database, collection_id: int) -> list[UUID]:
                 continue
             values = {"run": run_id, "tenant": db.tenant_id}
             connection.execute(_SQL["mark_crashed"], values)
-            connection.execute(_SQL["drop_staged"], values)
+            drop_staged(connection, values)
             crashed.append(run_id)
     return crashed
 

@@ -130,6 +130,11 @@ def _require_vectors(
         raise VectorsMissing
 
 
+def drop_staged(connection: Connection, values: dict[str, Any]) -> None:
+    """Drop what a run staged: it was applied, or is given up."""
+    connection.execute(_SQL["drop_staged"], values)
+
+
 def require_running(connection: Connection, values: dict[str, Any], state: RunState = "running") -> None:
     """Refuse to go on for a run that another process has taken for dead.
 

@@ -12,8 +12,6 @@ from flows.commands.shared import Collection, Json, app, session_for, show_repor
 from schemas.errors import ConfigurationError
 from schemas.history import ReleaseDiff
 
-Reference = Annotated[str, typer.Argument(help="A release: its number, a tag, or a time.")]
-
 
 @app.command()
 def history(

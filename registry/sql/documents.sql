@@ -94,6 +94,9 @@ ON CONFLICT (run_id, document_id) DO NOTHING
 -- name: existing_versions
 SELECT id FROM document_version WHERE tenant_id = %(tenant)s AND id = ANY(%(versions)s::bigint[])
 
+-- name: drop_staged
+DELETE FROM staged_change WHERE run_id = %(run)s AND tenant_id = %(tenant)s
+
 -- name: require_running
 SELECT FROM run WHERE id = %(run)s AND tenant_id = %(tenant)s AND state = %(state)s FOR SHARE
 

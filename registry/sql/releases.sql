@@ -34,10 +34,6 @@ VALUES (%(tenant)s, %(collection)s, %(number)s, %(run)s, %(kind)s, %(space)s, %(
         %(documents)s, %(chunks)s, %(note)s)
 RETURNING activated_at
 
--- name: get_release
-SELECT number, kind, run_id::text, activated_at, digest, documents, chunks, note, missing
-FROM release WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND number = %(number)s
-
 -- name: release_of_run
 SELECT number, kind, run_id::text, activated_at, digest, documents, chunks, note, missing
 FROM release WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND run_id = %(run)s
@@ -119,6 +115,3 @@ WHERE id = %(collection)s AND tenant_id = %(tenant)s
 
 -- name: refresh_statistics
 SELECT refresh_statistics()
-
--- name: drop_staged
-DELETE FROM staged_change WHERE run_id = %(run)s AND tenant_id = %(tenant)s

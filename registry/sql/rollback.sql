@@ -53,6 +53,3 @@ LEFT JOIN activation a ON a.version_id = v.id
 WHERE d.tenant_id = %(tenant)s AND d.collection_id = %(collection)s AND d.uri = %(uri)s
   AND (%(source)s::text IS NULL OR s.name = %(source)s)
 ORDER BY s.name, v.version, a.from_release
-
--- name: drop_staged
-DELETE FROM staged_change WHERE run_id = %(run)s AND tenant_id = %(tenant)s

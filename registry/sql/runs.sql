@@ -43,9 +43,6 @@ FROM (SELECT EXISTS (
      ) AS shown
 WHERE r.id = %(run)s AND r.tenant_id = %(tenant)s AND r.state = 'running'
 
--- name: drop_staged
-DELETE FROM staged_change WHERE run_id = %(run)s AND tenant_id = %(tenant)s
-
 -- name: list_staged
 SELECT id::text FROM run
 WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND state = 'staged'
