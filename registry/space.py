@@ -25,6 +25,8 @@ REBUILD_FROM_BYTES = 8 << 20
 LOCK_MS = 200
 """What a search may have to wait for the swap to get its lock; then the swap steps back."""
 LOCK_ATTEMPTS = 20
+VACUUM_MS = 10_000
+"""How long a rebuild waits for a vacuum of its partition; an autovacuum gives way after a second."""
 _PAGE = 8192
 
 log = logging.getLogger(__name__)
@@ -118,7 +120,7 @@ def rebuild_partition(db: Database, collection_id: int, space: Space) -> bool:
     try:
         with db.transaction() as connection:
             lock_collection(connection, collection_id)
-            connection.execute(_SQL["begin_vector_rebuild"], values)
+            connection.execute(_SQL["begin_vector_rebuild"], {**values, "lock_ms": VACUUM_MS})
             with (
                 db.connection() as reader,
                 reader.cursor().copy(sql.SQL(_SQL["read_vectors"]).format(**names)) as out,
@@ -132,6 +134,9 @@ def rebuild_partition(db: Database, collection_id: int, space: Space) -> bool:
     except DatabaseUnavailable as exc:
         if not isinstance(exc.__cause__, psycopg.errors.LockNotAvailable):
             raise
-        log.warning("searches held %s all the time: it keeps its size", names["fresh"])
+        log.warning(
+            "searches or a vacuum held %s all the time: it keeps its size",
+            partition_name(space.id, collection_id),
+        )
         return False
     return True

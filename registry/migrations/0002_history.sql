@@ -220,13 +220,17 @@ END $$;
 -- A collection's vectors in a new table without the space that purge left. The caller holds the
 -- collection, copies the rows into vectors_<space>_<collection>_new, then calls finish_vector_rebuild
 -- in the same transaction. Rows are copied with FREEZE: a search that began before the swap sees them.
-CREATE FUNCTION begin_vector_rebuild(space int, collection int) RETURNS void
+CREATE FUNCTION begin_vector_rebuild(space int, collection int, lock_ms int) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     fresh text := format('vectors_%s_%s_new', space, collection);
 BEGIN
     PERFORM FROM collection c WHERE c.id = collection AND c.tenant_id = current_tenant();
     IF NOT FOUND THEN RAISE EXCEPTION 'collection % is not of this tenant', collection; END IF;
+    -- an autovacuum gives way only to who waits longer than deadlock_timeout, and the swap does not:
+    -- it is sent away here, and kept away until the end of the transaction
+    PERFORM set_config('lock_timeout', lock_ms || 'ms', true);
+    EXECUTE format('LOCK TABLE %I IN SHARE UPDATE EXCLUSIVE MODE', format('vectors_%s_%s', space, collection));
     PERFORM build_vector_partition(space, collection, fresh);
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'revector_app') THEN
         EXECUTE format('GRANT INSERT ON %I TO revector_app', fresh);

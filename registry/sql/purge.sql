@@ -168,7 +168,7 @@ TO STDOUT (FORMAT binary)
 COPY {fresh} (tenant_id, collection_id, chunk_id, embedding) FROM STDIN (FORMAT binary, FREEZE)
 
 -- name: begin_vector_rebuild
-SELECT begin_vector_rebuild(%(space)s, %(collection)s)
+SELECT begin_vector_rebuild(%(space)s, %(collection)s, %(lock_ms)s)
 
 -- name: finish_vector_rebuild
 SELECT finish_vector_rebuild(%(space)s, %(collection)s, %(lock_ms)s, %(attempts)s)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from uuid import uuid4
 
@@ -525,6 +526,26 @@ def test_a_reader_that_does_not_let_go_keeps_the_partition_as_it_is(world, monke
     assert rebuild_partition(world.session.db, 1, space)
 
 
+def test_a_vacuum_is_waited_for_before_the_swap_and_not_raced(world, monkeypatch):
+    """An autovacuum yields to who waits for a second; the swap waits for 200 ms at a time."""
+    world.write("a.txt", "A heron.")
+    world.ingest()
+    space = list_spaces(world.session.db, 1)[0]
+    monkeypatch.setattr(registry.space, "LOCK_ATTEMPTS", 1)
+    with connect_admin(world.session.db.url) as vacuum, ThreadPoolExecutor(1) as worker:
+        with vacuum.transaction():
+            vacuum.execute("LOCK TABLE vectors_1_1 IN SHARE UPDATE EXCLUSIVE MODE")
+            rebuilt = worker.submit(rebuild_partition, world.session.db, 1, space)
+            time.sleep(1)
+            assert not rebuilt.done()
+        assert rebuilt.result(timeout=30)
+        monkeypatch.setattr(registry.space, "VACUUM_MS", 100)
+        with vacuum.transaction():
+            vacuum.execute("LOCK TABLE vectors_1_1 IN SHARE UPDATE EXCLUSIVE MODE")
+            assert not rebuild_partition(world.session.db, 1, space)
+    assert _partition(world)[2] == []
+
+
 def test_a_rebuilt_partition_is_guarded_as_before(world, database_url):
     world.write("a.txt", "A heron.")
     world.ingest()
@@ -550,7 +571,7 @@ def test_the_partition_of_another_tenant_cannot_be_rebuilt(world, database_url, 
     with open_registry(tmp_path / "two", url=database_url, tenant="two") as two:
         with pytest.raises(DatabaseError, match="not of this tenant"):
             rebuild_partition(two, 1, space)
-        for call in ("begin_vector_rebuild(1, 1)", "finish_vector_rebuild(1, 1, 200, 1)"):
+        for call in ("begin_vector_rebuild(1, 1, 200)", "finish_vector_rebuild(1, 1, 200, 1)"):
             with pytest.raises(DatabaseError, match="not of this tenant"), two.connection() as connection:
                 connection.execute(f"SELECT {call}")
 

@@ -125,7 +125,7 @@ def test_a_table_of_the_callers_own_is_not_read_with_the_owners_rights(two_tenan
         with pytest.raises(psycopg.Error, match="not of this tenant"):
             raw.execute("SELECT revector.create_vector_partition(77, 1)")
         with pytest.raises(psycopg.Error, match="not of this tenant"):
-            raw.execute("SELECT revector.begin_vector_rebuild(1, 1)")
+            raw.execute("SELECT revector.begin_vector_rebuild(1, 1, 200)")
         raw.execute("RESET ROLE")
         assert raw.execute("SELECT to_regclass('public.taken_over')").fetchone() == (None,)
         paths = (
