@@ -1,0 +1,1 @@
+"""Near-duplicates: signatures, similarity, candidates and election."""
