@@ -11,7 +11,7 @@ from typing import Any
 from registry.connection import Connection
 from registry.queries import load
 from schemas.check import HISTORY, INTERVALS, CheckReport, Problem
-from schemas.digest import EMPTY_STATE, release_digest, update_state
+from schemas.digest import EMPTY_STATE, entry_digest, release_digest, update_state
 
 _SQL = load("check")
 
@@ -22,7 +22,7 @@ SHOWN_RELEASES = 20
 def sum_digests(connection: Connection, values: dict[str, Any]) -> bytes:
     """The set hash of the active versions, recounted."""
     rows = stream_rows(connection, "active_digests", values)
-    return update_state(EMPTY_STATE, (digest for (digest,) in rows), [])
+    return update_state(EMPTY_STATE, (entry_digest(*row) for row in rows), [])
 
 
 def check_history(connection: Connection, values: dict[str, Any], current: int, report: CheckReport) -> None:
@@ -59,7 +59,7 @@ def _compare(releases: Iterable[tuple[Any, ...]], recount: _Recount, current: in
 class _Recount:
     """Set hash and counts, release by release, in memory that does not grow with the collection."""
 
-    def __init__(self, events: Iterable[tuple[int, bool, bytes]], chunks: Iterable[tuple[int, int]]) -> None:
+    def __init__(self, events: Iterable[tuple[Any, ...]], chunks: Iterable[tuple[int, int]]) -> None:
         self.state, self.documents, self.chunks = EMPTY_STATE, 0, 0
         self._groups = groupby(events, key=lambda event: event[:2])
         self._next = next(self._groups, None)
@@ -69,7 +69,7 @@ class _Recount:
         """Take in what opened and closed up to that release."""
         while self._next is not None and self._next[0][0] <= number:
             (_, opens), group = self._next
-            while digests := [digest for _, _, digest in islice(group, FETCH_ROWS)]:
+            while digests := [entry_digest(*event[2:]) for event in islice(group, FETCH_ROWS)]:
                 added, removed = (digests, []) if opens else ([], digests)
                 self.state = update_state(self.state, added, removed)
                 self.documents += len(added) - len(removed)

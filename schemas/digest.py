@@ -25,20 +25,31 @@ def version_digest(
     metadata_sha256: bytes,
     fingerprint: bytes,
     chunk_hashes: Iterable[bytes],
-    duplicate_of: str = "",
 ) -> bytes:
-    """32 bytes that identify what one active version contributes to its release.
+    """32 bytes that identify a version of a document.
 
     The content enters by its cleaned text and metadata, not by its raw bytes: a rewrite
     that changes neither leaves both the version and the digest as they are.
     """
     h = hashlib.sha256(b"revector version 1")
-    for part in (uri.encode(), text_sha256, metadata_sha256, fingerprint, duplicate_of.encode()):
+    # the last part is empty: the election is not the version's
+    for part in (uri.encode(), text_sha256, metadata_sha256, fingerprint, b""):
         h.update(len(part).to_bytes(8, "big"))
         h.update(part)
     for chunk in chunk_hashes:
         h.update(chunk)
     return h.digest()
+
+
+def entry_digest(version: bytes, winner: str | None = None, suppressed: bool = False) -> bytes:
+    """What an active version contributes to its release: itself, and whose duplicate it is.
+
+    >>> entry_digest(b"v") == b"v" != entry_digest(b"v", "a.txt")
+    True
+    """
+    if winner is None:
+        return version
+    return hashlib.sha256(b"revector duplicate 1" + bytes([suppressed]) + version + winner.encode()).digest()
 
 
 def update_state(state: bytes, added: Iterable[bytes], removed: Iterable[bytes]) -> bytes:

@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from schemas.duplicate import DEFAULT_RULES, Policy, Rule
+
 DEFAULT_EXCLUDE = (".*", "~$*", "*.tmp", "__pycache__", "node_modules", "Thumbs.db", "desktop.ini")
 
 
@@ -48,6 +50,17 @@ class GateSettings(_Section):
     min_canary_share: float = Field(default=1.0, ge=0, le=1)
 
 
+class DuplicateSettings(_Section):
+    """What becomes of near-duplicates, and who is elected among them."""
+
+    policy: Policy = "suppress"
+    threshold: float = Field(default=0.8, ge=0.7, le=1)
+    min_difference: float = Field(default=0.05, gt=0, le=1)
+    rules: tuple[Rule, ...] = DEFAULT_RULES
+    authority: dict[str, int] = {}
+    drafts: tuple[str, ...] = ()
+
+
 class CollectionSettings(_Section):
     """One collection."""
 
@@ -59,6 +72,7 @@ class CollectionSettings(_Section):
     guard: GuardSettings = GuardSettings()
     retention: RetentionSettings = RetentionSettings()
     gate: GateSettings = GateSettings()
+    duplicates: DuplicateSettings = DuplicateSettings()
 
 
 class LimitSettings(_Section):

@@ -21,6 +21,7 @@ WITH counted AS (
     SELECT vc.chunk_id, count(*) AS refs
     FROM activation a JOIN version_chunk vc ON vc.version_id = a.version_id
     WHERE a.tenant_id = %(tenant)s AND a.collection_id = %(collection)s AND a.to_release IS NULL
+      AND NOT a.suppressed
     GROUP BY vc.chunk_id
 )
 SELECT count(*) FROM counted
@@ -29,7 +30,8 @@ FULL JOIN (SELECT chunk_id, refs FROM visible
 WHERE counted.refs IS DISTINCT FROM s.refs
 
 -- name: active_digests
-SELECT v.digest FROM activation a JOIN document_version v ON v.id = a.version_id
+SELECT v.digest, w.uri, a.suppressed
+FROM activation a JOIN document_version v ON v.id = a.version_id LEFT JOIN document w ON w.id = a.winner_id
 WHERE a.tenant_id = %(tenant)s AND a.collection_id = %(collection)s AND a.to_release IS NULL
 
 -- name: counts
@@ -68,7 +70,7 @@ FROM document_version v
 JOIN document d ON d.id = v.document_id
 LEFT JOIN version_chunk vc ON vc.version_id = v.id
 LEFT JOIN chunk c ON c.id = vc.chunk_id
-WHERE v.tenant_id = %(tenant)s AND v.collection_id = %(collection)s AND v.duplicate_of IS NULL
+WHERE v.tenant_id = %(tenant)s AND v.collection_id = %(collection)s
 GROUP BY v.id, d.uri
 
 -- name: wrong_intervals
@@ -93,23 +95,25 @@ WHERE r.tenant_id = %(tenant)s AND r.collection_id = %(collection)s
 ORDER BY r.number
 
 -- name: activation_events
-SELECT e.number, e.opens, v.digest
-FROM (SELECT from_release AS number, true AS opens, version_id FROM activation
+SELECT e.number, e.opens, v.digest, w.uri, e.suppressed
+FROM (SELECT from_release AS number, true AS opens, version_id, winner_id, suppressed FROM activation
       WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s
       UNION ALL
-      SELECT to_release, false, version_id FROM activation
+      SELECT to_release, false, version_id, winner_id, suppressed FROM activation
       WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND to_release IS NOT NULL) e
 JOIN document_version v ON v.id = e.version_id
+LEFT JOIN document w ON w.id = e.winner_id
 ORDER BY e.number, e.opens
 
 -- name: chunk_events
 WITH step AS (
     SELECT vc.chunk_id, e.number, sum(e.n) AS n
     FROM (SELECT from_release AS number, 1 AS n, version_id FROM activation
-          WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s
+          WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND NOT suppressed
           UNION ALL
           SELECT to_release, -1, version_id FROM activation
-          WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND to_release IS NOT NULL) e
+          WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND to_release IS NOT NULL
+            AND NOT suppressed) e
     JOIN version_chunk vc ON vc.version_id = e.version_id
     GROUP BY vc.chunk_id, e.number
 ), held AS (

@@ -8,7 +8,7 @@ WITH touched AS MATERIALIZED (
     SELECT t.chunk_id, count(a.version_id) AS refs
     FROM touched t
     JOIN version_chunk vc ON vc.chunk_id = t.chunk_id
-    LEFT JOIN activation a ON a.version_id = vc.version_id AND a.to_release IS NULL
+    LEFT JOIN activation a ON a.version_id = vc.version_id AND a.to_release IS NULL AND NOT a.suppressed
     GROUP BY t.chunk_id
 )
 SELECT count(*) FILTER (WHERE c.refs <> coalesce(s.refs, 0)),

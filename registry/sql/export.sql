@@ -24,7 +24,7 @@ JOIN document d ON d.id = v.document_id
 JOIN source s ON s.id = d.source_id
 JOIN version_chunk vc ON vc.version_id = v.id
 JOIN chunk c ON c.id = vc.chunk_id
-WHERE a.tenant_id = %(tenant)s AND a.collection_id = %(collection)s AND a.from_release <= %(release)s
+WHERE a.tenant_id = %(tenant)s AND a.collection_id = %(collection)s AND NOT a.suppressed AND a.from_release <= %(release)s
   AND (a.to_release IS NULL OR a.to_release > %(release)s)
 ORDER BY s.name, d.uri, vc.ordinal
 
@@ -34,8 +34,8 @@ COPY (
     SELECT encode(c.hash, 'hex'), x.embedding::vector
     FROM (SELECT DISTINCT vc.chunk_id
           FROM activation a JOIN version_chunk vc ON vc.version_id = a.version_id
-          WHERE a.tenant_id = %(tenant)s AND a.collection_id = %(collection)s AND a.from_release <= %(release)s
-            AND (a.to_release IS NULL OR a.to_release > %(release)s)) AS shown
+          WHERE a.tenant_id = %(tenant)s AND a.collection_id = %(collection)s AND NOT a.suppressed
+            AND a.from_release <= %(release)s AND (a.to_release IS NULL OR a.to_release > %(release)s)) AS shown
     JOIN chunk c ON c.id = shown.chunk_id
     JOIN {vectors} x ON x.chunk_id = shown.chunk_id
     WHERE x.tenant_id = %(tenant)s AND x.collection_id = {collection}

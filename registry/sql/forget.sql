@@ -56,10 +56,6 @@ SELECT a.tenant_id, a.collection_id, %(run)s, a.document_id, 'deleted', a.versio
 FROM activation a
 WHERE a.tenant_id = %(tenant)s AND a.document_id = %(document)s AND a.to_release IS NULL
 
--- name: unlink_duplicates
-UPDATE document_version SET duplicate_of = NULL
-WHERE tenant_id = %(tenant)s AND duplicate_of = ANY(%(versions)s::bigint[])
-
 -- name: drop_hold
 DELETE FROM hold WHERE tenant_id = %(tenant)s AND document_id = %(document)s
 

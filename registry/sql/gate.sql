@@ -1,8 +1,8 @@
 -- name: staged_documents
 SELECT (SELECT current_release FROM collection WHERE tenant_id = %(tenant)s AND id = %(collection)s),
-       count(*) FILTER (WHERE s.action <> 'restat'),
-       count(*) FILTER (WHERE s.action <> 'restat' AND v.id IS NOT NULL),
-       count(*) FILTER (WHERE s.action <> 'restat' AND v.id IS NOT NULL AND size.characters < %(few)s),
+       count(*) FILTER (WHERE s.action NOT IN ('restat', 'elected')),
+       count(*) FILTER (WHERE s.action NOT IN ('restat', 'elected') AND v.id IS NOT NULL),
+       count(*) FILTER (WHERE s.action NOT IN ('restat', 'elected') AND v.id IS NOT NULL AND size.characters < %(few)s),
        (SELECT count(*) FROM rejection j WHERE j.tenant_id = %(tenant)s AND j.run_id = %(run)s),
        count(*) FILTER (WHERE v.id <> b.id),
        coalesce(sum(b.chunks) FILTER (WHERE v.id <> b.id), 0),

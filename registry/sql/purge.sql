@@ -43,7 +43,6 @@ WHERE v.tenant_id = %(tenant)s AND v.collection_id = %(collection)s
   AND p.ended IS NOT DISTINCT FROM (SELECT max(a.to_release) FROM activation a WHERE a.version_id = v.id)
   AND NOT EXISTS (SELECT FROM staged_change s WHERE s.version_id = v.id)
   AND NOT EXISTS (SELECT FROM staged_change s WHERE s.base_version_id = v.id)
-  AND NOT EXISTS (SELECT FROM document_version o WHERE o.duplicate_of = v.id)
   AND NOT (%(keep_tagged)s AND EXISTS (
       SELECT FROM activation a JOIN release_tag t ON t.collection_id = a.collection_id
       WHERE a.version_id = v.id AND t.number >= a.from_release AND t.number < a.to_release))

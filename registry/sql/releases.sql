@@ -13,25 +13,30 @@ RETURNING d.uri, s.action, s.version_id IS NOT DISTINCT FROM (
       SELECT a.version_id FROM activation a WHERE a.document_id = s.document_id AND a.to_release IS NULL)
 
 -- name: changed_digests
-SELECT new.digest, old.digest
+SELECT new.digest, nw.uri, s.suppressed, old.digest, ow.uri, coalesce(a.suppressed, false), s.reelected
 FROM staged_change s
+LEFT JOIN activation a ON a.document_id = s.document_id AND a.to_release IS NULL
 LEFT JOIN document_version new ON new.id = s.version_id
-LEFT JOIN document_version old ON old.id = s.base_version_id
+LEFT JOIN document nw ON nw.id = s.winner_id
+LEFT JOIN document_version old ON old.id = a.version_id
+LEFT JOIN document ow ON ow.id = a.winner_id
 WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s
-  AND s.version_id IS DISTINCT FROM s.base_version_id
+  AND (s.version_id IS DISTINCT FROM s.base_version_id OR s.reelected)
 
 -- name: missing_vectors
 SELECT count(*) FROM (
     SELECT DISTINCT vc.chunk_id
     FROM staged_change s JOIN version_chunk vc ON vc.version_id = s.version_id
-    WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s AND s.action <> 'restat') AS c
+    WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s AND NOT s.suppressed
+      AND (s.action <> 'restat' OR s.reelected)) AS c
 WHERE NOT EXISTS (
     SELECT FROM {vectors} v WHERE v.collection_id = %(collection)s AND v.chunk_id = c.chunk_id)
 
 -- name: create_release
-INSERT INTO release (tenant_id, collection_id, number, run_id, kind, space_id, digest, documents, chunks, note)
+INSERT INTO release (tenant_id, collection_id, number, run_id, kind, space_id, digest, documents, chunks, note,
+                     election)
 VALUES (%(tenant)s, %(collection)s, %(number)s, %(run)s, %(kind)s, %(space)s, %(digest)s,
-        %(documents)s, %(chunks)s, %(note)s)
+        %(documents)s, %(chunks)s, %(note)s, %(election)s)
 RETURNING activated_at
 
 -- name: release_of_run
@@ -49,27 +54,31 @@ ORDER BY number DESC LIMIT %(most)s
 UPDATE activation a SET to_release = %(number)s
 FROM staged_change s
 WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s AND a.document_id = s.document_id
-  AND a.to_release IS NULL AND s.version_id IS DISTINCT FROM s.base_version_id
+  AND a.to_release IS NULL AND (s.version_id IS DISTINCT FROM s.base_version_id OR s.reelected)
 
 -- name: open_activations
-INSERT INTO activation (tenant_id, collection_id, document_id, version_id, from_release)
-SELECT s.tenant_id, s.collection_id, s.document_id, s.version_id, %(number)s
+INSERT INTO activation (tenant_id, collection_id, document_id, version_id, from_release,
+                        winner_id, rule, similarity, suppressed)
+SELECT s.tenant_id, s.collection_id, s.document_id, s.version_id, %(number)s,
+       s.winner_id, s.rule, s.similarity, s.suppressed
 FROM staged_change s
 WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s
-  AND s.version_id IS NOT NULL AND s.version_id IS DISTINCT FROM s.base_version_id
+  AND s.version_id IS NOT NULL AND (s.version_id IS DISTINCT FROM s.base_version_id OR s.reelected)
 
 -- name: update_visible
 WITH delta AS MATERIALIZED (
     SELECT chunk_id, sum(n)::int AS n
     FROM (SELECT vc.chunk_id, 1 AS n
           FROM staged_change s JOIN version_chunk vc ON vc.version_id = s.version_id
-          WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s
-            AND s.version_id IS DISTINCT FROM s.base_version_id
+          WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s AND NOT s.suppressed
+            AND (s.version_id IS DISTINCT FROM s.base_version_id OR s.reelected)
           UNION ALL
           SELECT vc.chunk_id, -1
-          FROM staged_change s JOIN version_chunk vc ON vc.version_id = s.base_version_id
+          FROM staged_change s
+          JOIN activation a ON a.document_id = s.document_id AND a.to_release IS NULL AND NOT a.suppressed
+          JOIN version_chunk vc ON vc.version_id = a.version_id
           WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s
-            AND s.version_id IS DISTINCT FROM s.base_version_id) AS change
+            AND (s.version_id IS DISTINCT FROM s.base_version_id OR s.reelected)) AS change
     GROUP BY chunk_id HAVING sum(n) <> 0
 ), gone AS (
     DELETE FROM visible v USING delta
@@ -93,12 +102,14 @@ UPDATE document d
 SET size = s.size, mtime_ns = s.mtime_ns, ctime_ns = s.ctime_ns, inode = s.inode, etag = s.etag,
     content_sha256 = s.content_sha256
 FROM staged_change s
-WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s AND d.id = s.document_id AND s.action <> 'deleted'
+WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s AND d.id = s.document_id
+  AND s.action NOT IN ('deleted', 'elected')
 
 -- name: drop_solved_rejections
 DELETE FROM rejection r
 USING staged_change s JOIN document d ON d.id = s.document_id
-WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s AND r.source_id = d.source_id AND r.uri = d.uri
+WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s AND s.action <> 'elected'
+  AND r.source_id = d.source_id AND r.uri = d.uri
 
 -- name: end_staged
 UPDATE run SET state = 'succeeded', finished_at = now()
@@ -106,11 +117,13 @@ WHERE id = %(run)s AND tenant_id = %(tenant)s AND state = 'staged'
 
 -- name: drop_holds
 DELETE FROM hold h USING staged_change s
-WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s AND h.document_id = s.document_id
+WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s AND s.action <> 'elected'
+  AND h.document_id = s.document_id
 
 -- name: update_collection
 UPDATE collection
-SET current_release = %(number)s, active_space_id = %(space)s, digest_state = %(digest_state)s
+SET current_release = %(number)s, active_space_id = %(space)s, digest_state = %(digest_state)s,
+    election = %(election)s
 WHERE id = %(collection)s AND tenant_id = %(tenant)s
 
 -- name: refresh_statistics

@@ -7,14 +7,14 @@ WHERE s.tenant_id = %(tenant)s AND s.collection_id = %(collection)s
 DELETE FROM visible s
 WHERE s.tenant_id = %(tenant)s AND s.collection_id = %(collection)s
   AND NOT EXISTS (SELECT FROM version_chunk vc
-                  JOIN activation a ON a.version_id = vc.version_id AND a.to_release IS NULL
+                  JOIN activation a ON a.version_id = vc.version_id AND a.to_release IS NULL AND NOT a.suppressed
                   WHERE vc.chunk_id = s.chunk_id AND a.collection_id = s.collection_id)
 
 -- name: recount_visible
 INSERT INTO visible (tenant_id, collection_id, chunk_id, refs)
 SELECT %(tenant)s, %(collection)s, vc.chunk_id, count(*)
 FROM activation a JOIN version_chunk vc ON vc.version_id = a.version_id
-WHERE a.tenant_id = %(tenant)s AND a.collection_id = %(collection)s AND a.to_release IS NULL
+WHERE a.tenant_id = %(tenant)s AND a.collection_id = %(collection)s AND a.to_release IS NULL AND NOT a.suppressed
 GROUP BY vc.chunk_id
 ON CONFLICT (collection_id, chunk_id) DO UPDATE SET refs = excluded.refs WHERE visible.refs <> excluded.refs
 
@@ -39,7 +39,7 @@ WHERE d.tenant_id = %(tenant)s AND d.collection_id = %(collection)s
 -- name: chunks_to_embed
 SELECT vc.chunk_id
 FROM activation a JOIN version_chunk vc ON vc.version_id = a.version_id
-WHERE a.tenant_id = %(tenant)s AND a.collection_id = %(collection)s AND a.to_release IS NULL
+WHERE a.tenant_id = %(tenant)s AND a.collection_id = %(collection)s AND a.to_release IS NULL AND NOT a.suppressed
   AND NOT EXISTS (SELECT FROM {vectors} v WHERE v.collection_id = vc.collection_id AND v.chunk_id = vc.chunk_id)
 UNION
 SELECT x.chunk_id

@@ -1,15 +1,20 @@
 -- name: stage_release
-INSERT INTO staged_change (tenant_id, collection_id, run_id, document_id, action, version_id, base_version_id)
+INSERT INTO staged_change (tenant_id, collection_id, run_id, document_id, action, version_id, base_version_id,
+                           winner_id, rule, similarity, suppressed, reelected)
 SELECT %(tenant)s, %(collection)s, %(run)s, t.document_id,
-       CASE WHEN old.version_id IS NULL THEN 'deleted' WHEN now.version_id IS NULL THEN 'added' ELSE 'changed' END,
-       old.version_id, now.version_id
+       CASE WHEN old.version_id IS NULL THEN 'deleted' WHEN now.version_id IS NULL THEN 'added'
+            WHEN old.version_id = now.version_id THEN 'elected' ELSE 'changed' END,
+       old.version_id, now.version_id,
+       old.winner_id, old.rule, old.similarity, coalesce(old.suppressed, false),
+       coalesce(old.version_id = now.version_id, false)
 FROM (SELECT DISTINCT document_id FROM activation
       WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s
         AND (from_release > %(to)s OR to_release > %(to)s)) AS t
 LEFT JOIN activation old ON old.document_id = t.document_id
     AND old.from_release <= %(to)s AND (old.to_release IS NULL OR old.to_release > %(to)s)
 LEFT JOIN activation now ON now.document_id = t.document_id AND now.to_release IS NULL
-WHERE old.version_id IS DISTINCT FROM now.version_id
+WHERE (old.version_id, old.winner_id, old.rule, old.similarity, old.suppressed)
+      IS DISTINCT FROM (now.version_id, now.winner_id, now.rule, now.similarity, now.suppressed)
 
 -- name: stage_document
 INSERT INTO staged_change (tenant_id, collection_id, run_id, document_id, action, version_id, base_version_id)
@@ -22,13 +27,14 @@ WHERE v.tenant_id = %(tenant)s AND v.document_id = %(document)s AND v.id = %(ver
 
 -- name: staged_chunks
 SELECT coalesce(sum(v.chunks), 0) FROM staged_change s JOIN document_version v ON v.id = s.version_id
-WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s
+WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s AND NOT s.suppressed
 
 -- name: drop_settled_holds
 DELETE FROM hold h USING staged_change s
 JOIN document d ON d.id = s.document_id
 LEFT JOIN document_version v ON v.id = s.version_id
 WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s AND h.document_id = s.document_id
+  AND s.action <> 'elected'
   AND (h.version_id IS NOT DISTINCT FROM s.version_id
        -- the same version, purged and made again
        OR (h.fingerprint = v.fingerprint AND d.content_sha256 = v.content_sha256))
@@ -38,7 +44,7 @@ INSERT INTO hold (tenant_id, collection_id, document_id, release, version_id, pa
 SELECT s.tenant_id, s.collection_id, s.document_id, %(release)s, s.base_version_id, v.parser, v.fingerprint
 FROM staged_change s
 LEFT JOIN document_version v ON v.id = s.base_version_id
-WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s
+WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s AND s.action <> 'elected'
 ON CONFLICT (document_id) DO NOTHING
 
 -- name: count_holds

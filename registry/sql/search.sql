@@ -17,7 +17,7 @@ FROM {vectors} v
 WHERE v.tenant_id = %(tenant)s AND v.collection_id = {collection} AND EXISTS (
     SELECT FROM version_chunk vc JOIN activation a ON a.version_id = vc.version_id
     WHERE vc.chunk_id = v.chunk_id AND a.tenant_id = %(tenant)s AND a.from_release <= %(release)s
-      AND (a.to_release IS NULL OR a.to_release > %(release)s))
+      AND (a.to_release IS NULL OR a.to_release > %(release)s) AND NOT a.suppressed)
 ORDER BY v.embedding <=> %(query)s::{dtype} LIMIT %(most)s
 
 -- name: exact_hits
@@ -34,7 +34,7 @@ SELECT chunk_id, 1 - distance FROM near ORDER BY distance, chunk_id LIMIT %(most
 WITH active AS MATERIALIZED (
     SELECT a.version_id FROM activation a
     WHERE a.tenant_id = %(tenant)s AND a.collection_id = {collection} AND a.from_release <= %(release)s
-      AND (a.to_release IS NULL OR a.to_release > %(release)s)
+      AND (a.to_release IS NULL OR a.to_release > %(release)s) AND NOT a.suppressed
     LIMIT %(documents)s
 ), shown AS MATERIALIZED (
     SELECT DISTINCT vc.chunk_id FROM active JOIN version_chunk vc ON vc.version_id = active.version_id
