@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from flows.session import Session, require_same_space
+from flows.electing import embed_stored
+from flows.session import Session
 from registry.blobs import BlobStore
 from registry.check import check_fully, check_quickly
 from registry.collections import get_collection
@@ -11,8 +12,6 @@ from registry.runs import mark_crashed_runs
 from schemas.check import UNIT, VECTORS, CheckReport, Repaired
 from schemas.errors import ModelNotAvailable, SpaceMismatch
 from schemas.release import Collection
-from tasks.embedding.card import resolve_model
-from tasks.mending import embed_again
 
 
 def check(session: Session, name: str, *, quick: bool = False, repair: bool = False) -> CheckReport:
@@ -58,20 +57,7 @@ def _mend(
     if not ids:
         return repaired, []
     try:
-        count = _embed(session, collection, ids)
+        count = embed_stored(session, collection, ids, replace=True)
     except (ModelNotAvailable, SpaceMismatch) as exc:
         return repaired, [f"{len(ids)} chunks could not be embedded. {exc}"]
     return [*repaired, Repaired(VECTORS, f"{count} chunks embedded again")], []
-
-
-def _embed(session: Session, collection: Collection, ids: list[int]) -> int:
-    assert collection.active_space_id is not None
-    card = resolve_model(session.settings.collection(collection.name).model)
-    require_same_space(session.db, collection, card)
-    return embed_again(
-        session.db,
-        collection.id,
-        collection.active_space_id,
-        ids,
-        load_embedder=lambda: session.load_embedder(card, session.settings),
-    )

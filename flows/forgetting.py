@@ -8,6 +8,7 @@ from typing import Any
 from unicodedata import normalize
 from uuid import UUID
 
+from flows.electing import with_election
 from flows.purging import hold_flow
 from flows.session import Session
 from registry.blobs import BlobStore
@@ -127,7 +128,13 @@ def _forget(
     rewrite: bool,
 ) -> Traces:
     db = session.db
-    traces, dropped, release = forget_document(db, collection, UUID(report["run_id"]), place, uri)
+    run_id = UUID(report["run_id"])
+    traces, dropped, release = with_election(
+        session,
+        collection,
+        run_id,
+        lambda elect: forget_document(db, collection, run_id, place, uri, elect=elect),
+    )
     try:
         strays, swept = _sweep(session, collection, blobs, rewrite=rewrite)
     except HomeNotWritable as exc:

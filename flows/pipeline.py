@@ -28,6 +28,7 @@ from schemas.version import Action
 from tasks.batch import Steps
 from tasks.changes import is_racy
 from tasks.preparing import Window, WorkItem
+from tasks.storing import find_missing
 from tasks.workspace import MB, RunTarget, Workspace
 
 NOT_LISTED = "What lies there is left as it is: make it readable, or exclude it."
@@ -124,9 +125,12 @@ def _ingest(
     with clock("plan"):
         plan = steps.plan_run(workspace, listing, **options)
         _remember(workspace, listing, plan, listed_ns)
-    outcome = _process(workspace, steps, listing, plan, report, clock, progress)
+    outcome = _stage(workspace, steps, listing, plan, report, clock, progress)
     if not plan.is_empty:
         steps.retire_documents(workspace, plan, outcome)
+        with clock("elect"):
+            steps.hold_election(workspace)
+        _embed(workspace, steps, report, clock, progress)
         with clock("gate"):
             steps.check_gate(workspace)
         with clock("activate"):
@@ -137,12 +141,14 @@ def _ingest(
         if activation.release:
             report.release = activation.release.number
             report.digest = activation.release.digest.hex()
+            report.documents.duplicate = activation.duplicates
+            report.hidden, report.restored = activation.hidden, activation.restored
             with clock("check"):
                 report.problems = steps.check_release(workspace, report.release)
     _count(workspace, plan, report, outcome)
 
 
-def _process(
+def _stage(
     workspace: Workspace,
     steps: Steps,
     listing: Listing,
@@ -151,7 +157,7 @@ def _process(
     clock: Stopwatch,
     progress: Progress,
 ) -> dict[str, str]:
-    """Prepare, embed and write window by window; returns uri -> outcome of what was processed."""
+    """Prepare and store window by window; returns uri -> outcome of what was processed."""
     windows = list(make_windows(workspace, listing, plan))
     total, done = len(plan.work), 0
     outcome: dict[str, str] = {}
@@ -160,30 +166,37 @@ def _process(
         assert pending is not None
         with clock("wait"):
             prepared = pending.result()
-        if number < len(windows):  # parse the next window while this one is embedded
+        if number < len(windows):  # parse the next window while this one is written
             pending = steps.prepare_window(workspace, windows[number])
         clock.add("parse", prepared.seconds)
-        result = steps.embed_window(
-            workspace, prepared, timer=clock.timer, progress=lambda n: progress("embed", n, 0)
+        with clock("write"):
+            conflicts = steps.write_window(workspace, prepared)
+        report.parsed += len(prepared.parsed)
+        outcome |= {document.uri: document.action for document in prepared.documents}
+        outcome |= {row.rejection.uri: "rejected" for row in prepared.rejections}
+        outcome |= dict.fromkeys(conflicts, "conflict")
+        done += len(window.items)
+        progress("documents", done, total)
+    return outcome
+
+
+def _embed(
+    workspace: Workspace, steps: Steps, report: RunReport, clock: Stopwatch, progress: Progress
+) -> None:
+    """Embed what would be shown and has no vector: nothing of a document that lost its election."""
+    chunks = report.chunks
+    chunks.total, batches = find_missing(workspace)
+    for number, ids in enumerate(batches, start=1):
+        result = steps.embed_batch(
+            workspace, number, ids, timer=clock.timer, progress=lambda n: progress("embed", n, 0)
         )
         for stage, seconds in result.seconds.items():
             clock.add(stage, seconds)
-        with clock("write"):
-            written = steps.write_window(workspace, prepared)
-        report.parsed += len(prepared.parsed)
-        report.chunks.total += result.total
-        report.chunks.embedded += result.embedded + written.embedded
-        outcome |= {document.uri: document.action for document in prepared.documents}
-        outcome |= {row.rejection.uri: "rejected" for row in prepared.rejections}
-        outcome |= dict.fromkeys(written.conflicts, "conflict")
-        done += len(window.items)
-        progress("documents", done, total)
-    # a chunk that a purge took in between is embedded twice
-    report.chunks.reused = max(0, report.chunks.total - report.chunks.embedded)
-    if report.chunks.embedded:
+        chunks.embedded += result.embedded
+    chunks.reused = max(0, chunks.total - chunks.embedded)
+    if chunks.embedded:
         with clock("index"):
             steps.index_vectors(workspace)
-    return outcome
 
 
 def make_windows(workspace: Workspace, listing: Listing, plan: ChangePlan) -> Iterator[Window]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID, uuid4
 
+from flows.electing import with_election
 from flows.session import Session
 from registry.blobs import BlobStore
 from registry.check_release import check_release
@@ -91,7 +92,12 @@ def rollback_collection(
         started = session.timer()
         try:
             if isinstance(to, DocumentTarget):
-                done = roll_back_document(session.db, collection, run_id, to)
+                done = with_election(
+                    session,
+                    collection,
+                    run_id,
+                    lambda elect: roll_back_document(session.db, collection, run_id, to, elect=elect),
+                )
             else:
                 # undoing "the last" must not undo one more that has come since
                 seen = collection.current_release if target == LAST else None
@@ -126,6 +132,7 @@ def _fill(report: RunReport, done: RolledBack) -> None:
     counts = report.documents
     counts.added, counts.changed, counts.deleted = activation.added, activation.changed, activation.deleted
     report.held = done.held
+    report.hidden, report.restored = activation.hidden, activation.restored
     report.chunks.total = report.chunks.reused = done.chunks
     if activation.release:
         report.release = activation.release.number

@@ -14,7 +14,8 @@ from registry.embedded import prepare_home
 from registry.opening import open_registry
 from schemas.errors import SpaceMismatch
 from schemas.release import Collection
-from schemas.settings import Settings
+from schemas.settings import DuplicateSettings, Settings
+from tasks.dedup.elect import election_fingerprint
 from tasks.embedding.card import ModelCard, resolve_model
 from tasks.gate import load_canaries
 from tasks.sources.base import find_nested, locate
@@ -79,12 +80,20 @@ def open_workspace(session: Session, location: str, collection_name: str) -> Ite
         card,
         clock_ns=session.clock_ns,
         nested=find_nested(scope, known),
+        reelect=_is_election_due(collection, settings.duplicates),
         load_embedder=session.load_embedder,
     )
     try:
         yield workspace
     finally:
         workspace.close()
+
+
+def _is_election_due(collection: Collection | None, settings: DuplicateSettings) -> bool:
+    """Whether the settings for duplicates are not those of the collection's last election."""
+    if collection is None or collection.current_release == 0:
+        return False
+    return collection.election != election_fingerprint(settings)
 
 
 def require_same_space(db: Database, collection: Collection, card: ModelCard) -> None:

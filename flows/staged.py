@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+from flows.electing import with_election
 from flows.session import Session
 from registry.blobs import BlobStore
 from registry.check_release import check_release
@@ -29,10 +31,18 @@ def activate_staged(session: Session, collection_name: str, run_id: UUID) -> Run
     collection, run = _staged(session, collection_name, run_id)
     started = session.timer()
     space_id = collection.active_space_id or _configured_space(session, collection_name)
-    activation = activate_run(session.db, collection.id, space_id, run_id, state="staged")
+    collection = replace(collection, active_space_id=space_id)
+    activation = with_election(
+        session,
+        collection,
+        run_id,
+        lambda elect: activate_run(session.db, collection.id, space_id, run_id, state="staged", elect=elect),
+    )
     report = RunReport(str(run_id), collection_name)
     counts = report.documents
     counts.added, counts.changed, counts.deleted = activation.added, activation.changed, activation.deleted
+    counts.duplicate = activation.duplicates
+    report.hidden, report.restored = activation.hidden, activation.restored
     report.conflicts = sum(1 for item in activation.overtaken if not item.is_same)
     report.state = "succeeded" if activation.release else "unchanged"
     report.seconds["activate"] = report.seconds["total"] = session.timer() - started

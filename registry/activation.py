@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from psycopg import sql
 
 from registry.connection import Connection
+from registry.election import begin_election
 from registry.queries import load
 from registry.vectors import vector_table
-from schemas.digest import release_digest, update_state
-from schemas.errors import GateFailed, SpaceMismatch
+from schemas.digest import entry_digest, release_digest, update_state
+from schemas.errors import SpaceMismatch, VectorsMissing
 from schemas.release import Activation, Overtaken, Release
 
 _SQL = load("releases")
+
+Elect = Callable[[Connection], None]
+"""Decides about duplicates among what would be shown, and writes it into the run's staged rows."""
 
 
 def apply_staged(
@@ -24,6 +29,8 @@ def apply_staged(
     *,
     kind: str,
     note: str = "",
+    elect: Elect | None = None,
+    election: bytes | None = None,
 ) -> Activation:
     """Show what the run staged as a new release. The cost follows what changed.
 
@@ -37,21 +44,33 @@ def apply_staged(
         fingerprint: of the space.
         kind: of the release: ingest, rollback, purge or reembed.
         note: for the history.
+        elect: holds the election, unless the run held it on the release that is still current;
+            None where the staged rows say themselves who won.
+        election: the settings of the last election, where not those of the run or the collection.
 
     Raises:
-        GateFailed: a staged chunk has no vector (invariant 1).
+        VectorsMissing: a staged chunk that would be shown has no vector (invariant 1).
         SpaceMismatch: the collection's space was switched meanwhile.
     """
     current, state = _locked_state(connection, values, space_id)
+    is_stale = elect is not None and not _is_elected(connection, values, current)
+    if is_stale:
+        begin_election(connection, values)
     overtaken = tuple(Overtaken(*row) for row in connection.execute(_SQL["drop_conflicts"], values))
+    if is_stale and elect is not None:
+        elect(connection)
     _require_vectors(connection, values, space_id)
-    pairs = connection.execute(_SQL["changed_digests"], values).fetchall()
+    pairs = connection.execute(_SQL["changed_entries"], values).fetchall()
+    elected = election if election is not None else _elected_by(connection, values)
     if not pairs:
+        connection.execute(_SQL["update_election"], {**values, "election": elected})
         return Activation(None, overtaken)
-    state = update_state(state, [new for new, _ in pairs if new], [old for _, old in pairs if old])
+    new = [entry_digest(*row[:3]) for row in pairs if row[0]]
+    old = [entry_digest(*row[3:6]) for row in pairs if row[3]]
+    state = update_state(state, new, old)
     previous = get_release(connection, values, current)
-    added = sum(1 for _, old in pairs if old is None)
-    deleted = sum(1 for new, _ in pairs if new is None)
+    reelected = sum(1 for row in pairs if row[6])
+    added, deleted = len(pairs) - len(old), len(pairs) - len(new)
     release = _write_release(
         connection,
         {
@@ -63,18 +82,28 @@ def apply_staged(
             "digest": release_digest(state, fingerprint),
             "digest_state": state,
             "documents": (previous.documents if previous else 0) + added - deleted,
+            "election": elected,
         },
         previous,
     )
-    chunks = release.chunks - (previous.chunks if previous else 0)
-    return Activation(release, overtaken, added, len(pairs) - added - deleted, deleted, chunks)
+    return Activation(
+        release,
+        overtaken,
+        added,
+        len(pairs) - added - deleted - reelected,
+        deleted,
+        release.chunks - (previous.chunks if previous else 0),
+        reelected,
+        duplicates=sum(1 for row in pairs if row[1] is not None and not row[6]),
+        hidden=sum(1 for row in pairs if row[2] and not row[5]),
+        restored=sum(1 for row in pairs if row[5] and row[0] and not row[2]),
+    )
 
 
-def count_missing(connection: Connection, values: dict[str, Any], space_id: int) -> int:
-    """How many of the chunks that a run staged have no vector."""
+def list_missing(connection: Connection, values: dict[str, Any], space_id: int) -> list[int]:
+    """The chunks that a run would show and that have no vector in the space, in order."""
     query = sql.SQL(_SQL["missing_vectors"]).format(vectors=vector_table(space_id))
-    row = connection.execute(query, values).fetchone()
-    return int(row[0]) if row else 0
+    return [chunk for (chunk,) in connection.execute(query, values)]
 
 
 def get_release(connection: Connection, values: dict[str, Any], number: int) -> Release | None:
@@ -95,12 +124,25 @@ def _locked_state(connection: Connection, values: dict[str, Any], space_id: int)
     return int(current), bytes(state)
 
 
+def _is_elected(connection: Connection, values: dict[str, Any], current: int) -> bool:
+    """Whether the run's election saw the release that is current."""
+    row = connection.execute(_SQL["elected_release"], values).fetchone()
+    return row is not None and row[0] == current
+
+
+def _elected_by(connection: Connection, values: dict[str, Any]) -> bytes:
+    row = connection.execute(_SQL["elected_by"], values).fetchone()
+    assert row is not None
+    return bytes(row[0])
+
+
 def _require_vectors(connection: Connection, values: dict[str, Any], space_id: int) -> None:
     """The gate looked before; what vanished since then must not become visible."""
-    if missing := count_missing(connection, values, space_id):
-        raise GateFailed(
-            f"{missing} staged chunks have no vector; nothing was activated.",
+    if missing := list_missing(connection, values, space_id):
+        raise VectorsMissing(
+            f"{len(missing)} staged chunks have no vector; nothing was activated.",
             advice="Run the ingest again: it embeds what is missing.",
+            chunks=missing,
         )
 
 

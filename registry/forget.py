@@ -13,14 +13,14 @@ from uuid import UUID
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from registry.activation import apply_staged
+from registry.activation import Elect, apply_staged
 from registry.blobs import BlobStore
 from registry.collections import get_space
 from registry.connection import Connection, Database
 from registry.locks import lock_collection
 from registry.purge import erase_versions, list_spaces
 from registry.queries import load
-from registry.staging import require_running
+from registry.staging import drop_staged, require_running
 from registry.sweeping import contents_in_use
 from registry.vectors import vector_table
 from schemas.release import Collection, Release
@@ -105,13 +105,15 @@ def _find_traces(connection: Connection, tenant_id: int, place: Place, uri: str)
 
 
 def forget_document(
-    db: Database, collection: Collection, run_id: UUID, place: Place, uri: str
+    db: Database, collection: Collection, run_id: UUID, place: Place, uri: str, *, elect: Elect
 ) -> tuple[Traces, Dropped, Release | None]:
     """Remove a document from the database, in one transaction; blobs come after.
 
-    Where the current release shows it, a release without it comes first.
+    Where the current release shows it, a release without it comes first: another one of its
+    duplicates is elected.
 
     Raises:
+        VectorsMissing: a duplicate that comes into view was never shown; its chunks are in the facts.
         RunLost: the run was taken for dead meanwhile.
     """
     values: dict[str, Any] = {
@@ -133,10 +135,11 @@ def forget_document(
         release = None
         if connection.execute(_SQL["stage_retirement"], values).rowcount:
             assert space_id is not None
-            applied = apply_staged(connection, values, space_id, fingerprint, kind="purge", note="forget")
+            applied = apply_staged(
+                connection, values, space_id, fingerprint, kind="purge", note="forget", elect=elect
+            )
             release = applied.release
-            connection.execute(_SQL["unstage"], values)
-        connection.execute(_SQL["unlink_duplicates"], values)
+            drop_staged(connection, values)
         dropped = erase_versions(connection, values, traces.versions, traces.contents)
         for statement in ("drop_hold", "drop_rejection", "drop_document"):
             connection.execute(_SQL[statement], values)

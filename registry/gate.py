@@ -7,7 +7,7 @@ from uuid import UUID
 
 from psycopg import sql
 
-from registry.activation import count_missing
+from registry.activation import list_missing
 from registry.collections import get_space
 from registry.connection import Database
 from registry.queries import load
@@ -35,7 +35,20 @@ def staged_facts(db: Database, collection_id: int, space_id: int, run_id: UUID) 
     with db.connection() as connection:
         documents = connection.execute(_SQL["staged_documents"], values).fetchone()
         bad = connection.execute(bad_vectors, values).fetchone()
-        missing = count_missing(connection, values, space_id)
+        missing = len(list_missing(connection, values, space_id))
     assert documents is not None
     assert bad is not None
     return StagedFacts(*(int(number) for number in (*documents, missing, bad[0])))
+
+
+def staged_chunks(db: Database, collection_id: int, space_id: int, run_id: UUID) -> tuple[int, list[int]]:
+    """What the run would show that its documents did not show before.
+
+    Returns:
+        The number of places of chunks, and the ids of the chunks that have no vector in the space.
+    """
+    values = {"tenant": db.tenant_id, "collection": collection_id, "run": run_id}
+    with db.connection() as connection:
+        row = connection.execute(_SQL["staged_places"], values).fetchone()
+        missing = list_missing(connection, values, space_id)
+    return int(row[0]) if row else 0, missing

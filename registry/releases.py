@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from registry.activation import apply_staged
+from registry.activation import Elect, apply_staged
 from registry.collections import get_space
 from registry.connection import Connection, Database
 from registry.locks import lock_collection
@@ -31,6 +31,7 @@ def activate_run(
     space_id: int,
     run_id: UUID,
     *,
+    elect: Elect | None = None,
     inspect: Callable[[Connection], None] | None = None,
     state: RunState = "running",
 ) -> Activation:
@@ -45,10 +46,11 @@ def activate_run(
         space_id: the space of the staged chunks' vectors.
         run_id: whose staged changes.
         state: that the run must be in; `staged` for one that a gate held back.
+        elect: holds the election, where the run's own is out of date.
         inspect: looks at the new state before anybody else can; what it raises undoes it.
 
     Raises:
-        GateFailed: a staged chunk has no vector (invariant 1); nothing is activated.
+        VectorsMissing: a chunk that would be shown has none (invariant 1); nothing is activated.
         RunLost: the run was taken for dead meanwhile.
         SpaceMismatch: the collection's space was switched meanwhile.
     """
@@ -60,7 +62,7 @@ def activate_run(
         if done:  # a retry after the connection broke between commit and answer
             return Activation(Release(*done))
         require_running(connection, values, state)
-        activation = apply_staged(connection, values, space_id, fingerprint, kind="ingest")
+        activation = apply_staged(connection, values, space_id, fingerprint, kind="ingest", elect=elect)
         if inspect is not None and activation.release:
             inspect(connection)
         connection.execute(_SQL["update_stats"], values)

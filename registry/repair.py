@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from psycopg import sql
 
 from registry.blobs import BlobStore
@@ -19,7 +17,7 @@ from registry.collections import get_space
 from registry.connection import Connection, Database
 from registry.locks import lock_collection
 from registry.queries import load
-from registry.vectors import vector_table, write_vectors
+from registry.vectors import vector_table
 from schemas.check import ACTIVE_BLOBS, BYTES, REFS, STAGED, STATE, VECTOR_CHUNKS, CheckReport, Repaired
 from schemas.errors import HomeNotWritable
 from schemas.release import Collection
@@ -82,40 +80,6 @@ def chunks_to_embed(db: Database, collection: Collection, *, unsound_too: bool) 
     values = {"tenant": db.tenant_id, "collection": collection.id, "all": unsound_too}
     with db.connection() as connection:
         return [chunk for (chunk,) in connection.execute(query, values)]
-
-
-def chunk_texts(db: Database, collection_id: int, ids: Sequence[int]) -> list[tuple[int, str]]:
-    """(id, text) of those chunks that are there."""
-    values = {"tenant": db.tenant_id, "collection": collection_id, "ids": list(ids)}
-    with db.connection() as connection:
-        return connection.execute(_SQL["chunk_texts"], values).fetchall()
-
-
-def replace_vectors(
-    db: Database, collection_id: int, space_id: int, ids: Sequence[int], vectors: NDArray[np.float32]
-) -> int:
-    """Give chunks new vectors; returns how many. One that was purged meanwhile gets none.
-
-    Args:
-        db: the registry.
-        collection_id: whose chunks.
-        space_id: the space of the vectors.
-        ids: N chunks.
-        vectors: (N, D) float32.
-    """
-    numbers = np.asarray(ids, dtype=np.int64)
-    values = {"tenant": db.tenant_id, "collection": collection_id, "ids": list(ids)}
-    with db.transaction() as connection:
-        lock_collection(connection, collection_id)
-        there = _ids(connection, "chunks_there", values)
-        connection.execute(sql.SQL(_SQL["drop_vectors"]).format(vectors=vector_table(space_id)), values)
-        keep = np.isin(numbers, there)
-        return write_vectors(connection, db.tenant_id, collection_id, space_id, numbers[keep], vectors[keep])
-
-
-def _ids(connection: Connection, name: str, values: dict[str, Any]) -> NDArray[np.int64]:
-    rows = connection.execute(_SQL[name], values).fetchall()
-    return np.fromiter((row[0] for row in rows), dtype=np.int64, count=len(rows))
 
 
 def _set_aside(blobs: BlobStore, damaged: Sequence[bytes]) -> list[bytes]:

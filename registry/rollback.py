@@ -7,7 +7,7 @@ from typing import Any
 from unicodedata import normalize
 from uuid import UUID
 
-from registry.activation import apply_staged, get_release
+from registry.activation import Elect, apply_staged, get_release
 from registry.collections import get_collection_by_id, get_space
 from registry.connection import Connection, Database
 from registry.history import require_whole
@@ -70,7 +70,10 @@ def roll_back(
                 advice="Look at `revector history`, and name the release to go back to with --to.",
             )
         connection.execute(_SQL["stage_release"], {**values, "to": to})
-        done = _apply(connection, values, space_id, fingerprint, note=f"to release {to}")
+        row = connection.execute(_SQL["election_of_release"], {**values, "to": to}).fetchone()
+        election = bytes(row[0]) if row else b""
+        note = f"to release {to}"
+        done = _apply(connection, values, space_id, fingerprint, note=note, election=election)
         _require_equal(connection, values, done, to)
     refresh_statistics(db, done.activation)
     return done
@@ -87,11 +90,14 @@ def _require_equal(connection: Connection, values: dict[str, Any], done: RolledB
 
 
 def roll_back_document(
-    db: Database, collection: Collection, run_id: UUID, target: DocumentTarget
+    db: Database, collection: Collection, run_id: UUID, target: DocumentTarget, *, elect: Elect
 ) -> RolledBack:
     """Show an earlier version of one document; of a retired one without a version, its last.
 
+    Its duplicates, then and now, are elected anew.
+
     Raises:
+        VectorsMissing: a duplicate that comes into view was never shown; its chunks are in the facts.
         DocumentNotFound: there is no such document, or no such version of it.
         ConfigurationError: the uri is in several sources.
     """
@@ -102,7 +108,7 @@ def roll_back_document(
         document, version_id, version = find_version(connection, db.tenant_id, collection, target)
         connection.execute(_SQL["stage_document"], {**values, "document": document, "version": version_id})
         note = f"{target.uri} to version {version}"
-        return _apply(connection, values, space_id, fingerprint, note=note)
+        return _apply(connection, values, space_id, fingerprint, note=note, elect=elect)
 
 
 def preview_document(db: Database, collection: Collection, target: DocumentTarget) -> int:
@@ -191,10 +197,19 @@ def _begin(connection: Connection, values: dict[str, Any], collection: Collectio
 
 
 def _apply(
-    connection: Connection, values: dict[str, Any], space_id: int, fingerprint: bytes, *, note: str
+    connection: Connection,
+    values: dict[str, Any],
+    space_id: int,
+    fingerprint: bytes,
+    *,
+    note: str,
+    elect: Elect | None = None,
+    election: bytes | None = None,
 ) -> RolledBack:
     row = connection.execute(_SQL["staged_chunks"], values).fetchone()
-    activation = apply_staged(connection, values, space_id, fingerprint, kind="rollback", note=note)
+    activation = apply_staged(
+        connection, values, space_id, fingerprint, kind="rollback", note=note, elect=elect, election=election
+    )
     if activation.release:
         connection.execute(_SQL["create_holds"], {**values, "release": activation.release.number})
         connection.execute(_SQL["drop_settled_holds"], values)

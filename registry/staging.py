@@ -12,7 +12,8 @@ from psycopg.types.json import Jsonb
 from registry.connection import Connection, Database
 from registry.locks import lock_collection
 from registry.queries import load
-from registry.vectors import ensure_chunks, lacks_vectors
+from registry.signatures import store_signatures
+from registry.vectors import ensure_chunks
 from schemas.errors import RunLost
 from schemas.plan import Retirement
 from schemas.release import RunState
@@ -43,27 +44,21 @@ class ParsedRow:
     document: bytes
 
 
-class VectorsMissing(Exception):
-    """Chunks of the window have lost their vectors since they were looked up; nothing was staged."""
-
-
 def stage_window(
     db: Database,
     target: StageTarget,
     documents: Sequence[StagedDocument],
     parsed: Sequence[ParsedRow] = (),
-    *,
-    require_vectors: bool = True,
 ) -> tuple[str, ...]:
-    """Write one window in one transaction. The vectors of its chunks were stored before.
+    """Write one window in one transaction: versions, chunks, signatures. Vectors come later.
 
-    What was looked up before the lock was taken may have been purged since: it is looked up again.
+    From now on a purge leaves them alone. What was looked up before the lock was taken may have
+    been purged since: it is looked up again.
 
     Returns:
         Uris whose stored version is gone: not staged, the next run makes it again.
 
     Raises:
-        VectorsMissing: chunks have no vector; embed them and call again.
         RunLost: the run was taken for dead meanwhile.
     """
     with db.transaction() as connection:
@@ -71,12 +66,12 @@ def stage_window(
         require_running(connection, _scope(db.tenant_id, target))
         lost = _lost_versions(connection, db.tenant_id, target, documents)
         documents = [document for document in documents if document.uri not in lost]
-        if require_vectors:
-            _require_vectors(connection, db.tenant_id, target, documents)
         _store_parsed(connection, db.tenant_id, target, parsed)
         ids = _document_ids(connection, db.tenant_id, target, [document.uri for document in documents])
         chunks = {c.hash: c for document in documents if document.draft for c in document.draft.chunks}
         chunk_ids = ensure_chunks(connection, db.tenant_id, target.collection_id, chunks)
+        signatures = {d.draft.text_sha256: d.draft.signature for d in documents if d.draft}
+        store_signatures(connection, db.tenant_id, target.collection_id, signatures)
         versions = {
             document.uri: _store_version(connection, db.tenant_id, target, ids[document.uri], document.draft)
             for document in documents
@@ -118,16 +113,6 @@ def _lost_versions(
     values = {**_scope(tenant_id, target), "versions": list(wanted)}
     there = {id_ for (id_,) in connection.execute(_SQL["existing_versions"], values)}
     return {uri for uri, ids in named.items() if ids - there}
-
-
-def _require_vectors(
-    connection: Connection, tenant_id: int, target: StageTarget, documents: Sequence[StagedDocument]
-) -> None:
-    hashes = {c.hash for document in documents if document.draft for c in document.draft.chunks}
-    adopted = [d.version_id for d in documents if d.version_id is not None and d.action != "restat"]
-    values = {"tenant": tenant_id, "collection": target.collection_id}
-    if lacks_vectors(connection, values, target.space_id, hashes, adopted):
-        raise VectorsMissing
 
 
 def drop_staged(connection: Connection, values: dict[str, Any]) -> None:
@@ -211,6 +196,7 @@ def _store_version(
             "tags": list(meta.tags),
             "metadata": Jsonb(meta.extra),
             "chunks": len(draft.chunks),
+            "published": draft.published,
             "digest": draft.digest,
         },
     ).fetchone()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,76 +37,48 @@ def vector_partition(space_id: int, collection_id: int) -> sql.Identifier:
     return sql.Identifier(f"vectors_{space_id}_{collection_id}")
 
 
-def hashes_with_vectors(
-    db: Database, collection_id: int, space_id: int, hashes: Sequence[bytes]
-) -> set[bytes]:
-    """Those of the chunk hashes that have a vector in the space."""
-    query = sql.SQL(_SQL["hashes_with_vectors"]).format(vectors=vector_table(space_id))
+def chunk_texts(db: Database, collection_id: int, ids: Sequence[int]) -> list[tuple[int, str]]:
+    """(id, text) of those chunks that are there."""
+    values = {"tenant": db.tenant_id, "collection": collection_id, "ids": list(ids)}
     with db.connection() as connection:
-        rows = connection.execute(
-            query, {"tenant": db.tenant_id, "collection": collection_id, "hashes": list(hashes)}
-        ).fetchall()
-    return {bytes(row[0]) for row in rows}
+        return connection.execute(_SQL["chunk_texts"], values).fetchall()
 
 
-def chunks_without_vectors(db: Database, space_id: int, version_ids: Sequence[int]) -> list[Chunk]:
-    """Stored chunks of these versions that the space has no vector of; without their places."""
-    if not version_ids:
-        return []
-    query = sql.SQL(_SQL["chunks_without_vectors"]).format(vectors=vector_table(space_id))
-    with db.connection() as connection:
-        rows = connection.execute(query, {"tenant": db.tenant_id, "versions": list(version_ids)}).fetchall()
-    return [Chunk(text, kind, tokens, 0, 0, None, "") for _, kind, text, tokens in rows]
-
-
-def lacks_vectors(
-    connection: Connection,
-    values: Mapping[str, int],
-    space_id: int,
-    hashes: Collection[bytes],
-    version_ids: Sequence[int],
-) -> bool:
-    """Whether one of the chunks, by hash or by version, has no vector in the space."""
-    table = {"vectors": vector_table(space_id)}
-    if hashes:
-        query = sql.SQL(_SQL["hashes_with_vectors"]).format(**table)
-        if len(connection.execute(query, {**values, "hashes": list(hashes)}).fetchall()) < len(hashes):
-            return True
-    if version_ids:
-        query = sql.SQL(_SQL["chunks_without_vectors"]).format(**table)
-        return connection.execute(query, {**values, "versions": list(version_ids)}).fetchone() is not None
-    return False
-
-
-def store_embedded(
+def store_vectors(
     db: Database,
     collection_id: int,
     space_id: int,
-    chunks: Sequence[Chunk],
+    ids: Sequence[int],
     vectors: NDArray[np.float32],
+    *,
+    replace: bool = False,
 ) -> int:
-    """Store chunks with their vectors in one transaction; returns how many vectors were new.
+    """Give chunks their vectors in one transaction; returns how many were written.
 
     The collection is locked for the writing only: models ran before, readers never wait. A
-    chunk that no version refers to yet is invisible, and the next run finds it embedded.
+    chunk that was purged meanwhile gets none.
 
     Args:
         db: the registry.
-        collection_id: where to.
+        collection_id: whose chunks.
         space_id: the space of the vectors.
-        chunks: N chunks, all different.
+        ids: N chunks, all different.
         vectors: (N, D) float32.
+        replace: write also those that have one.
 
     Raises:
         EmbeddingFailed: a vector holds NaN or infinity, or is zero: nothing would be near it.
     """
     _require_sound(vectors)
-    hashes = [chunk.hash for chunk in chunks]
+    numbers = np.asarray(ids, dtype=np.int64)
+    values = {"tenant": db.tenant_id, "collection": collection_id, "ids": list(ids)}
     with db.transaction() as connection:
         lock_collection(connection, collection_id)
-        ids = ensure_chunks(connection, db.tenant_id, collection_id, dict(zip(hashes, chunks, strict=True)))
-        numbers = np.fromiter((ids[hash_] for hash_ in hashes), dtype=np.int64, count=len(hashes))
-        return write_vectors(connection, db.tenant_id, collection_id, space_id, numbers, vectors)
+        there = [id_ for (id_,) in connection.execute(_SQL["chunks_there"], values)]
+        if replace:
+            connection.execute(sql.SQL(_SQL["drop_vectors"]).format(vectors=vector_table(space_id)), values)
+        keep = np.isin(numbers, np.asarray(there, dtype=np.int64))
+        return write_vectors(connection, db.tenant_id, collection_id, space_id, numbers[keep], vectors[keep])
 
 
 def _require_sound(vectors: NDArray[np.float32]) -> None:

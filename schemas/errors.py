@@ -121,6 +121,10 @@ class GateFailed(RunStopped):
     """The staged release did not pass its quality gate."""
 
 
+class VectorsMissing(GateFailed):
+    """A chunk that a release would show has no vector."""
+
+
 class RegistryUnsound(RunStopped):
     """The invariant check found problems; nothing is deleted on top of them."""
 

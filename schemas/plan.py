@@ -57,6 +57,7 @@ class ChangePlan:
         settled: ids of held documents, not shown and no longer listed, or shown by a wider source:
             nothing is held any more.
         retired: what `deleted` and `moved` end, with the versions that were active.
+        reelect: the settings for duplicates have changed: all documents are compared anew.
     """
 
     added: tuple[str, ...] = ()
@@ -71,6 +72,7 @@ class ChangePlan:
     forgotten: tuple[str, ...] = ()
     settled: tuple[int, ...] = ()
     retired: tuple[Retirement, ...] = ()
+    reelect: bool = False
 
     @property
     def work(self) -> tuple[str, ...]:
@@ -80,4 +82,4 @@ class ChangePlan:
     @property
     def is_empty(self) -> bool:
         """Whether the run has nothing to stage."""
-        return not (self.added or self.changed or self.retired)
+        return not (self.added or self.changed or self.retired or self.reelect)

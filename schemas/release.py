@@ -11,13 +11,14 @@ RunState = Literal["running", "succeeded", "unchanged", "stopped", "staged", "fa
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """A named corpus and the state it is in."""
+    """A named corpus and the state it is in; `election` identifies the settings of its last election."""
 
     id: int
     name: str
     kind: str
     active_space_id: int | None
     current_release: int
+    election: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,9 @@ class Activation:
         overtaken: staged changes that were not made.
         added: number of documents; `changed` and `deleted` likewise.
         chunks: how many more chunks are shown than before; negative for fewer.
+        reelected: documents that are as they were, but whose election is another one.
+        duplicates: added and changed documents that lost an election.
+        hidden: documents that are suppressed and were not; `restored` the reverse.
     """
 
     release: Release | None
@@ -71,11 +75,15 @@ class Activation:
     changed: int = 0
     deleted: int = 0
     chunks: int = 0
+    reelected: int = 0
+    duplicates: int = 0
+    hidden: int = 0
+    restored: int = 0
 
     @property
     def documents(self) -> int:
         """How many documents the release changed."""
-        return self.added + self.changed + self.deleted
+        return self.added + self.changed + self.deleted + self.reelected
 
 
 @dataclass(frozen=True, slots=True)

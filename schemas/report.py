@@ -9,14 +9,17 @@ from schemas.check import Problem
 from schemas.release import Rejection, RunState
 
 STAGES = (
-    "list", "plan", "parse", "wait", "model", "embed", "write", "index", "gate", "activate", "check", "total",
+    "list", "plan", "parse", "wait", "write", "elect", "model", "embed", "index", "gate", "activate", "check", "total",
 )  # fmt: skip
-"""`wait` is what embedding waited for parsing, `model` is loading it."""
+"""`wait` is what writing waited for parsing, `model` is loading it."""
 
 
 @dataclass(slots=True)
 class DocumentCounts:
-    """Documents by what happened to them; `rejected` counts all that stand rejected now."""
+    """Documents by what happened to them; `rejected` counts all that stand rejected now.
+
+    `duplicate` counts those of the added, changed and moved ones that are duplicates of another.
+    """
 
     added: int = 0
     changed: int = 0
@@ -29,7 +32,7 @@ class DocumentCounts:
 
 @dataclass(slots=True)
 class ChunkCounts:
-    """Chunks of the documents this run processed; total = reused + embedded."""
+    """Places of chunks that this run brought into view; total = reused + embedded."""
 
     total: int = 0
     reused: int = 0
@@ -40,10 +43,11 @@ class ChunkCounts:
 class RunReport:
     """One run, as shown to people and programs.
 
-    `seconds` holds wall time by stage. Stages overlap (parsing of one window with embedding
+    `seconds` holds wall time by stage. Stages overlap (parsing of one window with writing
     of another), so they add up to more than `total`. `rejections` are all that stand in the
     part of the source that was looked at. `held` counts documents
-    that differ from their source because a rollback showed them so; `problems` are what the
+    that differ from their source because a rollback showed them so; `hidden` those that search
+    shows no more because they are duplicates, `restored` those it shows again; `problems` are what the
     check of the new release found.
     """
 
@@ -58,6 +62,8 @@ class RunReport:
     parsed: int = 0
     conflicts: int = 0
     held: int = 0
+    hidden: int = 0
+    restored: int = 0
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
     rejections: list[Rejection] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)

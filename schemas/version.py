@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 from schemas.chunk import Chunk
 from schemas.document import Metadata
+from schemas.duplicate import Signature
 from schemas.source import Stat
 
 Action = Literal["added", "changed", "moved", "deleted", "restat"]
@@ -38,6 +39,8 @@ class VersionDraft:
     mime: str
     metadata: Metadata
     chunks: tuple[Chunk, ...]
+    signature: Signature
+    published: bool
     digest: bytes
 
 

@@ -33,6 +33,9 @@ _DATES = (
     re.compile(r"(?<!\d)(\d{4})[-._](\d{2})()(?!\d)"),
 )
 _YEARS = range(1900, 2101)
+_YES = {"true", "yes", "1"}
+_NO = {"false", "no", "0"}
+_DRAFTS = {"draft", "초안"}
 
 
 def complete_metadata(parsed: ParsedDocument, text: str, uri: str) -> Metadata:
@@ -51,6 +54,14 @@ def complete_metadata(parsed: ParsedDocument, text: str, uri: str) -> Metadata:
         tags=_tags(known.tags) or _tags(PurePosixPath(uri).parts[:-1]),
         extra=_extra(known.extra),
     )
+
+
+def is_published(metadata: Metadata) -> bool:
+    """False for what says of itself that it is a draft: `draft: true`, `published: false`, `status: draft`."""
+    facts = {key.casefold(): value.casefold() for key, value in metadata.extra.items()}
+    if facts.get("draft") in _YES or facts.get("published") in _NO:
+        return False
+    return facts.get("status") not in _DRAFTS
 
 
 def detect_language(text: str) -> str | None:

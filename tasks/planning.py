@@ -72,7 +72,7 @@ def plan_run(
         )
     absent = {uri for uri in held if uri not in nested or nested[uri].held == "gone"}
     plan = absorb_nested(plan, listing, nested, known.keys(), absent=absent, shown_as=shown_as)
-    plan = _forget_outweighed(plan, workspace, listing, outweighed)
+    plan = replace(_forget_outweighed(plan, workspace, listing, outweighed), reelect=workspace.reelect)
     log.info(
         "planned: %d added, %d changed, %d moved, %d deleted, %d unchanged, %d held, %d rejected before",
         len(plan.added), len(plan.changed), len(plan.moved), len(plan.deleted), plan.unchanged,

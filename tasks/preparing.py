@@ -19,9 +19,10 @@ from schemas.source import Stat
 from schemas.version import Action, StagedDocument, StoredVersion, VersionDraft, metadata_sha256
 from tasks.chunking.base import chunk_document
 from tasks.cleaning import clean
+from tasks.dedup.signature import text_signature
 from tasks.fetching import Fetched, fetch
 from tasks.masking import mask_document
-from tasks.metadata import complete_metadata
+from tasks.metadata import complete_metadata, is_published
 from tasks.parsing.base import choose_parser, parser_version
 from tasks.parsing.sniff import HEAD_BYTES
 from tasks.parsing.stored import dump_parsed, load_parsed
@@ -67,13 +68,7 @@ class Prepared:
         self.documents: list[StagedDocument] = []
         self.rejections: list[RejectionRow] = []
         self.parsed: list[ParsedRow] = []
-        self.adopted_chunks = 0
         self.seconds = 0.0
-
-    @property
-    def adopted_versions(self) -> list[int]:
-        """Stored versions that are shown again as they are."""
-        return [d.version_id for d in self.documents if d.version_id is not None and d.action != "restat"]
 
 
 @dataclass(slots=True)
@@ -103,7 +98,6 @@ def prepare_window(workspace: Workspace, window: Window) -> Prepared:
         version = _same_version(workspace, job)
         if version is not None:
             prepared.documents.append(_staged(job, job.item.action, version_id=version.id))
-            prepared.adopted_chunks += version.chunks
         else:
             to_parse.append(job)
     for job in _parse_all(workspace, to_parse, prepared):
@@ -211,6 +205,8 @@ def _draft(workspace: Workspace, job: _Job) -> VersionDraft:
         mime=job.parsed.mime,
         metadata=metadata,
         chunks=chunks,
+        signature=text_signature(document.text),
+        published=is_published(metadata),
         digest=version_digest(
             job.item.uri, text_sha256, meta_sha256, fingerprint, (chunk.hash for chunk in chunks)
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from prefect import Task, task
@@ -11,12 +11,12 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.utilities.annotations import quote
 
 from schemas.errors import RevectorError
-from tasks import batch
+from tasks import publishing
 from tasks.batch import Steps
 from tasks.gate import check_gate
 from tasks.planning import list_source, plan_run
-from tasks.preparing import Prepared, Window, prepare_window
-from tasks.storing import EmbedResult, embed_window, retire_documents, write_window
+from tasks.preparing import Window, prepare_window
+from tasks.storing import EmbedResult, embed_batch, retire_documents, write_window
 from tasks.workspace import Workspace
 
 RETRY_DELAYS_S = [1.0, 5.0, 20.0]
@@ -49,13 +49,14 @@ def _as_task(function: Callable[..., Any], name: str) -> Task[..., Any]:
 LIST = _as_task(list_source, "list source")
 PLAN = _as_task(plan_run, "plan changes")
 PREPARE = _as_task(prepare_window, "parse window")
-EMBED = _as_task(embed_window, "embed window")
 WRITE = _as_task(write_window, "write window")
 RETIRE = _as_task(retire_documents, "retire documents")
-INDEX = _as_task(batch.index_vectors, "index vectors")
+ELECT = _as_task(publishing.hold_election, "elect among duplicates")
+EMBED = _as_task(embed_batch, "embed batch")
+INDEX = _as_task(publishing.index_vectors, "index vectors")
 GATE = _as_task(check_gate, "check gate")
-ACTIVATE = _as_task(batch.activate, "activate release")
-CHECK = _as_task(batch.check_activated, "check release")
+ACTIVATE = _as_task(publishing.activate, "activate release")
+CHECK = _as_task(publishing.check_activated, "check release")
 
 
 def _call(wrapped: Task[..., Any], *args: Any, **options: Any) -> Any:
@@ -71,8 +72,8 @@ def _prepare(workspace: Workspace, window: Window) -> Any:
     return _named(PREPARE, window.number).submit(quote(workspace), quote(window))
 
 
-def _embed(workspace: Workspace, prepared: Prepared, **options: Any) -> EmbedResult:
-    result: EmbedResult = _call(_named(EMBED, prepared.number), workspace, prepared, **options)
+def _embed(workspace: Workspace, number: int, ids: Sequence[int], **options: Any) -> EmbedResult:
+    result: EmbedResult = _call(_named(EMBED, number), workspace, ids, **options)
     return result
 
 
@@ -82,9 +83,10 @@ def prefect_steps() -> Steps:
         list_source=lambda workspace: _call(LIST, workspace),
         plan_run=lambda workspace, listing, **options: _call(PLAN, workspace, listing, **options),
         prepare_window=_prepare,
-        embed_window=_embed,
         write_window=lambda workspace, prepared: _call(_named(WRITE, prepared.number), workspace, prepared),
         retire_documents=lambda *args: _call(RETIRE, *args),
+        hold_election=lambda workspace: _call(ELECT, workspace),
+        embed_batch=_embed,
         index_vectors=lambda workspace: _call(INDEX, workspace),
         check_gate=lambda workspace: _call(GATE, workspace),
         activate=lambda workspace: _call(ACTIVATE, workspace),

@@ -1,121 +1,51 @@
-"""Give the chunks of a window their vectors, and stage the window."""
+"""Stage a window, and give the chunks that a run would show their vectors."""
 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from time import perf_counter
 from typing import NamedTuple
 
+from registry.connection import Database
+from registry.gate import staged_chunks
 from registry.runs import record_rejections
-from registry.staging import VectorsMissing, stage_retirements, stage_window
-from registry.vectors import chunks_without_vectors, hashes_with_vectors, store_embedded
-from schemas.chunk import Chunk
+from registry.staging import stage_retirements, stage_window
+from registry.vectors import chunk_texts, store_vectors
 from schemas.plan import ChangePlan
+from tasks.embedding.base import TextEmbedder
 from tasks.preparing import Prepared
 from tasks.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
-STAGE_ATTEMPTS = 5
 STORE_CHUNKS = 128
 """Vectors are stored after this many: what a kill costs at most."""
+BATCH_CHUNKS = 4096
+"""Chunks of one task run: what is tried again after a failure, less what was stored."""
 
 
 class EmbedResult(NamedTuple):
-    """Chunks of a window by what they cost; `total` counts occurrences. Seconds by stage."""
+    """Vectors that were stored, and seconds by stage: model, embed, write."""
 
-    total: int
     embedded: int
     seconds: dict[str, float]
 
 
-class WriteResult(NamedTuple):
-    """What writing a window met: uris whose stored version was purged, chunks embedded once more."""
+def write_window(workspace: Workspace, prepared: Prepared) -> tuple[str, ...]:
+    """Stage the window's documents, without vectors, and record its rejections.
 
+    Returns:
+        Uris whose stored version was purged meanwhile: not staged.
+    """
+    target = workspace.require_target()
     conflicts: tuple[str, ...] = ()
-    embedded: int = 0
-
-
-def embed_window(
-    workspace: Workspace,
-    prepared: Prepared,
-    *,
-    timer: Callable[[], float],
-    progress: Callable[[int], None] | None = None,
-) -> EmbedResult:
-    """Embed the chunks that have no vector yet and store them, some at a time.
-
-    Args:
-        workspace: the run's surroundings; its model is loaded only if something is missing.
-        prepared: the window.
-        timer: seconds, monotonic.
-        progress: told how many chunks were embedded, after each store.
-    """
-    missing, total = find_missing(workspace, prepared)
-    seconds = {"model": 0.0, "embed": 0.0, "write": 0.0}
-    if missing:
-        started = timer()
-        embedder = workspace.embedder
-        seconds["model"] = timer() - started
-    for batch in _batches(missing):
-        started = timer()
-        vectors = embedder.embed([chunk.text for chunk in batch])
-        embedded = timer()
-        target = workspace.require_target()
-        store_embedded(workspace.db, target.collection_id, target.space_id, batch, vectors)
-        seconds["embed"] += embedded - started
-        seconds["write"] += timer() - embedded
-        if progress:
-            progress(len(batch))
-    log.info("window %d: %d of %d chunks embedded", prepared.number, len(missing), total)
-    return EmbedResult(total, len(missing), seconds)
-
-
-def find_missing(workspace: Workspace, prepared: Prepared) -> tuple[list[Chunk], int]:
-    """The window's chunks without a vector, each once, and the number of all its chunks."""
-    target = workspace.require_target()
-    drafted = [c for document in prepared.documents if document.draft for c in document.draft.chunks]
-    chunks = {chunk.hash: chunk for chunk in drafted}
-    have = (
-        hashes_with_vectors(workspace.db, target.collection_id, target.space_id, list(chunks))
-        if chunks
-        else set()
-    )
-    missing = {hash_: chunk for hash_, chunk in chunks.items() if hash_ not in have}
-    for chunk in chunks_without_vectors(workspace.db, target.space_id, prepared.adopted_versions):
-        missing[chunk.hash] = chunk
-    return list(missing.values()), len(drafted) + prepared.adopted_chunks
-
-
-def write_window(workspace: Workspace, prepared: Prepared) -> WriteResult:
-    """Stage the window's documents and record its rejections.
-
-    Chunks that a purge took since they were looked up are embedded again.
-    """
-    target = workspace.require_target()
-    written = WriteResult()
     if prepared.documents or prepared.parsed:
-        written = _stage(workspace, prepared)
+        conflicts = stage_window(workspace.db, workspace.stage_target(), prepared.documents, prepared.parsed)
     record_rejections(
         workspace.db, target.collection_id, target.source_id, target.run_id, prepared.rejections
     )
-    return written
-
-
-def _stage(workspace: Workspace, prepared: Prepared) -> WriteResult:
-    target, embedded = workspace.stage_target(), 0
-    for _ in range(STAGE_ATTEMPTS):
-        try:
-            conflicts = stage_window(workspace.db, target, prepared.documents, prepared.parsed)
-        except VectorsMissing:
-            log.info("window %d: a purge took chunks of it, embedding them again", prepared.number)
-            embedded += embed_window(workspace, prepared, timer=time.perf_counter).embedded
-        else:
-            return WriteResult(conflicts, embedded)
-    # staged, its chunks cannot be purged any more; what still has no vector stops at the gate
-    conflicts = stage_window(workspace.db, target, prepared.documents, prepared.parsed, require_vectors=False)
-    return WriteResult(conflicts, embedded)
+    return conflicts
 
 
 def retire_documents(workspace: Workspace, plan: ChangePlan, outcome: Mapping[str, str]) -> None:
@@ -135,6 +65,85 @@ def retire_documents(workspace: Workspace, plan: ChangePlan, outcome: Mapping[st
     stage_retirements(workspace.db, workspace.stage_target(), retired)
 
 
-def _batches(chunks: Sequence[Chunk]) -> Iterator[Sequence[Chunk]]:
-    for start in range(0, len(chunks), STORE_CHUNKS):
-        yield chunks[start : start + STORE_CHUNKS]
+def find_missing(workspace: Workspace) -> tuple[int, list[Sequence[int]]]:
+    """Places of chunks that the run would show, and those without a vector, each once, in batches."""
+    target = workspace.require_target()
+    places, missing = staged_chunks(workspace.db, target.collection_id, target.space_id, target.run_id)
+    return places, list(_batches(missing, BATCH_CHUNKS))
+
+
+def embed_batch(
+    workspace: Workspace,
+    ids: Sequence[int],
+    *,
+    timer: Callable[[], float] = perf_counter,
+    progress: Callable[[int], None] | None = None,
+) -> EmbedResult:
+    """Embed stored chunks; the model is loaded at the first one.
+
+    Args:
+        workspace: the run's surroundings.
+        ids: the chunks.
+        timer: seconds, monotonic.
+        progress: told how many chunks were embedded, after each store.
+    """
+    target = workspace.require_target()
+    return embed_chunks(
+        workspace.db,
+        target.collection_id,
+        target.space_id,
+        ids,
+        load_embedder=lambda: workspace.embedder,
+        timer=timer,
+        progress=progress,
+    )
+
+
+def embed_chunks(
+    db: Database,
+    collection_id: int,
+    space_id: int,
+    ids: Sequence[int],
+    *,
+    load_embedder: Callable[[], TextEmbedder],
+    timer: Callable[[], float] = perf_counter,
+    progress: Callable[[int], None] | None = None,
+    replace: bool = False,
+) -> EmbedResult:
+    """Vectors for stored chunks, stored after every few; those that are gone are passed over.
+
+    Args:
+        db: the registry.
+        collection_id: whose chunks.
+        space_id: the space that the model is of.
+        ids: the chunks.
+        load_embedder: called once, and only if there is a chunk.
+        timer: seconds, monotonic.
+        progress: told how many chunks were embedded, after each store.
+        replace: also those that have a vector.
+    """
+    seconds = {"model": 0.0, "embed": 0.0, "write": 0.0}
+    if not ids:
+        return EmbedResult(0, seconds)
+    started, stored = timer(), 0
+    embedder = load_embedder()
+    seconds["model"] = timer() - started
+    for part in _batches(ids, STORE_CHUNKS):
+        started = timer()
+        texts = chunk_texts(db, collection_id, part)
+        vectors = embedder.embed([text for _, text in texts])
+        embedded = timer()
+        stored += store_vectors(
+            db, collection_id, space_id, [id_ for id_, _ in texts], vectors, replace=replace
+        )
+        seconds["embed"] += embedded - started
+        seconds["write"] += timer() - embedded
+        if progress:
+            progress(len(texts))
+    log.info("%d of %d chunks embedded", stored, len(ids))
+    return EmbedResult(stored, seconds)
+
+
+def _batches(ids: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    for start in range(0, len(ids), size):
+        yield ids[start : start + size]

@@ -17,6 +17,7 @@ from registry.blobs import BlobStore
 from registry.connection import Database
 from registry.staging import StageTarget
 from schemas.chunk import ChunkingPolicy
+from schemas.duplicate import SIGNATURE_VERSION
 from schemas.errors import ConfigurationError
 from schemas.settings import CollectionSettings, Settings
 from schemas.source import Scope, Source
@@ -64,6 +65,7 @@ class Workspace:
         *,
         clock_ns: Callable[[], int],
         nested: Sequence[Source] = (),
+        reelect: bool = False,
         load_embedder: Callable[[ModelCard, Settings], TextEmbedder],
     ) -> None:
         self.db = db
@@ -73,6 +75,7 @@ class Workspace:
         self.card = card
         self.clock_ns = clock_ns
         self.nested = nested
+        self.reelect = reelect
         self._load_embedder = load_embedder
         self._embedder: TextEmbedder | None = None
         self._pool: ParserPool | None = None
@@ -139,6 +142,7 @@ class Workspace:
             "cleaning": CLEANING_VERSION,
             "metadata": METADATA_VERSION,
             "masking": [MASKING_VERSION, self.collection.mask],
+            "signature": SIGNATURE_VERSION,
             "chunking": [CHUNKING_VERSION, asdict(self.policy)],
         }
         unread = {"sniffing": SNIFF_VERSION, "max_file_mb": self.settings.limits.max_file_mb}

@@ -9,22 +9,22 @@ ON CONFLICT ON CONSTRAINT chunk_hash_key DO NOTHING
 SELECT hash, id FROM chunk
 WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND hash = ANY(%(hashes)s::bytea[])
 
--- name: hashes_with_vectors
-SELECT c.hash FROM chunk c
-JOIN {vectors} v ON v.collection_id = c.collection_id AND v.chunk_id = c.id
-WHERE c.tenant_id = %(tenant)s AND c.collection_id = %(collection)s AND c.hash = ANY(%(hashes)s::bytea[])
-
 -- name: ids_with_vectors
 SELECT v.chunk_id FROM {vectors} v
 WHERE v.tenant_id = %(tenant)s AND v.collection_id = %(collection)s AND v.chunk_id = ANY(%(ids)s::bigint[])
 
--- name: chunks_without_vectors
-SELECT DISTINCT c.hash, c.kind, c.text, c.tokens
-FROM version_chunk vc
-JOIN chunk c ON c.id = vc.chunk_id
-WHERE vc.tenant_id = %(tenant)s AND vc.version_id = ANY(%(versions)s::bigint[])
-  AND NOT EXISTS (SELECT FROM {vectors} v WHERE v.collection_id = c.collection_id AND v.chunk_id = c.id)
-ORDER BY c.hash
+-- name: chunk_texts
+SELECT c.id, c.text FROM chunk c
+WHERE c.tenant_id = %(tenant)s AND c.collection_id = %(collection)s AND c.id = ANY(%(ids)s::bigint[])
+ORDER BY c.id
+
+-- name: chunks_there
+SELECT c.id FROM chunk c
+WHERE c.tenant_id = %(tenant)s AND c.collection_id = %(collection)s AND c.id = ANY(%(ids)s::bigint[])
+
+-- name: drop_vectors
+DELETE FROM {vectors} v
+WHERE v.tenant_id = %(tenant)s AND v.collection_id = %(collection)s AND v.chunk_id = ANY(%(ids)s::bigint[])
 
 -- name: copy_vectors
 COPY {partition} (tenant_id, collection_id, chunk_id, embedding) FROM STDIN (FORMAT binary)

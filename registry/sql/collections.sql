@@ -5,11 +5,11 @@ SELECT id FROM tenant WHERE name = %(name)s
 INSERT INTO tenant (name) VALUES (%(name)s) ON CONFLICT (name) DO NOTHING
 
 -- name: find_collection
-SELECT id, name, kind, active_space_id, current_release
+SELECT id, name, kind, active_space_id, current_release, election
 FROM collection WHERE tenant_id = %(tenant)s AND name = %(name)s
 
 -- name: get_collection
-SELECT id, name, kind, active_space_id, current_release
+SELECT id, name, kind, active_space_id, current_release, election
 FROM collection WHERE tenant_id = %(tenant)s AND id = %(collection)s
 
 -- name: create_collection

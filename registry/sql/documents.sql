@@ -58,14 +58,14 @@ WHERE tenant_id = %(tenant)s AND source_id = %(source)s AND uri = ANY(%(uris)s)
 -- name: create_version
 INSERT INTO document_version (
     tenant_id, collection_id, document_id, version, content_sha256, parser, fingerprint, text_sha256,
-    metadata_sha256, mime, title, author, authored_at, language, tags, metadata, authority, chunks, digest,
-    created_run)
+    metadata_sha256, mime, title, author, authored_at, language, tags, metadata, authority, published, chunks,
+    digest, created_run)
 VALUES (
     %(tenant)s, %(collection)s, %(document)s,
     (SELECT coalesce(max(version), 0) + 1 FROM document_version WHERE document_id = %(document)s),
     %(content_sha256)s, %(parser)s, %(fingerprint)s, %(text_sha256)s, %(metadata_sha256)s, %(mime)s, %(title)s,
-    %(author)s, %(authored_at)s, %(language)s, %(tags)s, %(metadata)s, %(authority)s, %(chunks)s, %(digest)s,
-    %(run)s)
+    %(author)s, %(authored_at)s, %(language)s, %(tags)s, %(metadata)s, %(authority)s, %(published)s, %(chunks)s,
+    %(digest)s, %(run)s)
 ON CONFLICT ON CONSTRAINT document_version_identity_key DO UPDATE SET created_run = document_version.created_run
 RETURNING id
 

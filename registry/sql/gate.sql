@@ -18,7 +18,16 @@ WHERE s.tenant_id = %(tenant)s AND s.run_id = %(run)s
 SELECT count(*) FROM (
     SELECT DISTINCT vc.chunk_id
     FROM staged_change s JOIN version_chunk vc ON vc.version_id = s.version_id
-    WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s AND s.action <> 'restat') AS c
+    WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s AND NOT s.suppressed
+      AND (s.action <> 'restat' OR s.reelected)) AS c
 JOIN {vectors} x ON x.collection_id = %(collection)s AND x.chunk_id = c.chunk_id
 -- the negative inner product with itself: minus the squared length
 WHERE NOT (-(x.embedding <#> x.embedding) BETWEEN %(low)s AND %(high)s)
+
+-- name: staged_places
+SELECT coalesce(sum(v.chunks), 0)
+FROM staged_change s
+JOIN document_version v ON v.id = s.version_id
+LEFT JOIN activation a ON a.document_id = s.document_id AND a.to_release IS NULL
+WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s AND NOT s.suppressed
+  AND (s.version_id IS DISTINCT FROM s.base_version_id OR (s.reelected AND a.suppressed))

@@ -12,7 +12,19 @@ WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s AND d.id = s.document_id
 RETURNING d.uri, s.action, s.version_id IS NOT DISTINCT FROM (
       SELECT a.version_id FROM activation a WHERE a.document_id = s.document_id AND a.to_release IS NULL)
 
--- name: changed_digests
+-- name: elected_release
+SELECT elected_release FROM run WHERE tenant_id = %(tenant)s AND id = %(run)s
+
+-- name: elected_by
+SELECT coalesce(r.elected_by, c.election)
+FROM collection c LEFT JOIN run r ON r.id = %(run)s
+WHERE c.tenant_id = %(tenant)s AND c.id = %(collection)s
+
+-- name: update_election
+UPDATE collection SET election = %(election)s
+WHERE tenant_id = %(tenant)s AND id = %(collection)s AND election <> %(election)s
+
+-- name: changed_entries
 SELECT new.digest, nw.uri, s.suppressed, old.digest, ow.uri, coalesce(a.suppressed, false), s.reelected
 FROM staged_change s
 LEFT JOIN activation a ON a.document_id = s.document_id AND a.to_release IS NULL
@@ -24,13 +36,14 @@ WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s
   AND (s.version_id IS DISTINCT FROM s.base_version_id OR s.reelected)
 
 -- name: missing_vectors
-SELECT count(*) FROM (
+SELECT c.chunk_id FROM (
     SELECT DISTINCT vc.chunk_id
     FROM staged_change s JOIN version_chunk vc ON vc.version_id = s.version_id
     WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s AND NOT s.suppressed
       AND (s.action <> 'restat' OR s.reelected)) AS c
 WHERE NOT EXISTS (
     SELECT FROM {vectors} v WHERE v.collection_id = %(collection)s AND v.chunk_id = c.chunk_id)
+ORDER BY c.chunk_id
 
 -- name: create_release
 INSERT INTO release (tenant_id, collection_id, number, run_id, kind, space_id, digest, documents, chunks, note,

@@ -48,16 +48,3 @@ FROM (SELECT v.chunk_id, -(v.embedding <#> v.embedding) AS square FROM {vectors}
 JOIN chunk c ON c.id = x.chunk_id
 WHERE %(all)s AND NOT {is_sound}
 ORDER BY 1
-
--- name: chunk_texts
-SELECT c.id, c.text FROM chunk c
-WHERE c.tenant_id = %(tenant)s AND c.collection_id = %(collection)s AND c.id = ANY(%(ids)s::bigint[])
-ORDER BY c.id
-
--- name: drop_vectors
-DELETE FROM {vectors} v
-WHERE v.tenant_id = %(tenant)s AND v.collection_id = %(collection)s AND v.chunk_id = ANY(%(ids)s::bigint[])
-
--- name: chunks_there
-SELECT c.id FROM chunk c
-WHERE c.tenant_id = %(tenant)s AND c.collection_id = %(collection)s AND c.id = ANY(%(ids)s::bigint[])

@@ -59,3 +59,7 @@ LEFT JOIN activation a ON a.version_id = v.id
 WHERE d.tenant_id = %(tenant)s AND d.collection_id = %(collection)s AND d.uri = %(uri)s
   AND (%(source)s::text IS NULL OR s.name = %(source)s)
 ORDER BY s.name, v.version, a.from_release
+
+-- name: election_of_release
+SELECT election FROM release
+WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND number = %(to)s

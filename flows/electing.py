@@ -1,0 +1,57 @@
+"""Elections outside an ingest: what leaves or comes back may stand for other documents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+from uuid import UUID
+
+from flows.session import Session, require_same_space
+from registry.activation import Elect
+from registry.connection import Connection
+from schemas.release import Collection
+from tasks.dedup.elect import elect
+from tasks.embedding.card import resolve_model
+from tasks.publishing import until_embedded
+from tasks.storing import embed_chunks
+
+Made = TypeVar("Made")
+
+
+def with_election(
+    session: Session, collection: Collection, run_id: UUID, activate: Callable[[Elect], Made]
+) -> Made:
+    """What `activate` gives; a duplicate that comes into view and was never shown is embedded first.
+
+    Args:
+        session: the open registry.
+        collection: whose state changes.
+        run_id: the run that does it.
+        activate: makes the release, in one transaction; is handed what holds the election.
+
+    Raises:
+        ModelNotAvailable, SpaceMismatch: something has to be embedded, and the model is not there.
+    """
+    settings = session.settings.collection(collection.name)
+
+    def hold(connection: Connection) -> None:
+        elect(connection, session.db.tenant_id, collection.id, run_id, settings.duplicates, everything=False)
+
+    return until_embedded(lambda: activate(hold), lambda ids: embed_stored(session, collection, ids))
+
+
+def embed_stored(session: Session, collection: Collection, ids: list[int], *, replace: bool = False) -> int:
+    """Vectors for stored chunks of a collection with its own model; returns how many were written."""
+    assert collection.active_space_id is not None
+    card = resolve_model(session.settings.collection(collection.name).model)
+    require_same_space(session.db, collection, card)
+    done = embed_chunks(
+        session.db,
+        collection.id,
+        collection.active_space_id,
+        ids,
+        load_embedder=lambda: session.load_embedder(card, session.settings),
+        timer=session.timer,
+        replace=replace,
+    )
+    return done.embedded
