@@ -14,7 +14,7 @@ from registry.check_blobs import find_lost, is_damaged
 from registry.check_history import sum_digests
 from registry.check_vectors import sound_square
 from registry.collections import get_space
-from registry.connection import Connection, Database
+from registry.connection import Database
 from registry.locks import lock_collection
 from registry.queries import load
 from registry.vectors import vector_table

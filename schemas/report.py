@@ -9,7 +9,8 @@ from schemas.check import Problem
 from schemas.release import Rejection, RunState
 
 STAGES = (
-    "list", "plan", "parse", "wait", "write", "elect", "model", "embed", "index", "gate", "activate", "check", "total",
+    "list", "plan", "parse", "wait", "write", "elect", "model", "embed", "index", "gate", "activate", "check",
+    "total",
 )  # fmt: skip
 """`wait` is what writing waited for parsing, `model` is loading it."""
 

@@ -57,7 +57,7 @@ def complete_metadata(parsed: ParsedDocument, text: str, uri: str) -> Metadata:
 
 
 def is_published(metadata: Metadata) -> bool:
-    """False for what says of itself that it is a draft: `draft: true`, `published: false`, `status: draft`."""
+    """False for what calls itself a draft: `draft: true`, `published: false`, `status: draft`."""
     facts = {key.casefold(): value.casefold() for key, value in metadata.extra.items()}
     if facts.get("draft") in _YES or facts.get("published") in _NO:
         return False
