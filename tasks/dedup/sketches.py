@@ -1,0 +1,111 @@
+"""Compiled loops over hashes: MinHash, bottom-k sketches, bands, comparison of pairs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tasks.dedup.kernels import compile_kernel, mix64
+
+_BLOCK = 1024
+_U32_MAX = np.uint32(0xFFFFFFFF)
+_F1 = np.uint32(0x85EBCA6B)
+_F2 = np.uint32(0xC2B2AE35)
+_S13 = np.uint32(13)
+_S16 = np.uint32(16)
+_BYTE = np.uint32(0xFF)
+_TEXT = 0
+
+
+@compile_kernel
+def lower_minima(shingles, count, factors, offsets, minima):  # type: ignore[no-untyped-def]
+    """MinHash as datasketch's affine32: minima[k] = min(factors[k] * fmix32(h) + offsets[k])."""
+    mixed = np.empty(_BLOCK, np.uint32)
+    for start in range(0, count, _BLOCK):
+        size = min(_BLOCK, count - start)
+        for i in range(size):
+            h = shingles[start + i]
+            h = np.uint32(np.uint32(h ^ np.uint32(h >> _S16)) * _F1)
+            h = np.uint32(np.uint32(h ^ np.uint32(h >> _S13)) * _F2)
+            mixed[i] = np.uint32(h ^ np.uint32(h >> _S16))
+        for k in range(minima.size):
+            factor = factors[k]
+            offset = offsets[k]
+            least = minima[k]
+            for i in range(size):
+                least = min(least, np.uint32(np.uint32(factor * mixed[i]) + offset))
+            minima[k] = least
+
+
+@compile_kernel
+def keep_smallest(hashes, count, size, kept, state):  # type: ignore[no-untyped-def]
+    """Take hashes into a bottom-k sketch.
+
+    Args:
+        hashes: uint32, the first `count` are taken.
+        count: how many.
+        size: k.
+        kept: (more than k,) uint32.
+        state: (2,) int64: how many are kept; hashes from here on are not needed. Starts as 0, 2^32.
+    """
+    fill, limit = state[0], state[1]
+    for i in range(count):
+        if hashes[i] < limit:
+            if fill == kept.size:
+                fill, limit = _compact(kept, fill, size, limit)
+            kept[fill] = hashes[i]
+            fill += 1
+    state[0], state[1] = fill, limit
+
+
+@compile_kernel
+def finish_smallest(size, kept, state):  # type: ignore[no-untyped-def]
+    """Sort a sketch; how many hashes it has."""
+    state[0], state[1] = _compact(kept, state[0], size, state[1])
+    return state[0]
+
+
+@compile_kernel
+def _compact(kept, fill, size, limit):  # type: ignore[no-untyped-def]
+    _sort(kept, fill)
+    distinct = 0
+    for i in range(fill):
+        if distinct == 0 or kept[i] != kept[distinct - 1]:
+            if distinct == size:
+                break
+            kept[distinct] = kept[i]
+            distinct += 1
+    return distinct, np.int64(kept[size - 1]) if distinct == size else limit
+
+
+@compile_kernel
+def _sort(values, count):  # type: ignore[no-untyped-def]
+    """Radix sort, a byte at a time: the same time for any values."""
+    source = values
+    target = np.empty(count, np.uint32)
+    for shift in (0, 8, 16, 24):
+        places = np.zeros(257, np.int64)
+        for i in range(count):
+            places[((source[i] >> np.uint32(shift)) & _BYTE) + 1] += 1
+        for i in range(256):
+            places[i + 1] += places[i]
+        for i in range(count):
+            digit = (source[i] >> np.uint32(shift)) & _BYTE
+            target[places[digit]] = source[i]
+            places[digit] += 1
+        source, target = target, source
+
+
+@compile_kernel
+def hash_bands(rows, salt, bands):  # type: ignore[no-untyped-def]
+    """One 64-bit hash for each band.
+
+    Args:
+        rows: (bands, rows) unsigned.
+        salt: uint64: what signatures must have in common.
+        bands: (bands,) uint64, written to.
+    """
+    for band in range(bands.size):
+        value = mix64(salt + np.uint64(band))
+        for i in range(rows.shape[1]):
+            value = mix64(value ^ np.uint64(rows[band, i]))
+        bands[band] = value
