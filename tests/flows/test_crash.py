@@ -85,7 +85,7 @@ def test_a_run_that_only_lacked_its_activation_is_neither_parsed_nor_embedded_ag
     base, url = before
     with World.open(base, url) as world:
         with monkeypatch.context() as patch:
-            patch.setattr("tasks.batch.activate_run", _die)
+            patch.setattr("tasks.publishing.activate_run", _die)
             with pytest.raises(KeyboardInterrupt):
                 world.ingest()
         assert [release.number for release in world.releases()] == [1]
@@ -107,7 +107,7 @@ def test_a_run_whose_connection_broke_at_its_commit_is_recorded_as_what_it_did(b
 
     with World.open(base, url) as world:
         with monkeypatch.context() as patch:
-            patch.setattr("tasks.batch.activate_run", break_off)
+            patch.setattr("tasks.publishing.activate_run", break_off)
             with pytest.raises(DatabaseUnavailable):
                 world.ingest()
         recorded = _count(
