@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-import tasks.batch
+import tasks.publishing
 from registry.embedded import start_embedded, stop_embedded
 from schemas.errors import DatabaseUnavailable
 from tests.texts import english_text
@@ -98,7 +98,7 @@ def test_a_run_that_only_lacked_its_activation_is_neither_parsed_nor_embedded_ag
 @pytest.mark.parametrize("lost", ["answer", "commit"])
 def test_a_run_whose_connection_broke_at_its_commit_is_recorded_as_what_it_did(before, monkeypatch, lost):
     base, url = before
-    activate = tasks.batch.activate_run
+    activate = tasks.publishing.activate_run
 
     def break_off(*args, **options):
         if lost == "answer":

@@ -101,7 +101,7 @@ def test_other_bytes_rejections_and_what_crashed_runs_left_go_too(world, monkeyp
     assert _count(world, "parsed") == 4
     world.write("kim.html", f"<p>{SECRET} His run dies.</p>")
     with monkeypatch.context() as patch:
-        patch.setattr("tasks.storing.stage_window", _die)
+        patch.setattr("tasks.storing.store_vectors", _die)
         with pytest.raises(KeyboardInterrupt):
             world.ingest()
     assert ("chunk", "His run dies") in _mentions(world, "His run dies")

@@ -74,15 +74,6 @@ def test_chunks_purged_between_lookup_and_staging_are_embedded_again(world, inge
     assert world.keyword("first")[0].uri == world.vector("first")[0].uri == "b.txt"
 
 
-def test_vectors_stored_by_a_run_and_swept_before_it_stages_are_stored_again(world, ingest_with):
-    world.write("a.txt", "A heron.")
-    world.ingest()
-    world.write("b.txt", "A crane that nobody has seen before.")
-    report, purged = ingest_with("prepare_window")
-    assert (purged["chunks"], report.chunks.embedded, report.documents.added) == (1, 2, 1)
-    assert world.vector("crane")[0].uri == "b.txt"
-
-
 def test_a_stored_version_purged_before_it_is_staged_is_a_conflict_and_made_again(world, ingest_with):
     _two_states(world)
     world.write("a.txt", "The first state of the stork.")
@@ -154,18 +145,10 @@ def test_a_deletion_of_a_document_that_is_purged_meanwhile_is_done(world, ingest
     assert world.keyword("state") == []
 
 
-@pytest.mark.parametrize(
-    "step",
-    [
-        "list_source",
-        "plan_run",
-        "prepare_window",
-        "write_window",
-        "hold_election",
-        "embed_batch",
-        "check_gate",
-    ],
-)
+STEPS = "list_source plan_run prepare_window write_window hold_election embed_batch check_gate".split()
+
+
+@pytest.mark.parametrize("step", STEPS)
 def test_a_purge_at_any_moment_of_an_ingest_takes_nothing_from_it(world, ingest_with, step):
     _two_states(world)
     world.write("b.txt", "A crane.")
