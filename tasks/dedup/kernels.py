@@ -91,11 +91,8 @@ def count_letters(codes, table):  # type: ignore[no-untyped-def]
     unsegmented = 0
     for code in codes:
         kind = table[code] >> _CLASS_SHIFT
-        if kind == HANGUL or kind == UNSEGMENTED:
-            letters += 1
-            unsegmented += 1
-        elif kind == LETTER:
-            letters += 1
+        letters += kind >= LETTER
+        unsegmented += kind >= HANGUL
     return letters, unsegmented
 
 
@@ -105,10 +102,11 @@ def cut_shingles(codes, table, expansions, by_character, hashes, flags, shingles
 
     Args:
         codes: (N,) uint32 code points; the last piece ends with a separator.
-        table: of `load_letters`; so are `expansions`.
+        table: of `load_letters`.
+        expansions: of `load_letters`.
         by_character: whether tokens are characters, else words.
-        hashes: (HASHES,) uint64, zeros for the first piece, and `flags` (FLAGS,) int64: what is
-            carried from piece to piece.
+        hashes: (HASHES,) uint64, carried from piece to piece; zeros for the first.
+        flags: (FLAGS,) int64, likewise.
         shingles: (3 N,) uint32, written to.
 
     Returns:
@@ -123,7 +121,7 @@ def cut_shingles(codes, table, expansions, by_character, hashes, flags, shingles
         kind = entry >> _CLASS_SHIFT
         if kind == IGNORED:
             continue
-        if kind == SEPARATOR or kind == COMMA or kind == JOINT or (kind == MARK and not is_open):
+        if kind <= JOINT or (kind == MARK and not is_open):
             if is_open and not by_character:
                 t0, t1, t2, t3, t4 = t1, t2, t3, t4, word
                 tokens += 1
@@ -160,9 +158,13 @@ def cut_words(codes, table, expansions, hashes, flags, words, numbers):  # type:
     without spaces gives its pairs of characters.
 
     Args:
-        codes, table, expansions: as in `cut_shingles`.
-        hashes: (HASHES,) uint64 and `flags` (FLAGS,) int64: carried from piece to piece.
-        words: (N,) uint32, written to; so are numbers.
+        codes: as in `cut_shingles`.
+        table: likewise.
+        expansions: likewise.
+        hashes: likewise; the two use places of their own.
+        flags: likewise.
+        words: (N,) uint32, written to.
+        numbers: (N,) uint32, written to.
 
     Returns:
         How many words and how many numbers were written.
@@ -177,13 +179,11 @@ def cut_words(codes, table, expansions, hashes, flags, words, numbers):  # type:
         if kind == IGNORED:
             continue
         if kind == MARK:  # belongs to what it stands on
-            if run == _NO_RUN or pending:
-                kind = SEPARATOR
-            else:
-                kind = UNSEGMENTED if run == _PAIR_RUN else LETTER
-        is_separator = kind == SEPARATOR or kind == COMMA or kind == JOINT
+            kind = LETTER if run == _WORD_RUN else UNSEGMENTED
+            kind = SEPARATOR if run == _NO_RUN or pending else kind
+        is_separator = kind <= JOINT
         if run == _WORD_RUN:
-            if (kind == JOINT or kind == COMMA) and ends_in_digit and not pending:
+            if COMMA <= kind <= JOINT and ends_in_digit and not pending:
                 pending = kind
                 continue
             if is_separator or kind == UNSEGMENTED or (pending and kind != DIGIT):
