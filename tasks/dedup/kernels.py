@@ -49,6 +49,8 @@ _CLASS_SHIFT = np.uint32(CLASS_SHIFT)
 _EXPANDS = np.uint32(EXPANDS)
 _LOWER_BITS = np.uint32(LOWER_BITS)
 _NO_RUN, _WORD_RUN, _PAIR_RUN = 0, 1, 2
+_AFTER_OTHER, _AFTER_DIGIT, _AFTER_DATE_UNIT = 0, 1, 2
+_KO_YEAR, _KO_MONTH, _HAN_YEAR, _HAN_MONTH = (ord(unit) for unit in "년월年月")
 
 
 def compile_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -154,8 +156,9 @@ def cut_words(codes, table, expansions, hashes, flags, words, numbers):  # type:
     """Hash the words of the next piece of a text, and apart from them those that hold a digit.
 
     A word ends where letters and digits end, but a sign between two digits belongs to the number
-    (2024-05-01, 010-1234-5678, 1.5); a comma there is dropped (1,234). A stretch of a script
-    without spaces gives its pairs of characters.
+    (2024-05-01, 010-1234-5678, 1.5); a comma there is dropped (1,234). A date is one number in
+    Korean, too, with or without spaces. A stretch of a script without spaces gives its pairs of
+    characters.
 
     Args:
         codes: as in `cut_shingles`.
@@ -170,7 +173,7 @@ def cut_words(codes, table, expansions, hashes, flags, words, numbers):  # type:
         How many words and how many numbers were written.
     """
     word, previous = hashes[6], hashes[7]
-    run, length, pending, has_digit, ends_in_digit = flags[2], flags[3], flags[4], flags[5], flags[6]
+    run, length, pending, has_digit, end = flags[2], flags[3], flags[4], flags[5], flags[6]
     word_count = 0
     number_count = 0
     for raw in codes:
@@ -182,9 +185,15 @@ def cut_words(codes, table, expansions, hashes, flags, words, numbers):  # type:
             kind = LETTER if run == _WORD_RUN else UNSEGMENTED
             kind = SEPARATOR if run == _NO_RUN or pending else kind
         is_separator = kind <= JOINT
+        lower = entry & _LOWER_BITS
         if run == _WORD_RUN:
-            if COMMA <= kind <= JOINT and ends_in_digit and not pending:
-                pending = kind
+            if end == _AFTER_DIGIT and not pending:
+                is_han_date = lower in (_HAN_YEAR, _HAN_MONTH)
+                if COMMA <= kind <= JOINT or is_han_date:
+                    pending = COMMA if kind == COMMA else JOINT
+                    continue
+            elif end == _AFTER_DATE_UNIT and kind == SEPARATOR and not pending:
+                pending = COMMA
                 continue
             if is_separator or kind == UNSEGMENTED or (pending and kind != DIGIT):
                 words[word_count] = _as_32_bits(word)
@@ -201,7 +210,6 @@ def cut_words(codes, table, expansions, hashes, flags, words, numbers):  # type:
         if is_separator:
             pending = 0
             continue
-        lower = entry & _LOWER_BITS
         if kind == UNSEGMENTED:
             if run == _PAIR_RUN:
                 words[word_count] = _hash_pair(previous, np.uint64(lower))
@@ -215,15 +223,20 @@ def cut_words(codes, table, expansions, hashes, flags, words, numbers):  # type:
             run = _WORD_RUN
             word = _WORD_START
             has_digit = 0
+            end = _AFTER_OTHER
         elif pending == JOINT:
             word = _extend_word(word, _JOINT_SIGN)
         pending = 0
-        ends_in_digit = 1 if kind == DIGIT else 0
-        has_digit |= ends_in_digit
+        if kind == DIGIT:
+            end = _AFTER_DIGIT
+            has_digit = 1
+        else:
+            is_date_unit = end == _AFTER_DIGIT and lower in (_KO_YEAR, _KO_MONTH)
+            end = _AFTER_DATE_UNIT if is_date_unit else _AFTER_OTHER
         for part in range(_count_parts(entry, expansions)):
             word = _extend_word(word, np.uint64(expansions[lower, part] if entry & _EXPANDS else lower))
     hashes[6], hashes[7] = word, previous
-    flags[2], flags[3], flags[4], flags[5], flags[6] = run, length, pending, has_digit, ends_in_digit
+    flags[2], flags[3], flags[4], flags[5], flags[6] = run, length, pending, has_digit, end
     return word_count, number_count
 
 

@@ -4,6 +4,14 @@ Two documents may be similar and still both be needed: contracts or invoices of 
 a few words, and those are what they are about. So similar documents are kept apart where each of
 them says enough that the other does not. What only one of them adds (a footer, a cover sheet)
 does not count: the other loses nothing by it.
+
+Source: `python -m benchmarks duplicates`, 200 generated pairs of each kind in English and Korean.
+Called duplicates of those above the threshold, with the defaults (in brackets without the guard):
+applications, letters, invoices, reports of one form 0 (1.00), contracts of 1,500 words .005 (1.00);
+copies with a footer, reposted, edited, with one sentence of forty rewritten, reordered, extracted
+again 1.00; two readings of one Korean scan with 1 % of other characters .94. Where the guess is
+hard: three sentences of forty rewritten .48; forms without any figure that differ in as much .80.
+At min_difference .03 these two are .03 and .04, and of the scans .39 are found.
 """
 
 from __future__ import annotations
@@ -20,8 +28,14 @@ from tasks.dedup.signature import SKETCH_NUMBERS, SKETCH_SHINGLES, SKETCH_WORDS
 
 THRESHOLD: Final = 0.8
 MIN_DIFFERENCE: Final = 0.05
+"""Share of the words that each of two texts must have for itself to be kept apart."""
 MIN_NUMBERS: Final = 3
-MIN_NUMBER_SHARE: Final = 0.2
+MIN_NUMBER_SHARE: Final = 0.08
+"""Or this many, and this share, of its numbers: the same form with other figures.
+
+At .10 of the contracts .03 were called duplicates. A date, a telephone number and an address are
+three, a header with date and address on two copies is two.
+"""
 MAX_IMAGE_DISTANCE: Final = 15
 """Of 256 bits; with 16 bands, two images that near share at least one band."""
 
