@@ -103,7 +103,7 @@ def cut_shingles(codes, table, expansions, by_character, hashes, flags, shingles
     """Hash the shingles of the next piece of a text.
 
     Args:
-        codes: (N,) uint32 code points; the last piece ends with a separator.
+        codes: (N,) uint32 code points; the last piece ends with two separators.
         table: of `load_letters`.
         expansions: of `load_letters`.
         by_character: whether tokens are characters, else words.

@@ -31,6 +31,8 @@ CHARACTER_SHARE: Final = 0.3
 
 SEED: Final = 1
 _PIECE = 1 << 16
+_END = "  "
+"""Two, for a date goes on after one."""
 _NO_LIMIT = 1 << 32
 _TEXT_BANDS = 1
 
@@ -96,9 +98,9 @@ def _cut(text: str) -> Iterator[tuple[NDArray[np.uint32], NDArray[np.uint32], ND
     by_character = _is_by_character(text, table)
     hashes = np.zeros(kernels.HASHES, np.uint64)
     flags = np.zeros(kernels.FLAGS, np.int64)
-    size = min(_PIECE, len(text) + 1)
+    size = min(_PIECE, len(text) + len(_END))
     shingles, words, numbers = (np.empty(n * size, np.uint32) for n in (3, 1, 1))
-    for codes in _codes(f"{text} "):
+    for codes in _codes(text + _END):
         found = kernels.cut_shingles(codes, table, expansions, by_character, hashes, flags, shingles)
         said, counted = kernels.cut_words(codes, table, expansions, hashes, flags, words, numbers)
         yield shingles[:found], words[:said], numbers[:counted]
