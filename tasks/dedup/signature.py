@@ -31,6 +31,8 @@ CHARACTER_SHARE: Final = 0.3
 
 SEED: Final = 1
 _PIECE = 1 << 16
+_END = "  "
+"""Two, for a date goes on after one."""
 _NO_LIMIT = 1 << 32
 _TEXT_BANDS = 1
 
@@ -56,13 +58,14 @@ def text_signature(text: str) -> Signature:
             keep_smallest(part, part.size, size, sketch, state)
     if not total:
         return Signature("text", b"", b"", b"", b"", len(text), ())
-    sketches = [
+    smallest, words, numbers = (
         sketch[: finish_smallest(size, sketch, state)].tobytes()
         for size, sketch, state in zip(sizes, kept, states, strict=True)
-    ]
+    )
     bands = np.empty(BANDS, np.uint64)
     hash_bands(minima.reshape(BANDS, -1), make_band_salt(_TEXT_BANDS), bands)
-    return Signature("text", minima.tobytes(), *sketches, len(text), tuple(bands.view(np.int64).tolist()))
+    numbered = tuple(bands.view(np.int64).tolist())
+    return Signature("text", minima.tobytes(), smallest, words, numbers, len(text), numbered)
 
 
 def text_signatures(texts: Iterable[str]) -> list[Signature]:
@@ -95,9 +98,9 @@ def _cut(text: str) -> Iterator[tuple[NDArray[np.uint32], NDArray[np.uint32], ND
     by_character = _is_by_character(text, table)
     hashes = np.zeros(kernels.HASHES, np.uint64)
     flags = np.zeros(kernels.FLAGS, np.int64)
-    size = min(_PIECE, len(text) + 1)
+    size = min(_PIECE, len(text) + len(_END))
     shingles, words, numbers = (np.empty(n * size, np.uint32) for n in (3, 1, 1))
-    for codes in _codes(f"{text} "):
+    for codes in _codes(text + _END):
         found = kernels.cut_shingles(codes, table, expansions, by_character, hashes, flags, shingles)
         said, counted = kernels.cut_words(codes, table, expansions, hashes, flags, words, numbers)
         yield shingles[:found], words[:said], numbers[:counted]
