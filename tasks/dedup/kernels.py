@@ -49,6 +49,8 @@ _CLASS_SHIFT = np.uint32(CLASS_SHIFT)
 _EXPANDS = np.uint32(EXPANDS)
 _LOWER_BITS = np.uint32(LOWER_BITS)
 _NO_RUN, _WORD_RUN, _PAIR_RUN = 0, 1, 2
+_AFTER_OTHER, _AFTER_DIGIT, _AFTER_DATE_UNIT = 0, 1, 2
+_KO_YEAR, _KO_MONTH, _HAN_YEAR, _HAN_MONTH = (ord(unit) for unit in "년월年月")
 
 
 def compile_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -91,11 +93,8 @@ def count_letters(codes, table):  # type: ignore[no-untyped-def]
     unsegmented = 0
     for code in codes:
         kind = table[code] >> _CLASS_SHIFT
-        if kind == HANGUL or kind == UNSEGMENTED:
-            letters += 1
-            unsegmented += 1
-        elif kind == LETTER:
-            letters += 1
+        letters += kind >= LETTER
+        unsegmented += kind >= HANGUL
     return letters, unsegmented
 
 
@@ -105,10 +104,11 @@ def cut_shingles(codes, table, expansions, by_character, hashes, flags, shingles
 
     Args:
         codes: (N,) uint32 code points; the last piece ends with a separator.
-        table: of `load_letters`; so are `expansions`.
+        table: of `load_letters`.
+        expansions: of `load_letters`.
         by_character: whether tokens are characters, else words.
-        hashes: (HASHES,) uint64, zeros for the first piece, and `flags` (FLAGS,) int64: what is
-            carried from piece to piece.
+        hashes: (HASHES,) uint64, carried from piece to piece; zeros for the first.
+        flags: (FLAGS,) int64, likewise.
         shingles: (3 N,) uint32, written to.
 
     Returns:
@@ -123,7 +123,7 @@ def cut_shingles(codes, table, expansions, by_character, hashes, flags, shingles
         kind = entry >> _CLASS_SHIFT
         if kind == IGNORED:
             continue
-        if kind == SEPARATOR or kind == COMMA or kind == JOINT or (kind == MARK and not is_open):
+        if kind <= JOINT or (kind == MARK and not is_open):
             if is_open and not by_character:
                 t0, t1, t2, t3, t4 = t1, t2, t3, t4, word
                 tokens += 1
@@ -156,19 +156,24 @@ def cut_words(codes, table, expansions, hashes, flags, words, numbers):  # type:
     """Hash the words of the next piece of a text, and apart from them those that hold a digit.
 
     A word ends where letters and digits end, but a sign between two digits belongs to the number
-    (2024-05-01, 010-1234-5678, 1.5); a comma there is dropped (1,234). A stretch of a script
-    without spaces gives its pairs of characters.
+    (2024-05-01, 010-1234-5678, 1.5); a comma there is dropped (1,234). A date is one number in
+    Korean, too, with or without spaces. A stretch of a script without spaces gives its pairs of
+    characters.
 
     Args:
-        codes, table, expansions: as in `cut_shingles`.
-        hashes: (HASHES,) uint64 and `flags` (FLAGS,) int64: carried from piece to piece.
-        words: (N,) uint32, written to; so are numbers.
+        codes: as in `cut_shingles`.
+        table: likewise.
+        expansions: likewise.
+        hashes: likewise; the two use places of their own.
+        flags: likewise.
+        words: (N,) uint32, written to.
+        numbers: (N,) uint32, written to.
 
     Returns:
         How many words and how many numbers were written.
     """
     word, previous = hashes[6], hashes[7]
-    run, length, pending, has_digit, ends_in_digit = flags[2], flags[3], flags[4], flags[5], flags[6]
+    run, length, pending, has_digit, end = flags[2], flags[3], flags[4], flags[5], flags[6]
     word_count = 0
     number_count = 0
     for raw in codes:
@@ -177,14 +182,18 @@ def cut_words(codes, table, expansions, hashes, flags, words, numbers):  # type:
         if kind == IGNORED:
             continue
         if kind == MARK:  # belongs to what it stands on
-            if run == _NO_RUN or pending:
-                kind = SEPARATOR
-            else:
-                kind = UNSEGMENTED if run == _PAIR_RUN else LETTER
-        is_separator = kind == SEPARATOR or kind == COMMA or kind == JOINT
+            kind = LETTER if run == _WORD_RUN else UNSEGMENTED
+            kind = SEPARATOR if run == _NO_RUN or pending else kind
+        is_separator = kind <= JOINT
+        lower = entry & _LOWER_BITS
         if run == _WORD_RUN:
-            if (kind == JOINT or kind == COMMA) and ends_in_digit and not pending:
-                pending = kind
+            if end == _AFTER_DIGIT and not pending:
+                is_han_date = lower in (_HAN_YEAR, _HAN_MONTH)
+                if COMMA <= kind <= JOINT or is_han_date:
+                    pending = COMMA if kind == COMMA else JOINT
+                    continue
+            elif end == _AFTER_DATE_UNIT and kind == SEPARATOR and not pending:
+                pending = COMMA
                 continue
             if is_separator or kind == UNSEGMENTED or (pending and kind != DIGIT):
                 words[word_count] = _as_32_bits(word)
@@ -201,7 +210,6 @@ def cut_words(codes, table, expansions, hashes, flags, words, numbers):  # type:
         if is_separator:
             pending = 0
             continue
-        lower = entry & _LOWER_BITS
         if kind == UNSEGMENTED:
             if run == _PAIR_RUN:
                 words[word_count] = _hash_pair(previous, np.uint64(lower))
@@ -215,15 +223,20 @@ def cut_words(codes, table, expansions, hashes, flags, words, numbers):  # type:
             run = _WORD_RUN
             word = _WORD_START
             has_digit = 0
+            end = _AFTER_OTHER
         elif pending == JOINT:
             word = _extend_word(word, _JOINT_SIGN)
         pending = 0
-        ends_in_digit = 1 if kind == DIGIT else 0
-        has_digit |= ends_in_digit
+        if kind == DIGIT:
+            end = _AFTER_DIGIT
+            has_digit = 1
+        else:
+            is_date_unit = end == _AFTER_DIGIT and lower in (_KO_YEAR, _KO_MONTH)
+            end = _AFTER_DATE_UNIT if is_date_unit else _AFTER_OTHER
         for part in range(_count_parts(entry, expansions)):
             word = _extend_word(word, np.uint64(expansions[lower, part] if entry & _EXPANDS else lower))
     hashes[6], hashes[7] = word, previous
-    flags[2], flags[3], flags[4], flags[5], flags[6] = run, length, pending, has_digit, ends_in_digit
+    flags[2], flags[3], flags[4], flags[5], flags[6] = run, length, pending, has_digit, end
     return word_count, number_count
 
 

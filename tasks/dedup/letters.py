@@ -10,14 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 SEPARATOR: Final = 0
-IGNORED: Final = 1
-LETTER: Final = 2
-HANGUL: Final = 3
-UNSEGMENTED: Final = 4
+COMMA: Final = 1
+JOINT: Final = 2
+"""Ends a word; between two digits it is a part of the number. All up to here end a word."""
+IGNORED: Final = 3
+MARK: Final = 4
 DIGIT: Final = 5
-MARK: Final = 6
-COMMA: Final = 7
-JOINT: Final = 8
+LETTER: Final = 6
+HANGUL: Final = 7
+"""From here on: letters of scripts that are compared by character."""
+UNSEGMENTED: Final = 8
 
 CLASS_SHIFT: Final = 24
 EXPANDS: Final = 1 << 23
@@ -66,7 +68,7 @@ def load_letters() -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
             lower = folded[0]
             if len(folded) > 1:
                 lower = EXPANDS | len(rows)
-                rows.append((folded + [0, 0])[:3])
+                rows.append([*folded, 0, 0][:3])
             table[code] = kind << CLASS_SHIFT | lower
     return table, np.array(rows, np.uint32)
 

@@ -56,13 +56,14 @@ def text_signature(text: str) -> Signature:
             keep_smallest(part, part.size, size, sketch, state)
     if not total:
         return Signature("text", b"", b"", b"", b"", len(text), ())
-    sketches = [
+    smallest, words, numbers = (
         sketch[: finish_smallest(size, sketch, state)].tobytes()
         for size, sketch, state in zip(sizes, kept, states, strict=True)
-    ]
+    )
     bands = np.empty(BANDS, np.uint64)
     hash_bands(minima.reshape(BANDS, -1), make_band_salt(_TEXT_BANDS), bands)
-    return Signature("text", minima.tobytes(), *sketches, len(text), tuple(bands.view(np.int64).tolist()))
+    numbered = tuple(bands.view(np.int64).tolist())
+    return Signature("text", minima.tobytes(), smallest, words, numbers, len(text), numbered)
 
 
 def text_signatures(texts: Iterable[str]) -> list[Signature]:

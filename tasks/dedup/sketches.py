@@ -7,13 +7,11 @@ import numpy as np
 from tasks.dedup.kernels import compile_kernel, mix64
 
 _BLOCK = 1024
-_U32_MAX = np.uint32(0xFFFFFFFF)
 _F1 = np.uint32(0x85EBCA6B)
 _F2 = np.uint32(0xC2B2AE35)
 _S13 = np.uint32(13)
 _S16 = np.uint32(16)
 _BYTE = np.uint32(0xFF)
-_TEXT = 0
 
 
 @compile_kernel
@@ -109,3 +107,79 @@ def hash_bands(rows, salt, bands):  # type: ignore[no-untyped-def]
         for i in range(rows.shape[1]):
             value = mix64(value ^ np.uint64(rows[band, i]))
         bands[band] = value
+
+
+@compile_kernel
+def estimate_pairs(minima, comparable, left, right, equal):  # type: ignore[no-untyped-def]
+    """How many of the minima of each pair are equal; -1 where the two cannot be compared.
+
+    Args:
+        minima: (N, 128) uint32.
+        comparable: (N,) int64: pairs of another number, or of 0, are not compared.
+        left: (P,) int64 rows.
+        right: (P,) int64 rows.
+        equal: (P,) int64, written to.
+    """
+    for pair in range(left.size):
+        a, b = left[pair], right[pair]
+        if comparable[a] == 0 or comparable[a] != comparable[b]:
+            equal[pair] = -1
+            continue
+        count = 0
+        for k in range(minima.shape[1]):
+            count += minima[a, k] == minima[b, k]
+        equal[pair] = count
+
+
+@compile_kernel
+def overlap(values, starts, covers, a, b):  # type: ignore[no-untyped-def]
+    """What two bottom-k sketches say of their sets, as far as both reach.
+
+    Returns:
+        How many hashes are in both, in the first alone, in the second alone.
+    """
+    i, i_end = starts[a], starts[a + 1]
+    j, j_end = starts[b], starts[b + 1]
+    limit = min(covers[a], covers[b])
+    both = 0
+    first = 0
+    second = 0
+    while i < i_end and j < j_end:
+        x, y = values[i], values[j]
+        if min(x, y) > limit:
+            return both, first, second
+        both += x == y
+        first += x < y
+        second += y < x
+        i += x <= y
+        j += y <= x
+    while i < i_end and values[i] <= limit:
+        first += 1
+        i += 1
+    while j < j_end and values[j] <= limit:
+        second += 1
+        j += 1
+    return both, first, second
+
+
+@compile_kernel
+def overlap_pairs(values, starts, covers, left, right, chosen, counts):  # type: ignore[no-untyped-def]
+    """`overlap` of the chosen pairs: counts (P, 3) int64 is written to."""
+    for pair in range(left.size):
+        if chosen[pair]:
+            a, b = left[pair], right[pair]
+            counts[pair, 0], counts[pair, 1], counts[pair, 2] = overlap(values, starts, covers, a, b)
+
+
+@compile_kernel
+def count_bits(bits, chosen, left, right, distances):  # type: ignore[no-untyped-def]
+    """Hamming distances of the chosen pairs of (N, W) uint32 bits: (P,) int64 is written to."""
+    for pair in range(left.size):
+        if chosen[pair]:
+            count = 0
+            for k in range(bits.shape[1]):
+                x = bits[left[pair], k] ^ bits[right[pair], k]
+                while x:
+                    x &= x - np.uint32(1)
+                    count += 1
+            distances[pair] = count
