@@ -80,7 +80,7 @@ class CandidateReader:
         cursor = self._connection.execute(
             _SQL["load_signatures"], {**self._values, "ids": list(ids)}, prepare=False, binary=True
         )
-        found = {row[0]: Signature(*map(_plain, row[1:]), bands=()) for row in cursor}
+        found: dict[int, Signature] = {row[0]: Signature(*row[1:]) for row in cursor}
         return [found[id_] for id_ in ids]
 
     def find_members(self, bands: Sequence[int], most: int) -> dict[int, list[int]]:
@@ -127,7 +127,3 @@ class CandidateReader:
         """All rows, by a plan for these values: one kept from when the tables were small would be slow."""
         cursor = self._connection.execute(_SQL[statement], {**self._values, **more}, prepare=False)
         return cursor.fetchall()
-
-
-def _plain(value: Any) -> Any:
-    return bytes(value) if isinstance(value, memoryview) else value

@@ -124,7 +124,7 @@ CROSS JOIN LATERAL (
 ) AS g
 
 -- name: load_signatures
-SELECT i.id, g.kind, g.minhash, g.shingles, g.words, g.numbers, g.characters
+SELECT i.id, g.kind, g.minhash, g.shingles, g.words, g.numbers, g.characters, '{}'::bigint[]
 FROM unnest(%(ids)s::bigint[]) AS i(id)
 CROSS JOIN LATERAL (
     SELECT g.kind, g.minhash, g.shingles, g.words, g.numbers, g.characters FROM signature g

@@ -118,7 +118,7 @@ class _Search:
                 self._texts[state.signature_id] = state.text
 
     def seeds(self) -> list[bytes]:
-        """The changed texts, what those that go resembled, and all of a band that becomes or ceases to be common."""
+        """The changed texts, what those that go resembled, all of bands that become common or cease to be."""
         if self._judge is None:
             return self._unsigned + [state.text for state in self._changed.values() if state.after]
         seeds = {id_ for id_, state in self._changed.items() if state.after}

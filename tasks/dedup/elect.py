@@ -148,14 +148,11 @@ class _Election:
         return Edges(texts, *(np.concatenate(column) for column in zip(*parts, strict=True)))
 
     def _decide(self, contestants: Sequence[Contestant], edges: Edges) -> list[Elected]:
-        verdicts = choose_winners(
-            [self._standing(contestant) for contestant in contestants],
-            edges,
-            self._settings.rules,
-            suppress=self._settings.policy == "suppress",
-        )
-        if self._settings.policy == "off":
-            verdicts = {}
+        verdicts: dict[int, Verdict] = {}
+        if self._settings.policy != "off":
+            standings = [self._standing(contestant) for contestant in contestants]
+            is_hidden = self._settings.policy == "suppress"
+            verdicts = choose_winners(standings, edges, self._settings.rules, suppress=is_hidden)
         results = (_result(c, verdicts.get(c.document_id)) for c in contestants)
         return [result for result in results if result is not None]
 

@@ -87,17 +87,19 @@ def group_all(found: AllTexts) -> Iterator[tuple[Ids, list[Ids]]]:
     Yields:
         The texts of a bundle, and its groups: texts that share a band. All by their index.
     """
-    bands = np.frombuffer(found.bands, np.int64) if found.bands else np.zeros(0, np.int64)
-    owners = np.frombuffer(found.owners, np.int32) if found.owners else np.zeros(0, np.int32)
+    bands = np.array(found.bands, np.int64)
+    owners = np.array(found.owners, np.int64)
     order = np.lexsort((owners, bands))
-    bands, owners = bands[order], owners[order].astype(np.int64)
+    bands, owners = bands[order], owners[order]
     once = np.ones(len(bands), bool)
     once[1:] = (np.diff(bands) != 0) | (np.diff(owners) != 0)
     bands, owners = bands[once], owners[once]
     starts = np.flatnonzero(np.r_[True, np.diff(bands) != 0]) if len(bands) else np.zeros(0, np.int64)
     sizes = np.diff(np.r_[starts, len(bands)])
     kept = (sizes > 1) & (sizes <= MAX_BAND_TEXTS)
-    groups = [owners[start : start + size] for start, size in zip(starts[kept], sizes[kept], strict=True)]
+    groups: list[Ids] = [
+        owners[start : start + size] for start, size in zip(starts[kept], sizes[kept], strict=True)
+    ]
     roots = _join(groups, len(found.texts))
     bundles: defaultdict[int, list[Ids]] = defaultdict(list)
     for group in groups:

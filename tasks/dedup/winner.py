@@ -80,8 +80,9 @@ def _claim(places: dict[bytes, int], edges: Edges) -> dict[bytes, tuple[int, flo
     """Of each text that lost: the place of the text that claimed it, and how alike the two are."""
     if not len(edges.left):
         return {}
-    place_of = np.array([places.get(text, -1) for text in edges.texts], np.int64)
-    left, right = place_of[edges.left], place_of[edges.right]
+    used, ends = np.unique(np.concatenate([edges.left, edges.right]), return_inverse=True)
+    place_of = np.array([places.get(edges.texts[index], -1) for index in used.tolist()], np.int64)
+    left, right = place_of[ends[: len(edges.left)]], place_of[ends[len(edges.left) :]]
     kept = (left >= 0) & (right >= 0)
     left, right, alike = left[kept], right[kept], edges.similarity[kept]
     sources, targets = np.concatenate([left, right]), np.concatenate([right, left])
