@@ -12,6 +12,16 @@ Rule = Literal["published", "authority", "date", "length", "first_seen", "uri"]
 DEFAULT_RULES: tuple[Rule, ...] = ("published", "authority", "date", "length", "uri")
 """Without `first_seen`: it would make the winner depend on the order in which files arrived."""
 
+REASONS: dict[Rule, str] = {
+    "published": "published: this is a draft, the winner is not",
+    "authority": "authority: the winner's source ranks higher",
+    "date": "date: the winner is more recent",
+    "length": "length: the winner is longer",
+    "first_seen": "first_seen: the winner was indexed first",
+    "uri": "uri: the winner's name comes first",
+}
+"""Why a document lost, as it is listed."""
+
 PERMUTATIONS = 128
 BANDS = 16
 SIGNATURE_VERSION = 1

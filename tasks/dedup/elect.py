@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC
+from pathlib import PurePosixPath
+from typing import Any
 from uuid import UUID
 
+import numpy as np
+from numpy.typing import NDArray
+
+from registry import election
+from registry.candidates import CandidateReader
 from registry.connection import Connection
+from registry.election import Contestant, Elected
+from schemas.duplicate import SIGNATURE_VERSION, Signature, Standing, Verdict
 from schemas.settings import DuplicateSettings
+from tasks.dedup.candidates import BATCH_TEXTS, explore
+from tasks.dedup.pairs import Ids, Judge, PendingPairs, group_all, verify_pairs
+from tasks.dedup.winner import Edges, choose_winners
+from tasks.sources.patterns import compile_patterns
+
+ELECTION_VERSION = 1
+"""Raised whenever the same documents may get another election by the same settings."""
 
 
 def election_fingerprint(settings: DuplicateSettings) -> bytes:
     """32 bytes: all that decides an election beside the documents."""
-    return b"stub"
+    facts: dict[str, Any] = {"policy": settings.policy}
+    if settings.policy != "off":
+        facts |= {
+            "election": ELECTION_VERSION,
+            "signature": SIGNATURE_VERSION,
+            "threshold": settings.threshold,
+            "min_difference": settings.min_difference,
+            "rules": settings.rules,
+            "authority": settings.authority,
+            "drafts": sorted(settings.drafts),
+        }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).digest()
 
 
 def elect(
@@ -24,6 +55,10 @@ def elect(
 ) -> None:
     """Decide about the documents that a run's staged changes touch, and write it into the staged rows.
 
+    The result is a function of the documents that will be shown and of the settings, whatever the
+    order in which they came. Staged changes of documents that another run has changed since count
+    for nothing.
+
     Args:
         connection: in a transaction.
         tenant_id: the tenant.
@@ -32,7 +67,141 @@ def elect(
         settings: policy, threshold and rules.
         everything: compare all documents anew where the settings differ from those of the last election.
     """
-    connection.execute(
-        "UPDATE run SET elected_by = 'stub', elected_release = (SELECT current_release FROM collection WHERE id = %s) WHERE id = %s",
-        [collection_id, run_id],
+    values = {
+        "tenant": tenant_id, "collection": collection_id, "run": run_id, "params": SIGNATURE_VERSION,
+    }  # fmt: skip
+    election.begin_election(connection, values)
+    release, last = election.last_election(connection, values)
+    fingerprint = election_fingerprint(settings)
+    is_other = last != fingerprint
+    held = _Election(connection, values, settings)
+    if is_other and everything:
+        results = held.compare_all()
+    elif settings.policy == "off" and not is_other:
+        results = []
+    else:
+        results = held.compare_changed()
+    is_complete = election.write_elected(connection, values, results)
+    election.end_election(
+        connection,
+        values,
+        release=release if is_complete else None,
+        # partly by other settings than the rest: the next run that may compares all anew
+        elected_by=fingerprint if everything or not is_other else b"",
     )
+
+
+class _Election:
+    """One election: reads the documents, and judges by the settings."""
+
+    def __init__(self, connection: Connection, values: dict[str, Any], settings: DuplicateSettings) -> None:
+        self._connection = connection
+        self._values = values
+        self._settings = settings
+        self._reader = CandidateReader(connection, values)
+        self._is_draft = compile_patterns(settings.drafts)
+
+    def compare_changed(self) -> list[Elected]:
+        """Results for the documents that the run's changes can concern."""
+        documents, texts = election.changed_texts(self._connection, self._values)
+        seeds = self.find_dependent(documents)
+        judge = None if self._settings.policy == "off" else judge_by(self._settings)
+        return self._decide(*explore(self._reader, self, judge, texts, seeds))
+
+    def compare_all(self) -> list[Elected]:
+        """Results for all documents."""
+        remaining = election.elected_texts(self._connection, self._values)
+        results: list[Elected] = []
+        if self._settings.policy != "off":
+            found = self._reader.read_all()
+            remaining.update(found.shared)
+            judge = judge_by(self._settings)
+            for members, groups in group_all(found):
+                texts = [found.texts[index] for index in members.tolist()]
+                remaining.difference_update(texts)
+                edges = self._compare(found.texts, found.ids, groups, judge)
+                results += self._decide(self.find(texts), edges)
+        for batch in _batches(list(remaining)):
+            results += self._decide(self.find(batch), Edges.none())
+        return results
+
+    def find(self, texts: Sequence[bytes]) -> list[Contestant]:
+        """The documents that will have one of the texts."""
+        found: list[Contestant] = []
+        for batch in _batches(texts):
+            found += election.find_contestants(self._connection, self._values, batch)
+        return found
+
+    def find_dependent(self, documents: Sequence[int]) -> set[bytes]:
+        """The texts of documents that lost to one of these."""
+        return election.dependent_texts(self._connection, self._values, documents) if documents else set()
+
+    def _compare(self, texts: list[bytes], ids: Sequence[int], groups: list[Ids], judge: Judge) -> Edges:
+        pending = PendingPairs()
+        for group in groups:
+            pending.add_group(group)
+        parts = verify_pairs(
+            pending.take(), lambda found: self._reader.load_signatures([ids[n] for n in found]), judge
+        )
+        if not parts:
+            return Edges.none()
+        return Edges(texts, *(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+    def _decide(self, contestants: Sequence[Contestant], edges: Edges) -> list[Elected]:
+        verdicts: dict[int, Verdict] = {}
+        if self._settings.policy != "off":
+            standings = [self._standing(contestant) for contestant in contestants]
+            is_hidden = self._settings.policy == "suppress"
+            verdicts = choose_winners(standings, edges, self._settings.rules, suppress=is_hidden)
+        results = (_result(c, verdicts.get(c.document_id)) for c in contestants)
+        return [result for result in results if result is not None]
+
+    def _standing(self, found: Contestant) -> Standing:
+        is_draft = self._is_draft is not None and self._is_draft(PurePosixPath(found.uri).name, found.uri)
+        return Standing(
+            found.document_id,
+            found.uri,
+            found.source,
+            found.text,
+            found.published and not is_draft,
+            self._settings.authority.get(found.source, 0),
+            found.authored_at.replace(tzinfo=UTC) if found.authored_at else None,
+            found.characters,
+        )
+
+
+def judge_by(settings: DuplicateSettings) -> Judge:
+    """Compares signatures by the limits of the settings."""
+    from tasks.dedup.similarity import SignatureTable, compare
+
+    def judge(
+        signatures: Sequence[Signature], left: Ids, right: Ids
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        found = compare(
+            SignatureTable(signatures),
+            left,
+            right,
+            threshold=settings.threshold,
+            min_difference=settings.min_difference,
+        )
+        return found.similarity, found.is_duplicate
+
+    return judge
+
+
+def _result(found: Contestant, verdict: Verdict | None) -> Elected | None:
+    """What is to be written, None for nothing."""
+    present = None
+    if found.base_id == found.version_id and (found.winner_id or found.rule or found.suppressed):
+        similarity = None if found.similarity is None else round(found.similarity, 4)
+        present = (found.winner_id, found.rule, similarity, found.suppressed)
+    next_ = verdict and (verdict.winner_id, verdict.rule, verdict.similarity, verdict.suppressed)
+    is_reelected = found.base_id == found.version_id and present != next_
+    if not is_reelected and (verdict is None or found.base_id == found.version_id):
+        return None
+    return Elected(found.document_id, found.version_id, found.base_id, verdict, is_reelected)
+
+
+def _batches(texts: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    for start in range(0, len(texts), BATCH_TEXTS):
+        yield texts[start : start + BATCH_TEXTS]

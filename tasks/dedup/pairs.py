@@ -1,0 +1,134 @@
+"""Pairs of texts that share a band, and those of them that are duplicates."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from registry.candidates import AllTexts
+from schemas.duplicate import Signature
+
+BATCH_TEXTS = 1_000
+MAX_BAND_TEXTS = 1_000
+"""A band that more of the texts have is boilerplate: without a limit a run would be quadratic."""
+
+BLOCK_SIGNATURES = 2_048
+"""Of two blocks at a time the signatures are in memory: some 4 KB each."""
+
+MAX_PENDING = 4_000_000
+
+Ids = NDArray[np.int64]
+Judge = Callable[[Sequence[Signature], Ids, Ids], tuple[NDArray[np.float32], NDArray[np.bool_]]]
+"""Of signatures and pairs of their indexes: similarity, and whether each pair are duplicates."""
+
+
+class PendingPairs:
+    """Pairs of numbers below 2^31, collected from many bands; each is given back once."""
+
+    def __init__(self) -> None:
+        self._keys: list[Ids] = []
+        self.size = 0
+
+    def add_product(self, left: Ids, right: Ids) -> None:
+        """Each of the one with each of the other."""
+        if len(left) and len(right):
+            self._add(np.repeat(left, len(right)), np.tile(right, len(left)))
+
+    def add_group(self, members: Ids) -> None:
+        """Each with each other."""
+        if len(members) > 1:
+            first, second = np.triu_indices(len(members), 1)
+            self._add(members[first], members[second])
+
+    def take(self) -> Ids:
+        """(P,) sorted: the smaller number << 32 | the larger."""
+        keys = np.unique(np.concatenate(self._keys)) if self._keys else np.zeros(0, np.int64)
+        self._keys, self.size = [], 0
+        return keys
+
+    def _add(self, left: Ids, right: Ids) -> None:
+        self._keys.append(np.minimum(left, right) << 32 | np.maximum(left, right))
+        self.size += len(left)
+        if self.size > MAX_PENDING and len(self._keys) > 1:
+            self._keys = [np.unique(np.concatenate(self._keys))]
+            self.size = len(self._keys[0])
+
+
+def verify_pairs(
+    keys: Ids, load: Callable[[Sequence[int]], list[Signature]], judge: Judge
+) -> list[tuple[Ids, Ids, NDArray[np.float32]]]:
+    """The pairs that are duplicates, in parts, with their similarity.
+
+    Args:
+        keys: (P,) one number << 32 | another.
+        load: signatures of numbers; asked for those of two blocks at a time.
+        judge: compares them.
+    """
+    left, right = keys >> 32, keys & 0xFFFFFFFF
+    blocks = (left // BLOCK_SIGNATURES) << 32 | right // BLOCK_SIGNATURES
+    order = np.argsort(blocks, kind="stable")
+    parts = []
+    for part in np.split(order, np.flatnonzero(np.diff(blocks[order])) + 1):
+        if len(part):
+            needed, places = np.unique(np.concatenate([left[part], right[part]]), return_inverse=True)
+            similarity, alike = judge(
+                load(needed.tolist()), places[: len(part)].copy(), places[len(part) :].copy()
+            )
+            parts.append((left[part][alike], right[part][alike], similarity[alike]))
+    return parts
+
+
+def group_all(found: AllTexts) -> Iterator[tuple[Ids, list[Ids]]]:
+    """All texts that share a band with another, in bundles that have no band in common.
+
+    Yields:
+        The texts of a bundle, and its groups: texts that share a band. All by their index.
+    """
+    bands = np.array(found.bands, np.int64)
+    owners = np.array(found.owners, np.int64)
+    order = np.lexsort((owners, bands))
+    bands, owners = bands[order], owners[order]
+    once = np.ones(len(bands), bool)
+    once[1:] = (np.diff(bands) != 0) | (np.diff(owners) != 0)
+    bands, owners = bands[once], owners[once]
+    starts = np.flatnonzero(np.r_[True, np.diff(bands) != 0]) if len(bands) else np.zeros(0, np.int64)
+    sizes = np.diff(np.r_[starts, len(bands)])
+    kept = (sizes > 1) & (sizes <= MAX_BAND_TEXTS)
+    groups: list[Ids] = [
+        owners[start : start + size] for start, size in zip(starts[kept], sizes[kept], strict=True)
+    ]
+    roots = _join(groups, len(found.texts))
+    bundles: defaultdict[int, list[Ids]] = defaultdict(list)
+    for group in groups:
+        bundles[roots[group[0]]].append(group)
+    texts: list[Ids] = []
+    bundle: list[Ids] = []
+    for members in bundles.values():
+        texts.append(np.unique(np.concatenate(members)))
+        bundle += members
+        if sum(map(len, texts)) >= BATCH_TEXTS:
+            yield np.concatenate(texts), bundle
+            texts, bundle = [], []
+    if texts:
+        yield np.concatenate(texts), bundle
+
+
+def _join(groups: Sequence[Ids], count: int) -> list[int]:
+    """Of each text a representative, the same of all that groups connect."""
+    parents = list(range(count))
+
+    def root(item: int) -> int:
+        while parents[item] != item:
+            parents[item] = parents[parents[item]]
+            item = parents[item]
+        return item
+
+    for group in groups:
+        first, *others = group.tolist()
+        top = root(first)
+        for other in others:
+            parents[root(other)] = top
+    return [root(item) for item in range(count)]
