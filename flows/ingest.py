@@ -15,6 +15,7 @@ from prefect.context import FlowRunContext
 
 from flows.configuration import load_settings
 from flows.pipeline import Progress, ingest_location
+from flows.progress import LABELS
 from flows.reporting import artifact_key, report_markdown
 from flows.session import open_session
 from schemas.errors import PrefectUnavailable, RegistryUnsound
@@ -22,6 +23,7 @@ from schemas.report import RunReport
 from tasks.steps import prefect_steps
 
 PROGRESS_EVERY_S = 1.0
+PROGRESS_KEYS = {"documents": "ingest-progress", "embed": "ingest-embedding"}
 
 
 @flow(
@@ -91,25 +93,26 @@ def require_server() -> None:
 
 
 def _progress_artifact(collection: str, timer: Callable[[], float]) -> Progress:
-    """A progress function that keeps one artifact up to date, at most once a second."""
-    artifact: UUID | None = None
-    shown = 0.0
+    """A progress function that keeps an artifact a stage up to date, each at most once a second."""
+    artifacts: dict[str, UUID] = {}
+    shown: dict[str, float] = {}
 
     def update(stage: str, done: int, total: int) -> None:
-        nonlocal artifact, shown
-        if stage != "documents" or total == 0:
+        if total == 0:
             return
         percent = 100.0 * done / total
-        if artifact is None:
+        if stage not in artifacts:
             created = create_progress_artifact(
                 percent,
-                key=artifact_key("ingest-progress", collection),
-                description=f"documents of collection {collection}",
+                key=artifact_key(PROGRESS_KEYS.get(stage, f"ingest-{stage}"), collection),
+                description=f"{LABELS.get(stage, stage)}: collection {collection}",
             )
             assert isinstance(created, UUID)  # a coroutine only where the caller is async
-            artifact = created
-        elif timer() - shown >= PROGRESS_EVERY_S or done == total:
-            update_progress_artifact(artifact, percent)
-        shown = timer()
+            artifacts[stage] = created
+        elif timer() - shown[stage] >= PROGRESS_EVERY_S or done == total:
+            update_progress_artifact(artifacts[stage], percent)
+        else:
+            return
+        shown[stage] = timer()
 
     return update

@@ -10,7 +10,7 @@ from typing import Any
 
 from flows.snippet import snippet
 from schemas.errors import RevectorError
-from schemas.history import ReleaseDiff
+from schemas.history import DocumentDiff, ReleaseDiff
 from schemas.plan import ChangePlan
 from schemas.release import Rejection, Release
 from schemas.report import RunReport
@@ -46,6 +46,7 @@ def plan_json(collection: str, plan: ChangePlan) -> dict[str, Any]:
         "unchanged": plan.unchanged,
         "held": list(plan.held),
         "rejected": list(plan.rejected),
+        "reelect": plan.reelect,
     }
 
 
@@ -94,7 +95,7 @@ def releases_json(releases: Iterable[Release]) -> dict[str, Any]:
 
 def diff_json(diff: ReleaseDiff) -> dict[str, Any]:
     """Differences between two states, by document."""
-    shown: dict[str, list[dict[str, Any]]] = {"added": [], "changed": [], "removed": []}
+    shown: dict[str, list[dict[str, Any]]] = {"added": [], "changed": [], "removed": [], "elected": []}
     for document in diff.documents:
         shown[document.status].append({k: v for k, v in document._asdict().items() if k != "status"})
     return {
@@ -150,6 +151,8 @@ def print_plan(collection: str, plan: ChangePlan) -> None:
         f"  = {plan.unchanged} unchanged"
         + (f", {len(plan.rejected)} rejected before" if plan.rejected else "")
     )
+    if plan.reelect:
+        print("  * the settings for near-duplicates have changed: all documents are compared anew")
 
 
 def print_diff(diff: ReleaseDiff) -> None:
@@ -157,16 +160,33 @@ def print_diff(diff: ReleaseDiff) -> None:
     data = diff_json(diff)
     print(
         f"{diff.old} -> {diff.new}: {diff.count('added')} added, {diff.count('changed')} changed, "
-        f"{diff.count('removed')} removed; chunks {data['chunks']['added']} added, "
-        f"{data['chunks']['removed']} removed"
+        f"{diff.count('removed')} removed"
+        + (f", {elected} with another election" if (elected := diff.count("elected")) else "")
+        + f"; chunks {data['chunks']['added']} added, {data['chunks']['removed']} removed"
     )
-    signs = {"added": "+", "changed": "~", "removed": "-"}
+    signs = {"added": "+", "changed": "~", "removed": "-", "elected": "="}
     for document in diff.documents:
         versions = " -> ".join(str(v) for v in (document.old_version, document.new_version) if v is not None)
-        print(
-            f"  {signs[document.status]} {document.uri}  (version {versions}; chunks "
+        changes = (
+            f"  (version {versions}; chunks "
             f"+{document.chunks_added} -{document.chunks_removed} ={document.chunks_kept})"
         )
+        shown = "" if document.status == "elected" else changes
+        says = _election(document)
+        print(f"  {signs[document.status]} {document.uri}{shown}" + (f"  {says}" if says else ""))
+
+
+def _election(document: DocumentDiff) -> str:
+    """What a document's near-duplicates have to do with it, in the new state; empty for nothing new."""
+    old, new = document.old_winner, document.new_winner
+    if document.status == "removed" or (new is None and old is None):
+        return ""
+    if new is None:
+        return f"no longer a duplicate of {old}" + (", shown again" if document.was_suppressed else "")
+    state = f" ({document.rule}{'' if document.suppressed else ', flagged only'})"
+    if old == new:
+        return f"still a duplicate of {new}{state}"
+    return f"now a duplicate of {new}{state}"
 
 
 def print_report(report: RunReport) -> None:
@@ -177,7 +197,9 @@ def print_report(report: RunReport) -> None:
         f"  documents  {d.added} added, {d.changed} changed, {d.moved} moved, {d.deleted} deleted, "
         f"{d.unchanged} unchanged, {d.rejected} rejected"
     )
-    print(f"  chunks     {c.total} in these documents, {c.reused} reused, {c.embedded} embedded")
+    if line := duplicates_line(report):
+        print(f"  duplicates {line}; see revector duplicates")
+    print(f"  chunks     {c.total} searchable in these documents, {c.reused} reused, {c.embedded} embedded")
     spent = [f"{name} {value:.2f}" for name, value in report.seconds.items() if value >= 0.005]
     print("  seconds    " + (", ".join(spent) or "0.00"))
     if report.release is None:
@@ -194,6 +216,19 @@ def print_report(report: RunReport) -> None:
         print(f"  rejected   {rejection.uri}: {rejection.message}")
     if len(report.rejections) > SHOWN_URIS:
         print(f"  ... and {len(report.rejections) - SHOWN_URIS} more: revector failures")
+
+
+def duplicates_line(report: RunReport) -> str:
+    """What a run found out about near-duplicates; empty for nothing."""
+    parts = []
+    if count := report.documents.duplicate:
+        what = "is a near-duplicate" if count == 1 else "are near-duplicates"
+        parts.append(f"{count} of these {what} of another")
+    if report.hidden:
+        parts.append(f"{report.hidden} hidden from search")
+    if report.restored:
+        parts.append(f"{report.restored} shown again")
+    return ", ".join(parts)
 
 
 def print_hits(query: str, hits: Sequence[Hit]) -> None:

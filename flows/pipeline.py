@@ -186,10 +186,17 @@ def _embed(
     """Embed what would be shown and has no vector: nothing of a document that lost its election."""
     chunks = report.chunks
     chunks.total, batches = find_missing(workspace)
+    total, done = sum(len(ids) for ids in batches), 0
+    if total:  # shown while the model is loaded
+        progress("embed", 0, total)
+
+    def count(embedded: int) -> None:
+        nonlocal done
+        done = min(done + embedded, total)  # a batch that is tried again counts its chunks again
+        progress("embed", done, total)
+
     for number, ids in enumerate(batches, start=1):
-        result = steps.embed_batch(
-            workspace, number, ids, timer=clock.timer, progress=lambda n: progress("embed", n, 0)
-        )
+        result = steps.embed_batch(workspace, number, ids, timer=clock.timer, progress=count)
         for stage, seconds in result.seconds.items():
             clock.add(stage, seconds)
         chunks.embedded += result.embedded

@@ -11,6 +11,9 @@ from flows.pipeline import Progress
 
 log = logging.getLogger(__name__)
 
+LABELS = {"documents": "read and stored", "embed": "chunks embedded"}
+"""Stages as they are shown; the number of chunks is known when the first is embedded."""
+
 
 @contextmanager
 def show_progress(*, quiet: bool = False) -> Iterator[Progress]:
@@ -19,31 +22,32 @@ def show_progress(*, quiet: bool = False) -> Iterator[Progress]:
         yield _log_progress
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
     from rich.progress import Progress as Bars
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description:15}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[chunks]} chunks embedded"),
         TimeElapsedColumn(),
+        TimeRemainingColumn(),
     )
     with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task("documents", total=None, chunks=0)
-        embedded = 0
+        shown = {"documents": bars.add_task(LABELS["documents"], total=None)}
 
         def update(stage: str, done: int, total: int) -> None:
-            nonlocal embedded
-            if stage == "embed":
-                embedded += done
-                bars.update(task, chunks=embedded)
-            else:
-                bars.update(task, completed=done, total=total)
+            if stage not in shown:
+                shown[stage] = bars.add_task(LABELS.get(stage, stage), total=total)
+            bars.update(shown[stage], completed=done, total=total)
 
         yield update
 
 
 def _log_progress(stage: str, done: int, total: int) -> None:
-    if stage == "documents":
-        log.info("documents done: %d of %d", done, total)
+    log.info("%s: %d of %d", LABELS.get(stage, stage), done, total)

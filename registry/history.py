@@ -182,4 +182,7 @@ def diff_staged(db: Database, collection: Collection, run_id: UUID) -> ReleaseDi
 
 def _document(row: tuple[Any, ...]) -> DocumentDiff:
     assert row[0] in get_args(DiffStatus)
-    return DocumentDiff(*row)
+    found = DocumentDiff(*row)
+    if found.similarity is None:
+        return found
+    return found._replace(similarity=float(f"{found.similarity:.4f}"))  # stored in 4 bytes

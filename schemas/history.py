@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-DiffStatus = Literal["added", "changed", "removed"]
+from schemas.duplicate import Rule
+
+DiffStatus = Literal["added", "changed", "removed", "elected"]
+"""`elected`: the version is the same, but what it is a near-duplicate of is not."""
 
 
 class DocumentDiff(NamedTuple):
@@ -15,6 +18,10 @@ class DocumentDiff(NamedTuple):
         old_version, new_version: None where the state does not show the document.
         chunks_added: places of chunks that only the new state has; `chunks_removed` the old one.
         chunks_kept: places of chunks that both have.
+        old_winner, new_winner: uri of the document that it is a near-duplicate of; None where the
+            state does not show the document, or it stands for itself.
+        was_suppressed, suppressed: whether the old and the new state keep it out of search.
+        rule: what it lost by in the new state; `similarity` to the winner.
     """
 
     status: DiffStatus
@@ -25,6 +32,12 @@ class DocumentDiff(NamedTuple):
     chunks_added: int
     chunks_removed: int
     chunks_kept: int
+    old_winner: str | None = None
+    new_winner: str | None = None
+    was_suppressed: bool = False
+    suppressed: bool = False
+    rule: Rule | None = None
+    similarity: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,10 @@ class DocumentCounts:
 
 @dataclass(slots=True)
 class ChunkCounts:
-    """Places of chunks that this run brought into view; total = reused + embedded."""
+    """Places of chunks that this run brought into view; total = reused + embedded.
+
+    What only documents hold that are kept out of search is not counted, and not embedded.
+    """
 
     total: int = 0
     reused: int = 0
