@@ -91,10 +91,12 @@ def check_fully(
                 str(state.dtype),
                 report,
             )
+        _check_bands(connection, values, report)
         orphans, report.checked["chunks"] = _row(connection, "orphan_chunks", values)
+        signatures, report.checked["signatures"] = _row(connection, "orphan_signatures", values)
         contents = read_contents(connection, values)
     check_contents(db, collection.id, blobs, contents, report, hash_blobs=hash_blobs)
-    report.orphans = Orphans(orphans, *count_orphan_blobs(db, blobs))
+    report.orphans = Orphans(orphans, *count_orphan_blobs(db, blobs), signatures=signatures)
     return report
 
 
@@ -141,6 +143,7 @@ def _check_current(
     if wrong:
         _add(report, invariants.REFS, f"{wrong} chunks differ")
     _check_digest(connection, values, state, report)
+    _check_elections(connection, values, report)
     shown, documents, chunks = _row(connection, "counts", values)
     report.checked |= {"documents": documents, "visible": chunks}
     if shown != documents:
@@ -148,6 +151,21 @@ def _check_current(
     if (documents, chunks) != (state.documents, state.chunks):
         stored = f"{state.documents} documents and {state.chunks} chunks"
         _add(report, invariants.COUNTS, f"{stored} stored, {documents} and {chunks} counted")
+
+
+def _check_elections(connection: Connection, values: dict[str, Any], report: CheckReport) -> None:
+    *counts, report.checked["duplicates"] = _row(connection, "wrong_elections", values)
+    whats = ("have none", "have one that is not shown", "have one that is a duplicate itself")
+    for count, what in zip(counts, whats, strict=True):
+        if count:
+            _add(report, invariants.ELECTION, f"{count} {what}")
+
+
+def _check_bands(connection: Connection, values: dict[str, Any], report: CheckReport) -> None:
+    homeless, lost = _row(connection, "wrong_bands", values)
+    for count, what in ((homeless, "belong to none"), (lost, "are not there")):
+        if count:
+            _add(report, invariants.BANDS, f"{count} {what}")
 
 
 def _check_digest(connection: Connection, values: dict[str, Any], state: _State, report: CheckReport) -> None:

@@ -47,11 +47,17 @@ class ReleaseReader:
     _values: dict[str, Any]
 
     def documents(self) -> Iterator[list[Row]]:
-        """Source, uri, version, title, author, date, language, tags, mime, metadata, 3 hashes, chunks."""
+        """Source, uri, version, title, author, date, language, tags, mime, metadata, 3 hashes, chunks.
+
+        Then uri and source of the document that it is a duplicate of, similarity, suppressed.
+        """
         return self._stream("exported_documents")
 
     def chunks(self) -> Iterator[list[Row]]:
-        """Uri, source, version, ordinal, hash, start, end, page, heading, kind, tokens, text; by place."""
+        """Uri, source, version, ordinal, hash, start, end, page, heading, kind, tokens, text; by place.
+
+        Without the documents that are suppressed: search does not find them either.
+        """
         return self._stream("exported_chunks")
 
     def vectors(self) -> Iterator[tuple[NDArray[np.bytes_], NDArray[np.float32]]]:

@@ -18,7 +18,18 @@ from registry.connection import Database
 from registry.locks import lock_collection
 from registry.queries import load
 from registry.vectors import vector_table
-from schemas.check import ACTIVE_BLOBS, BYTES, REFS, STAGED, STATE, VECTOR_CHUNKS, CheckReport, Repaired
+from schemas.check import (
+    ACTIVE_BLOBS,
+    BANDS,
+    BYTES,
+    ELECTION,
+    REFS,
+    STAGED,
+    STATE,
+    VECTOR_CHUNKS,
+    CheckReport,
+    Repaired,
+)
 from schemas.errors import HomeNotWritable
 from schemas.release import Collection
 
@@ -31,7 +42,9 @@ def repair_collection(
     """What could be mended without a model, in one transaction that holds the collection.
 
     `visible` and the set hash are counted anew from the active versions; vectors of no chunk
-    and staged changes of runs that are over are deleted. A damaged blob is set aside, and a
+    and staged changes of runs that are over are deleted, bands of signatures stored as these say.
+    Where elections are wrong, the settings that they were held by are forgotten, so that the next
+    ingest holds them anew. A damaged blob is set aside, and a
     document whose bytes were lost forgets what it knew of its file, so that the next ingest
     fetches it again and, finding the version it has, brings back the bytes only.
 
@@ -57,6 +70,12 @@ def repair_collection(
         state = sum_digests(connection, values)
         changed = connection.execute(_SQL["write_state"], {**values, "state": state}).rowcount
         _note(done, STATE, changed, "set hash counted anew")
+        changed = connection.execute(_SQL["drop_homeless_bands"], values).rowcount
+        changed += connection.execute(_SQL["store_lost_bands"], values).rowcount
+        _note(done, BANDS, changed, "bands deleted or stored again")
+        if any(problem.invariant == ELECTION for problem in found.problems):
+            changed = connection.execute(_SQL["forget_election"], values).rowcount
+            _note(done, ELECTION, changed, "collection will be compared anew by the next ingest")
         if collection.active_space_id is not None:
             query = sql.SQL(_SQL["drop_homeless_vectors"]).format(
                 vectors=vector_table(collection.active_space_id)

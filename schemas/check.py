@@ -12,8 +12,10 @@ DIGEST = "the digest equals the recount"
 COUNTS = "release counts equal the recount"
 ONE_ACTIVE = "documents have one active version"
 STAGED = "staged changes belong to live runs"
+ELECTION = "duplicates have a winner that is shown"
 VECTOR_CHUNKS = "vectors belong to chunks"
 ACTIVE_BLOBS = "active versions have their raw blob"
+BANDS = "bands belong to their signatures"
 PLACES = "versions have all their chunks"
 TEXTS = "chunks hold the text they are named by"
 CONTENT = "versions hold what their digest says"
@@ -24,8 +26,8 @@ RECALL = "the vector index finds the nearest"
 BLOBS = "older versions have their raw blob"
 BYTES = "raw blobs hold the bytes they are named by"
 
-QUICK = (VECTORS, REFS, STATE, DIGEST, COUNTS, ONE_ACTIVE, STAGED, VECTOR_CHUNKS, ACTIVE_BLOBS)
-FULL = (*QUICK, PLACES, TEXTS, CONTENT, INTERVALS, HISTORY, UNIT, RECALL, BLOBS, BYTES)
+QUICK = (VECTORS, REFS, STATE, DIGEST, COUNTS, ONE_ACTIVE, ELECTION, STAGED, VECTOR_CHUNKS, ACTIVE_BLOBS)
+FULL = (*QUICK, BANDS, PLACES, TEXTS, CONTENT, INTERVALS, HISTORY, UNIT, RECALL, BLOBS, BYTES)
 
 _REPAIR = "Run `revector check --repair`."
 _REFETCH = (
@@ -45,9 +47,12 @@ ADVICE = {
     DIGEST: _ROLL_BACK,
     COUNTS: _ROLL_BACK,
     ONE_ACTIVE: _RESTORE,
+    ELECTION: "Run `revector check --repair`, then ingest any source of the collection: it compares all "
+    "documents anew.",
     STAGED: _REPAIR,
     VECTOR_CHUNKS: _REPAIR,
     ACTIVE_BLOBS: _REFETCH,
+    BANDS: _REPAIR,
     PLACES: _RESTORE,
     TEXTS: _RESTORE,
     CONTENT: _RESTORE,
@@ -87,6 +92,7 @@ class Orphans:
 
     Attributes:
         chunks: chunks of the collection that no version holds.
+        signatures: signatures of texts that no version has.
         blobs: files of the tenant that no version has as its bytes.
         bytes: size of these files.
     """
@@ -94,6 +100,13 @@ class Orphans:
     chunks: int = 0
     blobs: int = 0
     bytes: int = 0
+    signatures: int = 0
+
+    def as_json(self) -> dict[str, int]:
+        """By name."""
+        return {
+            "chunks": self.chunks, "signatures": self.signatures, "blobs": self.blobs, "bytes": self.bytes,
+        }  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -143,8 +156,7 @@ class CheckReport:
             ],
             "checked": self.checked,
             "hnsw_recall": self.hnsw_recall,
-            "orphans": self.orphans
-            and {"chunks": self.orphans.chunks, "blobs": self.orphans.blobs, "bytes": self.orphans.bytes},
+            "orphans": self.orphans and self.orphans.as_json(),
             "repaired": [{"invariant": r.invariant, "detail": r.detail} for r in self.repaired],
             "notes": self.notes,
         }

@@ -31,7 +31,8 @@ DOCUMENTS = pa.schema(
         ("author", pa.string()), ("authored_at", pa.timestamp("us", tz="UTC")), ("language", pa.string()),
         ("tags", pa.list_(pa.string())), ("mime", pa.string()), ("metadata", pa.string()),
         ("content_sha256", pa.string()), ("fingerprint", pa.string()), ("digest", pa.string()),
-        ("chunks", pa.int32()),
+        ("chunks", pa.int32()), ("duplicate_of", pa.string()), ("duplicate_of_source", pa.string()),
+        ("similarity", pa.float32()), ("suppressed", pa.bool_()),
     ]
 )  # fmt: skip
 CHUNKS = pa.schema(

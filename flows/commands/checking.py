@@ -53,9 +53,11 @@ def print_check(report: CheckReport) -> None:
             print(f"       -> {ADVICE[invariant]}")
     for note in report.notes:
         print(f"Not mended: {note}")
-    if report.orphans and (report.orphans.chunks or report.orphans.blobs):
-        mb = report.orphans.bytes / MB
-        print(f"Unused: {report.orphans.chunks} chunks, {report.orphans.blobs} raw files ({mb:.1f} MB).")
+    if (unused := report.orphans) and (unused.chunks or unused.signatures or unused.blobs):
+        mb = unused.bytes / MB
+        print(
+            f"Unused: {unused.chunks} chunks, {unused.signatures} signatures, {unused.blobs} raw files ({mb:.1f} MB)."
+        )
 
 
 def _counts(report: CheckReport) -> str:

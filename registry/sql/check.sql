@@ -45,6 +45,38 @@ SELECT (SELECT count(*) FROM activation a
 SELECT DISTINCT v.content_sha256, true FROM activation a JOIN document_version v ON v.id = a.version_id
 WHERE a.tenant_id = %(tenant)s AND a.collection_id = %(collection)s AND a.to_release IS NULL
 
+-- name: wrong_elections
+-- of active documents that lost: without a winner; whose winner is not shown, not here, or has lost itself
+SELECT count(*) FILTER (WHERE a.winner_id IS NULL),
+       count(*) FILTER (WHERE a.winner_id IS NOT NULL AND w.document_id IS NULL),
+       count(*) FILTER (WHERE w.winner_id IS NOT NULL OR w.suppressed),
+       count(*)
+FROM activation a
+LEFT JOIN activation w ON w.document_id = a.winner_id AND w.to_release IS NULL
+    AND w.tenant_id = a.tenant_id AND w.collection_id = a.collection_id
+WHERE a.tenant_id = %(tenant)s AND a.collection_id = %(collection)s AND a.to_release IS NULL
+  AND (a.winner_id IS NOT NULL OR a.rule IS NOT NULL OR a.suppressed)
+
+-- name: wrong_bands
+-- of no signature, or of one that does not name them; named and not there
+SELECT (SELECT count(*) FROM signature_band b
+        WHERE b.tenant_id = %(tenant)s AND b.collection_id = %(collection)s
+          AND NOT EXISTS (SELECT FROM signature g
+                          WHERE g.id = b.signature_id AND g.collection_id = b.collection_id AND b.band = ANY(g.bands))),
+       (SELECT count(*)
+        FROM signature g CROSS JOIN LATERAL (SELECT DISTINCT unnest(g.bands) AS band) n
+        WHERE g.tenant_id = %(tenant)s AND g.collection_id = %(collection)s
+          AND NOT EXISTS (SELECT FROM signature_band b
+                          WHERE b.collection_id = g.collection_id AND b.band = n.band AND b.signature_id = g.id))
+
+-- name: orphan_signatures
+SELECT count(*) FILTER (WHERE NOT EXISTS (
+           SELECT FROM document_version v
+           WHERE v.collection_id = g.collection_id AND v.text_sha256 = g.text_sha256)),
+       count(*)
+FROM signature g
+WHERE g.tenant_id = %(tenant)s AND g.collection_id = %(collection)s
+
 -- name: stale_staged
 SELECT count(*), count(DISTINCT s.run_id) FROM staged_change s JOIN run r ON r.id = s.run_id
 WHERE s.tenant_id = %(tenant)s AND s.collection_id = %(collection)s AND r.state NOT IN ('running', 'staged')

@@ -6,11 +6,14 @@ WHERE c.tenant_id = %(tenant)s AND c.id = %(collection)s
 
 -- name: exported_documents
 SELECT s.name, d.uri, v.version, v.title, v.author, v.authored_at, v.language, v.tags, v.mime, v.metadata::text,
-       encode(v.content_sha256, 'hex'), encode(v.fingerprint, 'hex'), encode(v.digest, 'hex'), v.chunks
+       encode(v.content_sha256, 'hex'), encode(v.fingerprint, 'hex'), encode(v.digest, 'hex'), v.chunks,
+       w.uri, ws.name, a.similarity, a.suppressed
 FROM activation a
 JOIN document_version v ON v.id = a.version_id
 JOIN document d ON d.id = v.document_id
 JOIN source s ON s.id = d.source_id
+LEFT JOIN document w ON w.id = a.winner_id
+LEFT JOIN source ws ON ws.id = w.source_id
 WHERE a.tenant_id = %(tenant)s AND a.collection_id = %(collection)s AND a.from_release <= %(release)s
   AND (a.to_release IS NULL OR a.to_release > %(release)s)
 ORDER BY s.name, d.uri

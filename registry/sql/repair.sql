@@ -27,6 +27,22 @@ DELETE FROM {vectors} v
 WHERE v.tenant_id = %(tenant)s AND v.collection_id = %(collection)s
   AND NOT EXISTS (SELECT FROM chunk c WHERE c.id = v.chunk_id AND c.collection_id = v.collection_id)
 
+-- name: drop_homeless_bands
+DELETE FROM signature_band b
+WHERE b.tenant_id = %(tenant)s AND b.collection_id = %(collection)s
+  AND NOT EXISTS (SELECT FROM signature g
+                  WHERE g.id = b.signature_id AND g.collection_id = b.collection_id AND b.band = ANY(g.bands))
+
+-- name: store_lost_bands
+INSERT INTO signature_band (tenant_id, collection_id, band, signature_id)
+SELECT DISTINCT g.tenant_id, g.collection_id, n.band, g.id
+FROM signature g CROSS JOIN LATERAL unnest(g.bands) AS n(band)
+WHERE g.tenant_id = %(tenant)s AND g.collection_id = %(collection)s
+ON CONFLICT (collection_id, band, signature_id) DO NOTHING
+
+-- name: forget_election
+UPDATE collection SET election = '' WHERE tenant_id = %(tenant)s AND id = %(collection)s AND election <> ''
+
 -- name: forget_stats
 UPDATE document d
 SET size = NULL, mtime_ns = NULL, ctime_ns = NULL, inode = NULL, etag = NULL, content_sha256 = NULL

@@ -32,6 +32,12 @@ def test_diff_names_documents_and_counts_chunks(two, run, run_json):
             "chunks_added": 1,
             "chunks_removed": 1,
             "chunks_kept": 0,
+            "old_winner": None,
+            "new_winner": None,
+            "was_suppressed": False,
+            "suppressed": False,
+            "rule": None,
+            "similarity": None,
         }
     ]
     assert diff["chunks"] == {"added": 2, "removed": 1}
