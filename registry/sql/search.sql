@@ -62,4 +62,4 @@ JOIN document_version v ON v.id = vc.version_id
 JOIN document d ON d.id = v.document_id
 JOIN source s ON s.id = d.source_id
 WHERE vc.tenant_id = %(tenant)s AND vc.collection_id = %(collection)s AND vc.chunk_id = ANY(%(ids)s::bigint[])
-ORDER BY v.authority DESC, s.name, d.uri, vc.ordinal
+ORDER BY a.suppressed, v.authority DESC, s.name, d.uri, vc.ordinal
