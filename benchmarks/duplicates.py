@@ -59,7 +59,7 @@ def _compare_quality(language: Language, pairs: int) -> list[Row]:
             ours=f"{values['ours']:.3f}",
             baseline=f"{values['datasketch']:.3f}",
             ratio=values["ours"] / values["datasketch"],
-            meaning=f"{pairs:,} pairs of similarity .6 to 1, same shingles / MinHashLSH's answers as they come; "
+            meaning=f"{pairs:,} pairs of similarity .6 to 1, same shingles / answers of MinHashLSH; "
             f"rensa with its own check {values['rensa']:.3f}; higher is better",
         )
         for what, values in (("recall", recall), ("precision", precision))

@@ -42,7 +42,8 @@ def text_signature(text: str) -> Signature:
 
     A text without letters and digits has nothing to compare: no minhash and no bands.
     """
-    from tasks.dedup.sketches import finish_smallest, hash_bands, keep_smallest, lower_minima
+    from tasks.dedup.kernels import hash_bands
+    from tasks.dedup.sketches import finish_smallest, keep_smallest, lower_minima
 
     factors, offsets = _load_permutations()
     minima = np.full(PERMUTATIONS, 0xFFFFFFFF, np.uint32)

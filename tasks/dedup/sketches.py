@@ -1,10 +1,10 @@
-"""Compiled loops over hashes: MinHash, bottom-k sketches, bands, comparison of pairs."""
+"""Compiled loops over hashes: MinHash, bottom-k sketches, comparison of pairs."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from tasks.dedup.kernels import compile_kernel, mix64
+from tasks.dedup.kernels import compile_kernel
 
 _BLOCK = 1024
 _F1 = np.uint32(0x85EBCA6B)
@@ -91,22 +91,6 @@ def _sort(values, count):  # type: ignore[no-untyped-def]
             target[places[digit]] = source[i]
             places[digit] += 1
         source, target = target, source
-
-
-@compile_kernel
-def hash_bands(rows, salt, bands):  # type: ignore[no-untyped-def]
-    """One 64-bit hash for each band.
-
-    Args:
-        rows: (bands, rows) unsigned.
-        salt: uint64: what signatures must have in common.
-        bands: (bands,) uint64, written to.
-    """
-    for band in range(bands.size):
-        value = mix64(salt + np.uint64(band))
-        for i in range(rows.shape[1]):
-            value = mix64(value ^ np.uint64(rows[band, i]))
-        bands[band] = value
 
 
 @compile_kernel
