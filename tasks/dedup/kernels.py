@@ -35,7 +35,6 @@ WIDTH = 5
 FLAGS = 8
 HASHES = 8
 
-_U1 = np.uint64(1)
 _U32 = np.uint64(32)
 _MIX_1 = np.uint64(0xFF51AFD7ED558CCD)
 _MIX_2 = np.uint64(0xC4CEB9FE1A85EC53)
