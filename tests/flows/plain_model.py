@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 State = dict[str, str]
@@ -18,20 +19,31 @@ def family_text(family: str, ending: int) -> str:
     return f"The {family} family: {' '.join(sentences)}{_ENDINGS[ending]}"
 
 
-def _group(text: str) -> str:
-    return next((family for family in FAMILIES if text.startswith(f"The {family} family")), text)
+def is_family(one: str, other: str) -> bool:
+    """Whether two texts are equal or of one family."""
+    return one == other or any(
+        one.startswith(start) and other.startswith(start)
+        for start in (f"The {family} family" for family in FAMILIES)
+    )
 
 
-def elect(state: State) -> dict[str, str]:
-    """Duplicate -> the document that stands for it: the longest of its group, then the first by name."""
-    groups: dict[str, list[str]] = {}
-    for uri, text in state.items():
-        groups.setdefault(_group(text), []).append(uri)
-    winners = {}
-    for uris in groups.values():
-        best, *others = sorted(uris, key=lambda uri: (-len(state[uri]), uri))
-        winners |= dict.fromkeys(others, best)
-    return winners
+def elect(state: State, is_alike: Callable[[str, str], bool] = is_family) -> dict[str, str]:
+    """Duplicate -> the document that stands for it: whoever is like a longer winner loses."""
+    winners: list[str] = []
+    duplicates: dict[str, str] = {}
+    for uri in sorted(state, key=lambda uri: (-len(state[uri]), uri)):
+        best = next((winner for winner in winners if is_alike(state[winner], state[uri])), None)
+        if best is None:
+            winners.append(uri)
+        else:
+            duplicates[uri] = best
+    return duplicates
+
+
+def searchable(state: State, is_alike: Callable[[str, str], bool] = is_family) -> State:
+    """What search shows of a state."""
+    duplicates = elect(state, is_alike)
+    return {uri: text for uri, text in state.items() if uri not in duplicates}
 
 
 @dataclass

@@ -19,9 +19,10 @@ from tasks.batch import plain_steps
 from tests.world import World
 
 _WORDS = (
-    "amber basin candle drift ember fable garden hollow island jacket kettle lantern meadow needle orchard "
-    "pebble quarry ribbon saddle timber umbrella valley willow anchor bridge copper dragon engine forest glacier "
-    "harbor insect jungle kitchen ladder mirror novel ocean palace quilt river silver temple velvet window yellow"
+    "amber basin candle drift ember fable garden hollow island jacket kettle lantern meadow needle "
+    "orchard pebble quarry ribbon saddle timber umbrella valley willow anchor bridge copper dragon "
+    "engine forest glacier harbor insect jungle kitchen ladder mirror novel ocean palace quilt river "
+    "silver temple velvet window yellow"
 ).split()
 FOOTER = "Printed from the archive for internal use only."
 
