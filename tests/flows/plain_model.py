@@ -2,10 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 State = dict[str, str]
 """uri -> text."""
+
+FAMILIES = ("amber", "basin", "candle")
+_ENDINGS = ("", " Printed from the archive.", " Printed from the archive. Not for sale, nor for hire.")
+
+
+def family_text(family: str, ending: int) -> str:
+    """Long texts that are near-duplicates of all others of their family, and of no other."""
+    words = [f"{family}{one}{two}" for one in "bcdfgh" for two in ("ale", "ine", "ost", "urn", "eck", "art")]
+    sentences = [" ".join(words[at : at + 9]) + "." for at in range(len(words) - 9)]
+    return f"The {family} family: {' '.join(sentences)}{_ENDINGS[ending]}"
+
+
+def is_family(one: str, other: str) -> bool:
+    """Whether two texts are equal or of one family."""
+    return one == other or any(
+        one.startswith(start) and other.startswith(start)
+        for start in (f"The {family} family" for family in FAMILIES)
+    )
+
+
+def elect(state: State, is_alike: Callable[[str, str], bool] = is_family) -> dict[str, str]:
+    """Duplicate -> the document that stands for it: whoever is like a longer winner loses."""
+    winners: list[str] = []
+    duplicates: dict[str, str] = {}
+    for uri in sorted(state, key=lambda uri: (-len(state[uri]), uri)):
+        best = next((winner for winner in winners if is_alike(state[winner], state[uri])), None)
+        if best is None:
+            winners.append(uri)
+        else:
+            duplicates[uri] = best
+    return duplicates
+
+
+def searchable(state: State, is_alike: Callable[[str, str], bool] = is_family) -> State:
+    """What search shows of a state."""
+    duplicates = elect(state, is_alike)
+    return {uri: text for uri, text in state.items() if uri not in duplicates}
 
 
 @dataclass

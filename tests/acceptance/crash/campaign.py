@@ -16,10 +16,10 @@ from typing import Any
 
 from tests.acceptance.crash.child import EMBEDDED, STORE_CHUNKS
 from tests.acceptance.crash.killing import TARGETS, postmaster_pid
-from tests.acceptance.crash.observing import SHOWN, Observed, observe, squeeze
+from tests.acceptance.crash.observing import SHOWN, Observed, is_alike, observe, squeeze
 from tests.acceptance.crash.operations import GONE, OPERATIONS, SETTINGS, edit_folder
 from tests.acceptance.crash.processes import Child, Server, wait_for_orphans
-from tests.flows.plain_model import PlainModel
+from tests.flows.plain_model import PlainModel, searchable
 from tests.world import World
 
 SURVIVED = ("DatabaseUnavailable", "DatabaseError", "RunLost")
@@ -273,7 +273,7 @@ class Campaign:
         """What a reader sees while the operation runs: one state or the other, never a mix."""
         rows = self.server.look(SHOWN)
         if rows is not None:
-            assert squeeze(dict(rows)) in [squeeze(state.shown) for state in states], "a reader saw a mix"
+            assert squeeze(dict(rows)) in [_searchable(state) for state in states], "a reader saw a mix"
 
     def _require_either(self, seen: Observed, before: PlainModel, after: PlainModel) -> bool:
         """The state before the operation or the one after it; True where it is the latter."""
@@ -284,14 +284,14 @@ class Campaign:
             after.whole[n] == (missing == 0) for n, (_, missing) in seen.releases.items()
         )
         model = after if is_new else before
-        assert seen.shown == squeeze(model.shown), "what is shown is neither the old nor the new state"
+        assert seen.shown == _searchable(model), "what is shown is neither the old nor the new state"
         self._require_history(seen, model)
         return is_new
 
     def _require_complete(self, seen: Observed) -> None:
         """All is as the plain model says, and nobody is taken for living that is dead."""
         self._require_sound(seen)
-        assert seen.shown == squeeze(self.model.shown), "what is shown is not what the model says"
+        assert seen.shown == _searchable(self.model), "what is shown is not what the model says"
         assert len(seen.releases) == len(self.model.states) - 1, "not the number of releases of the model"
         self._require_history(seen, self.model)
         for number, (_, missing) in seen.releases.items():
@@ -320,6 +320,10 @@ class Campaign:
         hashes = [hash_ for number, hash_ in lines if int(number) == attempt]
         assert len(set(hashes)) == len(hashes), "a text was embedded twice in one run"
         return set(hashes)
+
+
+def _searchable(model: PlainModel) -> dict[str, str]:
+    return squeeze(searchable(model.shown, is_alike))
 
 
 def _describe(order: dict[str, Any]) -> str:

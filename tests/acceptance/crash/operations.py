@@ -69,7 +69,8 @@ def edit_folder(rng: random.Random, folder: Path, model: PlainModel) -> Task:
                 at = rng.randint(0, len(text))
                 _put(folder, model, old, f"{text[:at]} {english_sentence(rng)} {text[at:]}")
             case "copy":
-                _put(folder, model, _uri(rng), text)
+                footer = " Printed from the archive, not for sale." if rng.random() < 0.5 else ""
+                _put(folder, model, _uri(rng), text + footer)
             case "move":
                 if (new := _uri(rng)) != old:
                     (folder / new).parent.mkdir(parents=True, exist_ok=True)
