@@ -76,7 +76,7 @@ def forget(
         "uri": uri, "source": place.source, "release": None,
     }  # fmt: skip
     if dry_run:
-        traces = find_traces(session.db, place, uri)
+        traces = find_traces(session.db, collection.id, place, uri)
         dropped = foresee(session.db, collection.id, traces.versions)
         unused = find_unused_blobs(session.db, blobs, traces.versions)
         _fill(report, traces, dropped, unused.blobs)
@@ -164,6 +164,7 @@ def _fill(report: dict[str, Any], traces: Traces, dropped: Dropped, blobs: int) 
         chunks=dropped.chunks,
         vectors=dropped.vectors,
         parsed=dropped.parsed,
+        signatures=dropped.signatures,
         blobs=blobs,
         shared={"chunks": traces.shared_chunks, "documents": traces.shared_documents},
     )

@@ -163,6 +163,7 @@ def _fill(report: dict[str, Any], plan: RetentionPlan, dropped: Dropped, blobs: 
         "chunks": dropped.chunks,
         "vectors": dropped.vectors,
         "parsed": dropped.parsed,
+        "signatures": dropped.signatures,
         "blobs": blobs,
     }
     report.update(counts)

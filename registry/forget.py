@@ -50,6 +50,7 @@ class Traces:
         versions: ids.
         contents: sha256 of all bytes it had.
         chunks: id -> hash of the chunks that no other document has.
+        signatures: id -> bands of the signatures of texts that no other document has.
         shared_chunks: how many it has in common ...
         shared_documents: ... with so many others.
         same_bytes: source and uri of other documents that have, or had, bytes of it.
@@ -60,6 +61,7 @@ class Traces:
     versions: tuple[int, ...]
     contents: tuple[bytes, ...]
     chunks: dict[int, bytes]
+    signatures: dict[int, tuple[int, ...]]
     shared_chunks: int
     shared_documents: int
     same_bytes: tuple[tuple[str, str], ...]
@@ -79,16 +81,15 @@ def some_uris(db: Database, collection_id: int) -> list[str]:
         return [uri for (uri,) in connection.execute(_SQL["some_uris"], values)]
 
 
-def find_traces(db: Database, place: Place, uri: str) -> Traces:
+def find_traces(db: Database, collection_id: int, place: Place, uri: str) -> Traces:
     """What the registry has of a document now."""
     with db.transaction() as connection:
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        return _find_traces(connection, db.tenant_id, place, uri)
+        return _find_traces(connection, {"tenant": db.tenant_id, "collection": collection_id}, place, uri)
 
 
-def _find_traces(connection: Connection, tenant_id: int, place: Place, uri: str) -> Traces:
-    values: dict[str, Any] = {"tenant": tenant_id, "document": place.document_id, "uri": uri}
-    values["source"] = place.source_id
+def _find_traces(connection: Connection, values: dict[str, Any], place: Place, uri: str) -> Traces:
+    values = {**values, "document": place.document_id, "source": place.source_id, "uri": uri}
     values["versions"] = [id_ for (id_,) in connection.execute(_SQL["versions"], values)]
     shared = connection.execute(_SQL["shared_chunks"], values).fetchone()
     assert shared is not None
@@ -98,6 +99,7 @@ def _find_traces(connection: Connection, tenant_id: int, place: Place, uri: str)
         tuple(values["versions"]),
         tuple(bytes(sha256) for (sha256,) in connection.execute(_SQL["contents"], values)),
         {id_: bytes(hash_) for id_, hash_ in connection.execute(_SQL["own_chunks"], values)},
+        {id_: tuple(bands) for id_, bands in connection.execute(_SQL["own_signatures"], values)},
         shared[0],
         shared[1],
         tuple(connection.execute(_SQL["same_bytes"], values).fetchall()),
@@ -129,8 +131,9 @@ def forget_document(
     with db.transaction() as connection:
         lock_collection(connection, collection.id)
         require_running(connection, values)
-        traces = _find_traces(connection, db.tenant_id, place, uri)
+        traces = _find_traces(connection, values, place, uri)
         values["versions"] = list(traces.versions)
+        connection.execute(_SQL["forget_elections"], values)
         connection.execute(_SQL["unstage"], values)
         release = None
         if connection.execute(_SQL["stage_retirement"], values).rowcount:
@@ -159,6 +162,8 @@ def count_traces(db: Database, collection_id: int, blobs: BlobStore, traces: Tra
         "contents": list(traces.contents),
         "chunks": list(traces.chunks),
         "hashes": list(traces.chunks.values()),
+        "signatures": list(traces.signatures),
+        "bands": sorted({band for bands in traces.signatures.values() for band in bands}),
     }
     spaces = list_spaces(db, collection_id)
     with db.connection() as connection:

@@ -11,6 +11,7 @@ from psycopg import sql
 from registry.connection import Connection, Database
 from registry.locks import lock_collection
 from registry.queries import load
+from registry.signatures import drop_signatures
 from registry.vectors import vector_table
 from schemas.retention import Dropped, VersionFacts
 
@@ -63,7 +64,7 @@ def foresee(db: Database, collection_id: int, version_ids: Sequence[int]) -> Dro
     with db.connection() as connection:
         row = connection.execute(_SQL["foreseen"], values).fetchone()
         assert row is not None
-        chunks, parsed = row
+        chunks, parsed, signatures = row
         vectors = 0
         for space in spaces_of(connection, values):
             query = sql.SQL(_SQL["foreseen_vectors"]).format(
@@ -71,7 +72,7 @@ def foresee(db: Database, collection_id: int, version_ids: Sequence[int]) -> Dro
             )
             counted = connection.execute(query, {**values, "chunks": chunks}).fetchone()
             vectors += counted[0] if counted else 0
-    return Dropped(len(version_ids), len(chunks), vectors, parsed)
+    return Dropped(len(version_ids), len(chunks), vectors, parsed, signatures=signatures)
 
 
 def drop_versions(
@@ -123,9 +124,10 @@ def erase_versions(
     connection.execute(_SQL["drop_activations"], values)
     chunks = [id_ for (id_,) in connection.execute(_SQL["drop_places"], values)]
     dropped = drop_unused_chunks(connection, values, chunks)
-    versions = connection.execute(_SQL["drop_versions"], values).rowcount
+    texts = [text for (text,) in connection.execute(_SQL["drop_versions"], values)]
     parsed = connection.execute(_SQL["drop_parsed"], values).rowcount
-    return dropped + Dropped(versions=versions, parsed=parsed)
+    signatures = drop_signatures(connection, values, list(set(texts)))
+    return dropped + Dropped(versions=len(texts), parsed=parsed, signatures=signatures)
 
 
 def drop_unused_chunks(connection: Connection, values: dict[str, Any], chunks: Sequence[int]) -> Dropped:
@@ -152,7 +154,7 @@ def _drop_documents(connection: Connection, values: dict[str, Any], ids: Sequenc
 
 
 def sweep_strays(db: Database, collection_id: int, *, stored_before: datetime) -> Dropped:
-    """Drop what crashed runs and purges left: chunks, parser results, documents without a version.
+    """Drop what crashed runs and purges left: chunks, parser results, signatures, bare documents.
 
     Args:
         db: the registry.
@@ -174,6 +176,10 @@ def sweep_strays(db: Database, collection_id: int, *, stored_before: datetime) -
         with db.transaction() as connection:
             lock_collection(connection, collection_id)
             total += drop_parsed(connection, contents)
+    for texts in _pages(db, "stray_signatures", values, b""):
+        with db.transaction() as connection:
+            lock_collection(connection, collection_id)
+            total += Dropped(signatures=drop_signatures(connection, values, texts))
     for documents in _pages(db, "stray_documents", values, 0):
         with db.transaction() as connection:
             lock_collection(connection, collection_id)

@@ -1,8 +1,9 @@
-"""Store the signatures of texts: what near-duplicates are found by."""
+"""Store and drop the signatures of texts: what near-duplicates are found by."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from registry.connection import Connection
 from registry.queries import load
@@ -41,3 +42,17 @@ def store_signatures(
             "bands": ["{" + ",".join(map(str, s.bands)) + "}" for s in found],
         },
     )
+
+
+def drop_signatures(connection: Connection, values: dict[str, Any], texts: Sequence[bytes]) -> int:
+    """Drop those of these texts that no version has any more; returns how many.
+
+    Args:
+        connection: in a transaction that holds the collection.
+        values: tenant and collection.
+        texts: sha256 of cleaned texts.
+    """
+    if not texts:
+        return 0
+    row = connection.execute(_SQL["drop_signatures"], {**values, "texts": list(texts)}).fetchone()
+    return int(row[0]) if row else 0

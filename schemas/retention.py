@@ -72,6 +72,7 @@ class Dropped:
     vectors: int = 0
     parsed: int = 0
     documents: int = 0
+    signatures: int = 0
 
     def __add__(self, other: Dropped) -> Dropped:
         return Dropped(
@@ -80,4 +81,5 @@ class Dropped:
             self.vectors + other.vectors,
             self.parsed + other.parsed,
             self.documents + other.documents,
+            self.signatures + other.signatures,
         )

@@ -54,10 +54,8 @@ def print_check(report: CheckReport) -> None:
     for note in report.notes:
         print(f"Not mended: {note}")
     if (unused := report.orphans) and (unused.chunks or unused.signatures or unused.blobs):
-        mb = unused.bytes / MB
-        print(
-            f"Unused: {unused.chunks} chunks, {unused.signatures} signatures, {unused.blobs} raw files ({mb:.1f} MB)."
-        )
+        counts = f"{unused.chunks} chunks, {unused.signatures} signatures, {unused.blobs} raw files"
+        print(f"Unused: {counts} ({unused.bytes / MB:.1f} MB).")
 
 
 def _counts(report: CheckReport) -> str:

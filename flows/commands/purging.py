@@ -98,5 +98,8 @@ def _print_forget(report: dict[str, Any]) -> None:
 
 
 def _print_counts(verb: str, report: dict[str, Any], between: str = ": ") -> None:
-    counts = (("chunks", "chunks"), ("vectors", "vectors"), ("parsed", "parser results"), ("blobs", "blobs"))
+    counts = (
+        ("chunks", "chunks"), ("vectors", "vectors"), ("parsed", "parser results"),
+        ("signatures", "signatures"), ("blobs", "blobs"),
+    )  # fmt: skip
     print(f"  {verb}{between}" + ", ".join(f"{report[key]} {name}" for key, name in counts))

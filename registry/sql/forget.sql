@@ -47,6 +47,22 @@ JOIN version_chunk k ON k.chunk_id = vc.chunk_id AND k.version_id <> ALL(%(versi
 JOIN document_version v ON v.id = k.version_id
 WHERE vc.tenant_id = %(tenant)s AND vc.version_id = ANY(%(versions)s::bigint[])
 
+-- name: own_signatures
+-- of texts that no other version has
+SELECT g.id, g.bands FROM signature g
+WHERE g.tenant_id = %(tenant)s AND g.collection_id = %(collection)s
+  AND g.text_sha256 IN (SELECT v.text_sha256 FROM document_version v WHERE v.id = ANY(%(versions)s::bigint[]))
+  AND NOT EXISTS (SELECT FROM document_version k
+                  WHERE k.collection_id = g.collection_id AND k.text_sha256 = g.text_sha256
+                    AND k.id <> ALL(%(versions)s::bigint[]))
+
+-- name: forget_elections
+-- runs that have elected it hold their elections again, or what it stood for would be shown by nobody
+UPDATE run r SET elected_release = NULL
+WHERE r.tenant_id = %(tenant)s AND r.collection_id = %(collection)s AND r.elected_release IS NOT NULL
+  AND EXISTS (SELECT FROM staged_change s
+              WHERE s.run_id = r.id AND (s.document_id = %(document)s OR s.winner_id = %(document)s))
+
 -- name: unstage
 DELETE FROM staged_change WHERE tenant_id = %(tenant)s AND document_id = %(document)s
 
@@ -103,6 +119,13 @@ UNION ALL SELECT 'chunks', count(*) FROM chunk
 WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND hash = ANY(%(hashes)s::bytea[])
 UNION ALL SELECT 'visible', count(*) FROM visible
 WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND chunk_id = ANY(%(chunks)s::bigint[])
+UNION ALL SELECT 'signatures', count(*) FROM signature
+WHERE tenant_id = %(tenant)s AND id = ANY(%(signatures)s::bigint[])
+UNION ALL SELECT 'bands of signatures', count(*) FROM signature_band
+WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND band = ANY(%(bands)s::bigint[])
+  AND signature_id = ANY(%(signatures)s::bigint[])
+UNION ALL SELECT 'elections', (SELECT count(*) FROM activation WHERE tenant_id = %(tenant)s AND winner_id = %(document)s)
+    + (SELECT count(*) FROM staged_change WHERE tenant_id = %(tenant)s AND winner_id = %(document)s)
 UNION ALL SELECT 'parser results', count(*) FROM parsed
 WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND content_sha256 = ANY(%(contents)s::bytea[])
   AND NOT EXISTS (SELECT FROM document_version v

@@ -86,6 +86,7 @@ DELETE FROM chunk WHERE tenant_id = %(tenant)s AND id = ANY(%(chunks)s::bigint[]
 
 -- name: drop_versions
 DELETE FROM document_version WHERE tenant_id = %(tenant)s AND id = ANY(%(versions)s::bigint[])
+RETURNING text_sha256
 
 -- name: drop_parsed
 DELETE FROM parsed p
@@ -130,6 +131,13 @@ WHERE p.tenant_id = %(tenant)s AND p.collection_id = %(collection)s AND p.conten
       UNION ALL SELECT j.content_sha256 FROM rejection j
       WHERE j.collection_id = p.collection_id AND j.content_sha256 IS NOT NULL)
 ORDER BY p.content_sha256 LIMIT %(most)s
+
+-- name: stray_signatures
+SELECT DISTINCT g.text_sha256 FROM signature g
+WHERE g.tenant_id = %(tenant)s AND g.collection_id = %(collection)s AND g.text_sha256 > %(after)s
+  AND NOT EXISTS (SELECT FROM document_version v
+                  WHERE v.collection_id = g.collection_id AND v.text_sha256 = g.text_sha256)
+ORDER BY g.text_sha256 LIMIT %(most)s
 
 -- name: discard_staged
 WITH old AS (
@@ -187,6 +195,13 @@ SELECT ARRAY(SELECT DISTINCT vc.chunk_id FROM version_chunk vc
                                    WHERE v.id = ANY(%(versions)s::bigint[]))
           AND NOT EXISTS (SELECT FROM document_version k
                           WHERE k.collection_id = p.collection_id AND k.content_sha256 = p.content_sha256
+                            AND k.id <> ALL(%(versions)s::bigint[]))),
+       (SELECT count(*) FROM signature g
+        WHERE g.tenant_id = %(tenant)s AND g.collection_id = %(collection)s
+          AND g.text_sha256 IN (SELECT v.text_sha256 FROM document_version v
+                                WHERE v.id = ANY(%(versions)s::bigint[]))
+          AND NOT EXISTS (SELECT FROM document_version k
+                          WHERE k.collection_id = g.collection_id AND k.text_sha256 = g.text_sha256
                             AND k.id <> ALL(%(versions)s::bigint[])))
 
 -- name: foreseen_vectors

@@ -21,7 +21,9 @@ WITH gone AS (
       AND NOT EXISTS (SELECT FROM document_version v
                       WHERE v.collection_id = g.collection_id AND v.text_sha256 = g.text_sha256)
     RETURNING id, bands
+), bands AS (
+    DELETE FROM signature_band b USING gone
+    WHERE b.tenant_id = %(tenant)s AND b.collection_id = %(collection)s AND b.band = ANY(gone.bands)
+      AND b.signature_id = gone.id
 )
-DELETE FROM signature_band b USING gone
-WHERE b.tenant_id = %(tenant)s AND b.collection_id = %(collection)s AND b.band = ANY(gone.bands)
-  AND b.signature_id = gone.id
+SELECT count(*) FROM gone
