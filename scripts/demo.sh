@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The README's demo: samples in, search, one sentence edited, what that costs, and back again.
+# The README's demo: samples in, search, near-duplicates, one sentence edited, what that costs, and back again.
 set -euo pipefail
 demo=.demo
 rm -rf "$demo" && mkdir -p "$demo"
@@ -12,6 +12,9 @@ run() { say "$@"; "$@"; }
 run revector ingest "$demo/documents"
 run revector search "How many weeks of leave do adoptive parents get?" -k 1
 run revector search "차입금 평균 금리는 얼마인가" -k 1
+
+run revector duplicates
+run revector search "why did the orchard buy sensors" -k 1
 
 say "edit one sentence of handbook/release-checklist.txt"
 sed -i.bak 's/18 microamperes/21 microamperes/' "$demo/documents/handbook/release-checklist.txt"

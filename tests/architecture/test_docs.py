@@ -212,7 +212,7 @@ def _flatten(values: dict[str, Any], prefix: str = "") -> Iterator[str]:
         if prefix == "" and name == "collections":
             for collection in value.values():
                 yield from _flatten(collection, "collections.NAME.")
-        elif isinstance(value, dict):
+        elif isinstance(value, dict) and value:
             yield from _flatten(value, f"{prefix}{name}.")
         else:
             yield prefix + name
