@@ -19,16 +19,18 @@ from registry.collections import (
     get_collection,
 )
 from registry.connection import Database
+from registry.locks import lock_collection
 from registry.releases import activate_run
 from registry.runs import hold_new_run
 from registry.staging import StageTarget, stage_window
-from registry.vectors import store_embedded
+from registry.vectors import ensure_chunks, store_vectors
 from schemas.chunk import Chunk
 from schemas.document import Metadata
 from schemas.embedding import EmbeddingSpace
 from schemas.release import Collection
 from schemas.source import Source, Stat
 from schemas.version import StagedDocument, VersionDraft
+from tasks.dedup.signature import text_signature
 from tasks.storing import STORE_CHUNKS
 
 NAME = "bench"
@@ -55,10 +57,20 @@ def fill_collection(db: Database, count: int) -> Filled:
     with hold_new_run(db, collection_id, target.run_id, flow="ingest", trigger="manual", scope="/bench"):
         for start in range(0, count, STORE_CHUNKS):
             part = slice(start, start + STORE_CHUNKS)
-            store_embedded(db, collection_id, space_id, chunks[part], vectors[part])
             stage_window(db, target, list(_documents(chunks[part], start)))
+            store_chunks(db, collection_id, space_id, chunks[part], vectors[part])
         activate_run(db, collection_id, space_id, target.run_id)
     return Filled(get_collection(db, NAME), space_id, vectors)
+
+
+def store_chunks(
+    db: Database, collection_id: int, space_id: int, chunks: Sequence[Chunk], vectors: NDArray[np.float32]
+) -> int:
+    """Chunks and their vectors, as a run stores them; of no version, unless one was staged before."""
+    with db.transaction() as connection:
+        lock_collection(connection, collection_id)
+        ids = ensure_chunks(connection, db.tenant_id, collection_id, {chunk.hash: chunk for chunk in chunks})
+    return store_vectors(db, collection_id, space_id, [ids[chunk.hash] for chunk in chunks], vectors)
 
 
 def _documents(chunks: Sequence[Chunk], first: int) -> Iterator[StagedDocument]:
@@ -74,6 +86,8 @@ def _documents(chunks: Sequence[Chunk], first: int) -> Iterator[StagedDocument]:
             mime="text/plain",
             metadata=Metadata(title=uri),
             chunks=tuple(chunks[start : start + _CHUNKS_A_DOCUMENT]),
+            signature=text_signature(""),
+            published=True,
             digest=name,
         )
         yield StagedDocument(uri, "added", Stat(1), name, None, draft=draft)

@@ -6,6 +6,7 @@ are in the proportion of real text.
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable
 from typing import Final
@@ -29,11 +30,15 @@ class Language:
         self.name = name
         rng = random.Random(f"words of {name}")
         self.words = [self._make_word(rng) for _ in range(_WORDS)]
-        self.weights = [1 / (rank + 3) for rank in range(_WORDS)]
+        self._weights = list(itertools.accumulate(1 / (rank + 3) for rank in range(_WORDS)))
+
+    def draw(self, rng: random.Random, count: int) -> list[str]:
+        """That many words."""
+        return rng.choices(self.words, cum_weights=self._weights, k=count)
 
     def sentence(self, rng: random.Random) -> str:
         """Twelve words or so, a full stop; one in five names a figure."""
-        words = rng.choices(self.words, self.weights, k=rng.randint(8, 16))
+        words = self.draw(rng, rng.randint(8, 16))
         if rng.random() < 0.2:
             words[rng.randrange(len(words))] = self.figure(rng)
         return " ".join(words) + "."
@@ -164,13 +169,10 @@ def references(words: Language, seed: int) -> Pair:
     """A form without a figure: names, firms, two sentences about someone."""
 
     def fields(rng: random.Random) -> list[str]:
-        own = " ".join(rng.choices(words.words, words.weights, k=24))
+        own = " ".join(words.draw(rng, 24))
         return [words.person(rng), words.firm(rng), words.person(rng), words.firm(rng), own]
 
     return _fill(words, f"reference {words.name} {seed}", 40, fields)
-
-
-FAMILIES: Final = {f.__name__: f for f in (resumes, contracts, letters, reports, invoices, mails, references)}
 
 
 def _article(words: Language, rng: random.Random) -> list[str]:
@@ -280,18 +282,9 @@ def extracted(words: Language, seed: int) -> Pair:
     return text, "".join(noisy)
 
 
+FAMILIES: Final = {f.__name__: f for f in (resumes, contracts, letters, reports, invoices, mails)}
 COPIES: Final = {
     f.__name__: f
-    for f in (
-        with_footer,
-        reposted,
-        edited,
-        edited_note,
-        rewritten,
-        redrafted,
-        mistyped,
-        scanned,
-        reordered,
-        extracted,
-    )
+    for f in (with_footer, reposted, edited, edited_note, rewritten, mistyped, scanned, reordered, extracted)
 }
+HARD: Final = {f.__name__: f for f in (redrafted, references)}

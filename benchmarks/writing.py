@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from benchmarks.corpus import DIM, make_chunks, make_vectors
 from benchmarks.database import connect_owner, fresh_registry
+from benchmarks.filling import store_chunks
 from benchmarks.measuring import Row, alternate, median_ratio, per_second
 from registry.collections import ensure_collection, ensure_space, ensure_vector_partition
 from registry.connection import Database
 from registry.locks import lock_collection
-from registry.vectors import encode_vectors, store_embedded, write_vectors
+from registry.vectors import encode_vectors, write_vectors
 from schemas.chunk import Chunk
 from schemas.embedding import EmbeddingSpace
 from tasks.storing import STORE_CHUNKS
@@ -59,7 +60,7 @@ def _store_all(
     started = time.perf_counter()
     for start in range(0, len(chunks), STORE_CHUNKS):
         part = slice(start, start + STORE_CHUNKS)
-        store_embedded(db, collection_id, space_id, chunks[part], vectors[part])
+        store_chunks(db, collection_id, space_id, chunks[part], vectors[part])
     return time.perf_counter() - started
 
 

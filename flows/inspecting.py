@@ -1,11 +1,14 @@
-"""What is there: the state of a collection."""
+"""What is there: the state of a collection, and its near-duplicates."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from flows.session import Session
-from registry.collections import get_collection, list_collections, list_sources
+from registry.collections import count_duplicates, get_collection, list_collections, list_sources
+from registry.election import list_clusters
+from registry.history import find_release, require_whole
 from registry.rollback import count_holds
 from registry.runs import latest_runs, list_staged_runs, mark_crashed_runs
 
@@ -21,6 +24,7 @@ def collection_status(session: Session, name: str) -> dict[str, Any]:
     row = next(row for row in list_collections(session.db) if row["id"] == collection.id)
     runs = latest_runs(session.db, collection.id, most=1)
     last = runs[0] if runs else None
+    suppressed, flagged = count_duplicates(session.db, collection.id)
     return {
         "collection": name,
         "kind": row["kind"],
@@ -31,6 +35,7 @@ def collection_status(session: Session, name: str) -> dict[str, Any]:
         "chunks": row["chunks"],
         "rejected": row["rejected"],
         "held": count_holds(session.db, collection.id),
+        "duplicates": {"suppressed": suppressed, "flagged": flagged},
         "model": row["model"],
         "revision": row["revision"],
         "dim": row["dim"],
@@ -44,4 +49,31 @@ def collection_status(session: Session, name: str) -> dict[str, Any]:
             key: last[key]
             for key in ("run_id", "flow", "trigger", "state", "started_at", "finished_at", "error")
         },
+    }
+
+
+def list_duplicates(session: Session, name: str, reference: str | None = None) -> dict[str, Any]:
+    """The documents of a release that stand for others, with these; as plain values.
+
+    Args:
+        session: the open registry.
+        name: of the collection.
+        reference: a release by number, tag or time; None is the current one.
+
+    Raises:
+        CollectionNotFound, ReleaseNotFound: see the classes.
+        ReleaseIncomplete: documents of that release were purged, so its groups are no longer whole.
+    """
+    db = session.db
+    collection = get_collection(db, name)
+    number = collection.current_release
+    if reference is not None:
+        number = find_release(db, collection, reference).number
+        with db.connection() as connection:
+            require_whole(connection, db.tenant_id, collection, number)
+    clusters = list_clusters(db, collection, number) if number else []
+    return {
+        "collection": name,
+        "release": number or None,
+        "clusters": [asdict(cluster) for cluster in clusters],
     }

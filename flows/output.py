@@ -17,6 +17,8 @@ from schemas.report import RunReport
 from schemas.search import Hit
 
 SHOWN_URIS = 15
+SHOWN_HERE = 5
+"""In a line of its own."""
 
 
 def print_json(data: Any) -> None:
@@ -62,6 +64,7 @@ def hits_json(hits: Iterable[Hit]) -> dict[str, Any]:
                 "heading": hit.heading,
                 "title": hit.title,
                 "documents": list(hit.documents),
+                "duplicates": list(hit.duplicates),
             }
             for hit in hits
         ]
@@ -202,8 +205,16 @@ def print_hits(query: str, hits: Sequence[Hit]) -> None:
         heading = f" - {hit.heading}" if hit.heading else ""
         print(f"{number}. {hit.uri}{page}{heading}  (score {hit.score:.4f}, version {hit.version})")
         print(f"   {snippet(hit.text, query)}")
-        if len(hit.documents) > 1:
-            print(f"   also in: {', '.join(uri for uri in hit.documents if uri != hit.uri)}")
+        others = [uri for uri in hit.documents if uri != hit.uri and uri not in hit.duplicates]
+        for label, uris in (("also in", others), ("near-duplicates", hit.duplicates)):
+            if uris:
+                print(f"   {label}: {_shortened(uris)}")
+
+
+def _shortened(uris: Sequence[str]) -> str:
+    """The first few, and how many more."""
+    more = len(uris) - SHOWN_HERE
+    return ", ".join(uris[:SHOWN_HERE]) + (f" and {more} more" if more > 0 else "")
 
 
 def print_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, empty: str) -> None:

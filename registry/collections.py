@@ -94,6 +94,15 @@ def _list_sources(connection: Connection, values: dict[str, int]) -> list[Source
     return [Source(name, url, tuple(inc), tuple(exc), id_) for id_, name, url, inc, exc in rows]
 
 
+def count_duplicates(db: Database, collection_id: int) -> tuple[int, int]:
+    """How many documents of the current release are duplicates: hidden from search, and flagged only."""
+    values = {"tenant": db.tenant_id, "collection": collection_id}
+    with db.connection() as connection:
+        row = connection.execute(_SQL["count_duplicates"], values).fetchone()
+    assert row is not None
+    return int(row[0]), int(row[1])
+
+
 def ensure_source(db: Database, collection_id: int, source: Source, *, authority: int = 0) -> Source:
     """The registered source with that root; its name gets a number where it is taken."""
     values = {"tenant": db.tenant_id, "collection": collection_id}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,19 @@ class _Scope:
             "chunks": self.chunks,
             **more,
         }
+
+
+class _Place(NamedTuple):
+    """A chunk in a document; `shown_id` is the document's, None where it is kept out of search."""
+
+    text: str
+    uri: str
+    source: str
+    version: int
+    page: int | None
+    heading: str
+    title: str | None
+    shown_id: int | None
 
 
 def search_collection(
@@ -231,23 +244,37 @@ def format_vector(vector: Iterable[float]) -> str:
 
 def _describe(scope: _Scope, ranked: Sequence[tuple[int, float]]) -> list[Hit]:
     values = scope.values(ids=[chunk for chunk, _ in ranked])
-    places: dict[int, list[tuple[object, ...]]] = {}
+    places: dict[int, list[_Place]] = {}
     for chunk, *place in scope.connection.execute(_SQL["describe_chunks"], values):
-        places.setdefault(chunk, []).append(tuple(place))
-    return [_hit(score, places[chunk], scope.number) for chunk, score in ranked if chunk in places]
+        places.setdefault(chunk, []).append(_Place(*place))
+    duplicates = _duplicates(scope, {place.shown_id for found in places.values() for place in found})
+    return [
+        _hit(score, places[chunk], duplicates, scope.number) for chunk, score in ranked if chunk in places
+    ]
 
 
-def _hit(score: float, places: list[tuple], release: int) -> Hit:  # type: ignore[type-arg]
-    text, uri, source, version, page, heading, title = places[0]
+def _duplicates(scope: _Scope, documents: set[int | None]) -> dict[int, list[str]]:
+    """Of each document that stands for others, the uris of these."""
+    found: dict[int, list[str]] = {}
+    if winners := sorted(id_ for id_ in documents if id_ is not None):
+        for winner, uri in scope.connection.execute(_SQL["duplicates_of"], scope.values(winners=winners)):
+            found.setdefault(winner, []).append(uri)
+    return found
+
+
+def _hit(score: float, places: list[_Place], duplicates: dict[int, list[str]], release: int) -> Hit:
+    first = places[0]
+    shown = dict.fromkeys(place.shown_id for place in places if place.shown_id is not None)
     return Hit(
         score=float(score),
-        uri=uri,
-        source=source,
-        version=version,
+        uri=first.uri,
+        source=first.source,
+        version=first.version,
         release=release,
-        text=text,
-        page=page,
-        heading=heading,
-        title=title,
-        documents=tuple(dict.fromkeys(place[1] for place in places)),
+        text=first.text,
+        page=first.page,
+        heading=first.heading,
+        title=first.title,
+        documents=tuple(dict.fromkeys(place.uri for place in places)),
+        duplicates=tuple(dict.fromkeys(uri for id_ in shown for uri in duplicates.get(id_, ()))),
     )

@@ -14,9 +14,12 @@ class Hit:
 
     Attributes:
         score: hybrid: reciprocal rank fusion; vector: cosine; keyword: BM25. Higher is better.
-        uri, source, version, page, heading: of the first document that shows the chunk.
+        uri, source, version, page, heading: of the first document that the chunk is shown for.
         release: the one that was searched; all the rest is as it showed it.
-        documents: uris of all its documents that contain the chunk.
+        documents: uris of all its documents that contain the chunk; those that are kept out of search
+            as near-duplicates come last.
+        duplicates: uris of its documents that are near-duplicates of one that the chunk is shown for,
+            whether they contain the chunk or not.
     """
 
     score: float
@@ -29,3 +32,4 @@ class Hit:
     heading: str
     title: str | None
     documents: tuple[str, ...]
+    duplicates: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.filling import store_chunks
 from registry.collections import (
     ensure_collection,
     ensure_source,
@@ -20,13 +21,14 @@ from registry.connection import Connection, Database
 from registry.releases import activate_run
 from registry.runs import hold_new_run
 from registry.staging import StageTarget, stage_window
-from registry.vectors import ensure_index, store_embedded
+from registry.vectors import ensure_index
 from schemas.chunk import Chunk
 from schemas.document import Metadata
 from schemas.embedding import EmbeddingSpace
 from schemas.release import Collection
 from schemas.source import Source, Stat
 from schemas.version import StagedDocument, VersionDraft
+from tasks.dedup.signature import text_signature
 
 CHUNKS_A_DOCUMENT = 50
 
@@ -69,11 +71,11 @@ def _add_release(
     inspect: Callable[[Connection], None] | None,
 ) -> None:
     with hold_new_run(db, target.collection_id, target.run_id, flow="ingest", trigger="manual", scope="/"):
-        store_embedded(db, target.collection_id, target.space_id, chunks, vectors)
         parts = [
             chunks[start : start + CHUNKS_A_DOCUMENT] for start in range(0, len(chunks), CHUNKS_A_DOCUMENT)
         ]
         stage_window(db, target, [_document(part) for part in parts])
+        store_chunks(db, target.collection_id, target.space_id, chunks, vectors)
         activate_run(db, target.collection_id, target.space_id, target.run_id, inspect=inspect)
 
 
@@ -81,5 +83,7 @@ def _document(chunks: list[Chunk]) -> StagedDocument:
     uri = f"{chunks[0].text}.txt"
     name = hashlib.sha256(uri.encode()).digest()
     metadata = Metadata(title=uri)
-    draft = VersionDraft(name, "text", name, name, name, "text/plain", metadata, tuple(chunks), name)
+    draft = VersionDraft(
+        name, "text", name, name, name, "text/plain", metadata, tuple(chunks), text_signature(""), True, name
+    )
     return StagedDocument(uri, "added", Stat(1), name, None, draft=draft)

@@ -143,6 +143,9 @@ def status(ctx: typer.Context, collection: Collection = "default", as_json: Json
     output.print_table(
         [data], ["collection", "release", "documents", "chunks", "rejected", "held", "model"], empty=""
     )
+    if any((found := data["duplicates"]).values()):
+        hidden, flagged = found["suppressed"], found["flagged"]
+        print(f"\nNear-duplicates: {hidden} hidden, {flagged} flagged (revector duplicates)")
     print()
     output.print_table(data["sources"], ["name", "root"], empty="No sources.")
     for run_id in data["staged_runs"]:

@@ -27,6 +27,11 @@ LEFT JOIN release r ON r.collection_id = c.id AND r.number = c.current_release
 WHERE c.tenant_id = %(tenant)s
 ORDER BY c.name LIMIT 1000
 
+-- name: count_duplicates
+SELECT count(*) FILTER (WHERE suppressed), count(*) FILTER (WHERE NOT suppressed)
+FROM activation
+WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND to_release IS NULL AND winner_id IS NOT NULL
+
 -- name: list_sources
 SELECT id, name, root_url, include, exclude
 FROM source WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s   AND (absorbed_by IS NULL OR EXISTS (

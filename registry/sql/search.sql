@@ -53,7 +53,9 @@ SELECT chunk_id, score FROM keyword_hits(%(collection)s, %(grams)s::int[], %(mos
 SELECT chunk_id, score FROM keyword_hits_as_of(%(collection)s, %(release)s, %(grams)s::int[], %(most)s)
 
 -- name: describe_chunks
-SELECT vc.chunk_id, c.text, d.uri, s.name, v.version, vc.page, vc.heading, v.title
+-- a document that is kept out of search comes last, one that stands for others before those
+SELECT vc.chunk_id, c.text, d.uri, s.name, v.version, vc.page, vc.heading, v.title,
+       CASE WHEN NOT a.suppressed THEN a.document_id END
 FROM version_chunk vc
 JOIN activation a ON a.version_id = vc.version_id AND a.from_release <= %(release)s
     AND (a.to_release IS NULL OR a.to_release > %(release)s)
@@ -62,4 +64,12 @@ JOIN document_version v ON v.id = vc.version_id
 JOIN document d ON d.id = v.document_id
 JOIN source s ON s.id = d.source_id
 WHERE vc.tenant_id = %(tenant)s AND vc.collection_id = %(collection)s AND vc.chunk_id = ANY(%(ids)s::bigint[])
-ORDER BY v.authority DESC, s.name, d.uri, vc.ordinal
+ORDER BY a.suppressed, a.winner_id IS NOT NULL, v.authority DESC, s.name, d.uri, vc.ordinal
+
+-- name: duplicates_of
+-- of these documents, in this release
+SELECT a.winner_id, d.uri
+FROM activation a JOIN document d ON d.id = a.document_id
+WHERE a.tenant_id = %(tenant)s AND a.collection_id = %(collection)s AND a.winner_id = ANY(%(winners)s::bigint[])
+  AND a.from_release <= %(release)s AND (a.to_release IS NULL OR a.to_release > %(release)s)
+ORDER BY a.similarity DESC, d.uri

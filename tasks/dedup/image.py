@@ -33,7 +33,7 @@ def image_signature(image: Image.Image) -> Signature:
     """
     import imagehash
 
-    from tasks.dedup.sketches import hash_bands
+    from tasks.dedup.kernels import hash_bands
 
     shown = _flatten(image)
     small = np.asarray(shown.resize((_SMALL_SIDE, _SMALL_SIDE)), np.int64)

@@ -8,31 +8,33 @@ uint32 with uint32.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import numba
 import numpy as np
 
-from tasks.dedup.letters import (
-    CLASS_SHIFT,
-    COMMA,
-    DIGIT,
-    EXPANDS,
-    HANGUL,
-    IGNORED,
-    JOINT,
-    LETTER,
-    LOWER_BITS,
-    MARK,
-    SEPARATOR,
-    UNSEGMENTED,
-)
+# What a code point is. Defined here and not beside the table of code points: numba freezes constants
+# into what it keeps on disk, and looks at this file alone to see whether that is still good.
+SEPARATOR: Final = 0
+COMMA: Final = 1
+JOINT: Final = 2
+"""Ends a word; between two digits it is a part of the number. All up to here end a word."""
+IGNORED: Final = 3
+MARK: Final = 4
+DIGIT: Final = 5
+LETTER: Final = 6
+HANGUL: Final = 7
+"""From here on: letters of scripts that are compared by character."""
+UNSEGMENTED: Final = 8
+
+CLASS_SHIFT: Final = 24
+EXPANDS: Final = 1 << 23
+LOWER_BITS: Final = EXPANDS - 1
 
 WIDTH = 5
 FLAGS = 8
 HASHES = 8
 
-_U1 = np.uint64(1)
 _U32 = np.uint64(32)
 _MIX_1 = np.uint64(0xFF51AFD7ED558CCD)
 _MIX_2 = np.uint64(0xC4CEB9FE1A85EC53)
@@ -103,7 +105,7 @@ def cut_shingles(codes, table, expansions, by_character, hashes, flags, shingles
     """Hash the shingles of the next piece of a text.
 
     Args:
-        codes: (N,) uint32 code points; the last piece ends with a separator.
+        codes: (N,) uint32 code points; the last piece ends with two separators.
         table: of `load_letters`.
         expansions: of `load_letters`.
         by_character: whether tokens are characters, else words.
@@ -258,3 +260,19 @@ def hash_short(hashes, flags, by_character):  # type: ignore[no-untyped-def]
     """The one shingle of a text with fewer tokens than a shingle has."""
     salt = (_SALT_CHARACTERS if by_character else _SALT_WORDS) + np.uint64(flags[0])
     return _hash_tokens(hashes[0], hashes[1], hashes[2], hashes[3], hashes[4], salt)
+
+
+@compile_kernel
+def hash_bands(rows, salt, bands):  # type: ignore[no-untyped-def]
+    """One 64-bit hash for each band.
+
+    Args:
+        rows: (bands, rows) unsigned.
+        salt: uint64: what signatures must have in common.
+        bands: (bands,) uint64, written to.
+    """
+    for band in range(bands.size):
+        value = mix64(salt + np.uint64(band))
+        for i in range(rows.shape[1]):
+            value = mix64(value ^ np.uint64(rows[band, i]))
+        bands[band] = value

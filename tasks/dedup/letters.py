@@ -4,37 +4,20 @@ from __future__ import annotations
 
 import unicodedata
 from functools import lru_cache
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-
-SEPARATOR: Final = 0
-COMMA: Final = 1
-JOINT: Final = 2
-"""Ends a word; between two digits it is a part of the number. All up to here end a word."""
-IGNORED: Final = 3
-MARK: Final = 4
-DIGIT: Final = 5
-LETTER: Final = 6
-HANGUL: Final = 7
-"""From here on: letters of scripts that are compared by character."""
-UNSEGMENTED: Final = 8
-
-CLASS_SHIFT: Final = 24
-EXPANDS: Final = 1 << 23
-LOWER_BITS: Final = EXPANDS - 1
 
 _SIZE = 0x110000
 _ASSIGNED = (range(0x33500), range(0xE0000, 0xE01F0))
 _JOINTS = ".-/:\u2010\u2011\u2012\u2013\u2212\uff0e\uff0d\uff0f\uff1a"
 _COMMAS = ",\uff0c\u066c"
 
-_HANGUL = (
+_HANGUL_BLOCKS = (
     range(0x1100, 0x1200), range(0x3131, 0x3190), range(0xA960, 0xA980), range(0xAC00, 0xD800),
     range(0xFFA0, 0xFFDD),
 )  # fmt: skip
-_UNSEGMENTED = (
+_UNSEGMENTED_BLOCKS = (
     range(0x0E00, 0x0F00),  # Thai, Lao
     range(0x1000, 0x10A0), range(0xA9E0, 0xAA00), range(0xAA60, 0xAAE0),  # Myanmar, Tai Viet
     range(0x1780, 0x1800), range(0x1950, 0x19E0), range(0x1A20, 0x1AB0),  # Khmer, Tai
@@ -52,38 +35,42 @@ def load_letters() -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
     younger than the Python in use is a separator.
 
     Returns:
-        (1114112,) uint32: class << 24 | folded code point, or EXPANDS | row of the second;
+        (1114112,) uint32: class << CLASS_SHIFT | folded code point, or EXPANDS | row of the second;
         (N, 3) uint32: folded code points, 0 where there are fewer.
     """
+    from tasks.dedup import kernels
+
     table = np.zeros(_SIZE, np.uint32)
     rows: list[list[int]] = []
-    scripts = {code: kind for kind, spans in ((HANGUL, _HANGUL), (UNSEGMENTED, _UNSEGMENTED))
-               for span in spans for code in span}  # fmt: skip
+    blocks = ((kernels.HANGUL, _HANGUL_BLOCKS), (kernels.UNSEGMENTED, _UNSEGMENTED_BLOCKS))
+    scripts = {code: kind for kind, spans in blocks for span in spans for code in span}
     for span in _ASSIGNED:
         for code in span:
             kind = _classify(code, scripts)
-            if kind == SEPARATOR:
+            if kind == kernels.SEPARATOR:
                 continue
             folded = [ord(letter) for letter in chr(code).casefold()]
             lower = folded[0]
             if len(folded) > 1:
-                lower = EXPANDS | len(rows)
+                lower = kernels.EXPANDS | len(rows)
                 rows.append([*folded, 0, 0][:3])
-            table[code] = kind << CLASS_SHIFT | lower
+            table[code] = kind << kernels.CLASS_SHIFT | lower
     return table, np.array(rows, np.uint32)
 
 
 def _classify(code: int, scripts: dict[int, int]) -> int:
+    from tasks.dedup import kernels
+
     letter = chr(code)
     category = unicodedata.category(letter)
     if category[0] == "L":
-        return scripts.get(code, LETTER)
+        return scripts.get(code, kernels.LETTER)
     if category[0] == "N":
-        return DIGIT
+        return kernels.DIGIT
     if category == "Cf" or 0xFE00 <= code <= 0xFE0F or 0xE0100 <= code <= 0xE01EF:
-        return IGNORED  # soft hyphens, joiners, selectors of a glyph
+        return kernels.IGNORED  # soft hyphens, joiners, selectors of a glyph
     if category[0] == "M":
-        return MARK
+        return kernels.MARK
     if letter in _COMMAS:
-        return COMMA
-    return JOINT if letter in _JOINTS else SEPARATOR
+        return kernels.COMMA
+    return kernels.JOINT if letter in _JOINTS else kernels.SEPARATOR

@@ -26,11 +26,22 @@ SHINGLE_WORDS: Final = 5
 SKETCH_SHINGLES: Final = 512
 SKETCH_WORDS: Final = 256
 SKETCH_NUMBERS: Final = 128
+"""Sizes by measurement, 2026-11: at most 3.5 KB a document.
+
+Recall and precision at .8 of Korean texts of 100 to 800 words: .95, .96 with 256 shingles, .97,
+.98 with 512, .98, .99 with 768. Of the guard's kinds (see `tasks.dedup.similarity`) half the words
+change the hard ones: .66 of the redrafts for .47; twice the words change nothing. With 32 numbers
+.14 of the contracts are called duplicates, with 64 or 128 .01.
+"""
 CHARACTER_SHARE: Final = 0.3
 """From this share of its letters on (Hangul, kana, Han, Thai ...) a text is compared by character."""
 
 SEED: Final = 1
+Codes = NDArray[np.uint32]
+
 _PIECE = 1 << 16
+_END = "  "
+"""Two, for a date goes on after one."""
 _NO_LIMIT = 1 << 32
 _TEXT_BANDS = 1
 
@@ -40,30 +51,25 @@ def text_signature(text: str) -> Signature:
 
     A text without letters and digits has nothing to compare: no minhash and no bands.
     """
-    from tasks.dedup.sketches import finish_smallest, hash_bands, keep_smallest, lower_minima
+    from tasks.dedup.kernels import hash_bands
+    from tasks.dedup.sketches import finish_sketches, take_hashes
 
     factors, offsets = _load_permutations()
     minima = np.full(PERMUTATIONS, 0xFFFFFFFF, np.uint32)
-    sizes = (SKETCH_SHINGLES, SKETCH_WORDS, SKETCH_NUMBERS)
-    kept = [np.empty(2 * size, np.uint32) for size in sizes]
-    states = [np.array([0, _NO_LIMIT], np.int64) for _ in sizes]
-    total = 0
-    for parts in _cut(text):
-        shingles = parts[0]
-        total += shingles.size
-        lower_minima(shingles, shingles.size, factors, offsets, minima)
-        for part, size, sketch, state in zip(parts, sizes, kept, states, strict=True):
-            keep_smallest(part, part.size, size, sketch, state)
-    if not total:
+    kept = tuple(np.empty(2 * k, np.uint32) for k in (SKETCH_SHINGLES, SKETCH_WORDS, SKETCH_NUMBERS))
+    states = np.array([[0, _NO_LIMIT]] * len(kept), np.int64)
+    for hashes in _cut(text):
+        take_hashes(hashes, factors, offsets, minima, kept, states)
+    if not states[0, 0]:
         return Signature("text", b"", b"", b"", b"", len(text), ())
-    smallest, words, numbers = (
-        sketch[: finish_smallest(size, sketch, state)].tobytes()
-        for size, sketch, state in zip(sizes, kept, states, strict=True)
+    finish_sketches(kept, states)
+    shingles, words, numbers = (
+        sketch[:fill].tobytes() for sketch, fill in zip(kept, states[:, 0].tolist(), strict=True)
     )
     bands = np.empty(BANDS, np.uint64)
     hash_bands(minima.reshape(BANDS, -1), make_band_salt(_TEXT_BANDS), bands)
     numbered = tuple(bands.view(np.int64).tolist())
-    return Signature("text", minima.tobytes(), smallest, words, numbers, len(text), numbered)
+    return Signature("text", minima.tobytes(), shingles, words, numbers, len(text), numbered)
 
 
 def text_signatures(texts: Iterable[str]) -> list[Signature]:
@@ -93,12 +99,15 @@ def _cut(text: str) -> Iterator[tuple[NDArray[np.uint32], NDArray[np.uint32], ND
     from tasks.dedup import kernels
 
     table, expansions = load_letters()
-    by_character = _is_by_character(text, table)
+    closed = text + _END
+    is_short = len(closed) <= _PIECE
+    pieces: Iterable[Codes] = list(_read_codes(closed)) if is_short else _read_codes(closed)
+    by_character = _is_by_character(pieces, table)
     hashes = np.zeros(kernels.HASHES, np.uint64)
     flags = np.zeros(kernels.FLAGS, np.int64)
-    size = min(_PIECE, len(text) + 1)
+    size = min(_PIECE, len(closed))
     shingles, words, numbers = (np.empty(n * size, np.uint32) for n in (3, 1, 1))
-    for codes in _codes(f"{text} "):
+    for codes in pieces if is_short else _read_codes(closed):
         found = kernels.cut_shingles(codes, table, expansions, by_character, hashes, flags, shingles)
         said, counted = kernels.cut_words(codes, table, expansions, hashes, flags, words, numbers)
         yield shingles[:found], words[:said], numbers[:counted]
@@ -107,18 +116,18 @@ def _cut(text: str) -> Iterator[tuple[NDArray[np.uint32], NDArray[np.uint32], ND
         yield short, words[:0], numbers[:0]
 
 
-def _is_by_character(text: str, table: NDArray[np.uint32]) -> bool:
+def _is_by_character(pieces: Iterable[Codes], table: NDArray[np.uint32]) -> bool:
     from tasks.dedup.kernels import count_letters
 
     letters = unsegmented = 0
-    for codes in _codes(text):
+    for codes in pieces:
         more, without_spaces = count_letters(codes, table)
         letters += more
         unsegmented += without_spaces
     return letters > 0 and unsegmented >= CHARACTER_SHARE * letters
 
 
-def _codes(text: str) -> Iterator[NDArray[np.uint32]]:
+def _read_codes(text: str) -> Iterator[Codes]:
     """The code points, in pieces."""
     for start in range(0, len(text), _PIECE):
         yield np.frombuffer(text[start : start + _PIECE].encode("utf-32-le", "surrogatepass"), "<u4")

@@ -1,10 +1,10 @@
-"""Compiled loops over hashes: MinHash, bottom-k sketches, bands, comparison of pairs."""
+"""Compiled loops over hashes: MinHash, bottom-k sketches, comparison of pairs."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from tasks.dedup.kernels import compile_kernel, mix64
+from tasks.dedup.kernels import compile_kernel
 
 _BLOCK = 1024
 _F1 = np.uint32(0x85EBCA6B)
@@ -15,13 +15,47 @@ _BYTE = np.uint32(0xFF)
 
 
 @compile_kernel
-def lower_minima(shingles, count, factors, offsets, minima):  # type: ignore[no-untyped-def]
+def take_hashes(hashes, factors, offsets, minima, kept, states):  # type: ignore[no-untyped-def]
+    """Take the hashes of the next piece of a text into its minhash and its sketches.
+
+    Args:
+        hashes: for each sketch (N,) uint32; those of the first one go into the minhash, too.
+        factors: (K,) uint32, of the permutations.
+        offsets: (K,) uint32, likewise.
+        minima: (K,) uint32, lowered.
+        kept: for each sketch (2 k,) uint32, added to; finally the k smallest are needed.
+        states: (sketches, 2) int64: how many are kept; hashes from here on are not needed.
+            At first 0 and 2^32.
+    """
+    _lower_minima(hashes[0], factors, offsets, minima)
+    for sketch in range(len(kept)):
+        fill, limit = states[sketch]
+        values = kept[sketch]
+        for value in hashes[sketch]:
+            if value < limit:
+                if fill == values.size:
+                    fill, limit = _compact(values, fill, limit)
+                values[fill] = value
+                fill += 1
+        states[sketch, 0], states[sketch, 1] = fill, limit
+
+
+@compile_kernel
+def finish_sketches(kept, states):  # type: ignore[no-untyped-def]
+    """Sort the sketches and reduce each to the smallest of its hashes; states say how many."""
+    for sketch in range(len(kept)):
+        fill, limit = states[sketch]
+        states[sketch, 0], states[sketch, 1] = _compact(kept[sketch], fill, limit)
+
+
+@compile_kernel
+def _lower_minima(hashes, factors, offsets, minima):  # type: ignore[no-untyped-def]
     """MinHash as datasketch's affine32: minima[k] = min(factors[k] * fmix32(h) + offsets[k])."""
     mixed = np.empty(_BLOCK, np.uint32)
-    for start in range(0, count, _BLOCK):
-        size = min(_BLOCK, count - start)
+    for start in range(0, hashes.size, _BLOCK):
+        size = min(_BLOCK, hashes.size - start)
         for i in range(size):
-            h = shingles[start + i]
+            h = hashes[start + i]
             h = np.uint32(np.uint32(h ^ np.uint32(h >> _S16)) * _F1)
             h = np.uint32(np.uint32(h ^ np.uint32(h >> _S13)) * _F2)
             mixed[i] = np.uint32(h ^ np.uint32(h >> _S16))
@@ -35,35 +69,8 @@ def lower_minima(shingles, count, factors, offsets, minima):  # type: ignore[no-
 
 
 @compile_kernel
-def keep_smallest(hashes, count, size, kept, state):  # type: ignore[no-untyped-def]
-    """Take hashes into a bottom-k sketch.
-
-    Args:
-        hashes: uint32, the first `count` are taken.
-        count: how many.
-        size: k.
-        kept: (more than k,) uint32.
-        state: (2,) int64: how many are kept; hashes from here on are not needed. Starts as 0, 2^32.
-    """
-    fill, limit = state[0], state[1]
-    for i in range(count):
-        if hashes[i] < limit:
-            if fill == kept.size:
-                fill, limit = _compact(kept, fill, size, limit)
-            kept[fill] = hashes[i]
-            fill += 1
-    state[0], state[1] = fill, limit
-
-
-@compile_kernel
-def finish_smallest(size, kept, state):  # type: ignore[no-untyped-def]
-    """Sort a sketch; how many hashes it has."""
-    state[0], state[1] = _compact(kept, state[0], size, state[1])
-    return state[0]
-
-
-@compile_kernel
-def _compact(kept, fill, size, limit):  # type: ignore[no-untyped-def]
+def _compact(kept, fill, limit):  # type: ignore[no-untyped-def]
+    size = kept.size // 2
     _sort(kept, fill)
     distinct = 0
     for i in range(fill):
@@ -91,22 +98,6 @@ def _sort(values, count):  # type: ignore[no-untyped-def]
             target[places[digit]] = source[i]
             places[digit] += 1
         source, target = target, source
-
-
-@compile_kernel
-def hash_bands(rows, salt, bands):  # type: ignore[no-untyped-def]
-    """One 64-bit hash for each band.
-
-    Args:
-        rows: (bands, rows) unsigned.
-        salt: uint64: what signatures must have in common.
-        bands: (bands,) uint64, written to.
-    """
-    for band in range(bands.size):
-        value = mix64(salt + np.uint64(band))
-        for i in range(rows.shape[1]):
-            value = mix64(value ^ np.uint64(rows[band, i]))
-        bands[band] = value
 
 
 @compile_kernel

@@ -7,6 +7,32 @@ from dataclasses import dataclass, field
 State = dict[str, str]
 """uri -> text."""
 
+FAMILIES = ("amber", "basin", "candle")
+_ENDINGS = ("", " Printed from the archive.", " Printed from the archive. Not for sale, nor for hire.")
+
+
+def family_text(family: str, ending: int) -> str:
+    """Long texts that are near-duplicates of all others of their family, and of no other."""
+    words = [f"{family}{one}{two}" for one in "bcdfgh" for two in ("ale", "ine", "ost", "urn", "eck", "art")]
+    sentences = [" ".join(words[at : at + 9]) + "." for at in range(len(words) - 9)]
+    return f"The {family} family: {' '.join(sentences)}{_ENDINGS[ending]}"
+
+
+def _group(text: str) -> str:
+    return next((family for family in FAMILIES if text.startswith(f"The {family} family")), text)
+
+
+def elect(state: State) -> dict[str, str]:
+    """Duplicate -> the document that stands for it: the longest of its group, then the first by name."""
+    groups: dict[str, list[str]] = {}
+    for uri, text in state.items():
+        groups.setdefault(_group(text), []).append(uri)
+    winners = {}
+    for uris in groups.values():
+        best, *others = sorted(uris, key=lambda uri: (-len(state[uri]), uri))
+        winners |= dict.fromkeys(others, best)
+    return winners
+
 
 @dataclass
 class PlainModel:

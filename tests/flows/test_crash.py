@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-import tasks.batch
+import tasks.publishing
 from registry.embedded import start_embedded, stop_embedded
 from schemas.errors import DatabaseUnavailable
 from tests.texts import english_text
@@ -85,7 +85,7 @@ def test_a_run_that_only_lacked_its_activation_is_neither_parsed_nor_embedded_ag
     base, url = before
     with World.open(base, url) as world:
         with monkeypatch.context() as patch:
-            patch.setattr("tasks.batch.activate_run", _die)
+            patch.setattr("tasks.publishing.activate_run", _die)
             with pytest.raises(KeyboardInterrupt):
                 world.ingest()
         assert [release.number for release in world.releases()] == [1]
@@ -98,7 +98,7 @@ def test_a_run_that_only_lacked_its_activation_is_neither_parsed_nor_embedded_ag
 @pytest.mark.parametrize("lost", ["answer", "commit"])
 def test_a_run_whose_connection_broke_at_its_commit_is_recorded_as_what_it_did(before, monkeypatch, lost):
     base, url = before
-    activate = tasks.batch.activate_run
+    activate = tasks.publishing.activate_run
 
     def break_off(*args, **options):
         if lost == "answer":
@@ -107,7 +107,7 @@ def test_a_run_whose_connection_broke_at_its_commit_is_recorded_as_what_it_did(b
 
     with World.open(base, url) as world:
         with monkeypatch.context() as patch:
-            patch.setattr("tasks.batch.activate_run", break_off)
+            patch.setattr("tasks.publishing.activate_run", break_off)
             with pytest.raises(DatabaseUnavailable):
                 world.ingest()
         recorded = _count(

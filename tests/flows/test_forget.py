@@ -101,7 +101,7 @@ def test_other_bytes_rejections_and_what_crashed_runs_left_go_too(world, monkeyp
     assert _count(world, "parsed") == 4
     world.write("kim.html", f"<p>{SECRET} His run dies.</p>")
     with monkeypatch.context() as patch:
-        patch.setattr("tasks.storing.stage_window", _die)
+        patch.setattr("tasks.storing.store_vectors", _die)
         with pytest.raises(KeyboardInterrupt):
             world.ingest()
     assert ("chunk", "His run dies") in _mentions(world, "His run dies")
@@ -176,7 +176,7 @@ def test_neither_tags_nor_staged_changes_nor_holds_keep_it(world, monkeypatch):
     world.ingest()
     world.write("kim.txt", f"{SECRET} Staged.")
     with monkeypatch.context() as patch:
-        patch.setattr("tasks.storing.store_embedded", lambda *args: 0)
+        patch.setattr("tasks.storing.store_vectors", lambda *args, **options: 0)
         with pytest.raises(Exception, match="have no vector"):
             world.ingest()
     with world.session.db.connection() as connection:
@@ -255,6 +255,8 @@ def _ingest_and_forget(world, step):
     def wrap(original):
         def wrapped(*args, **options):
             result = original(*args, **options)
+            if step == "prepare_window":
+                result.result()
             if not outcome:
                 forget_now()
             return result
@@ -267,7 +269,9 @@ def _ingest_and_forget(world, step):
     return report, outcome[0]
 
 
-@pytest.mark.parametrize("step", ["plan_run", "embed_window", "write_window", "check_gate"])
+@pytest.mark.parametrize(
+    "step", ["plan_run", "prepare_window", "write_window", "hold_election", "embed_batch", "check_gate"]
+)
 @pytest.mark.parametrize("action", ["change", "delete", "leave"])
 def test_a_run_at_the_same_moment_adds_it_whole_or_not_at_all(world, step, action):
     world.write("a.txt", "A heron.")

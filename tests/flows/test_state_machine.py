@@ -23,7 +23,7 @@ from registry.history import tag_release
 from registry.rollback import DocumentTarget
 from schemas.errors import DocumentNotFound, ReleaseIncomplete
 from tasks.batch import Steps, plain_steps
-from tests.flows.plain_model import PlainModel, State
+from tests.flows.plain_model import FAMILIES, PlainModel, State, elect, family_text
 from tests.world import World
 
 URIS = [f"{folder}f{number}.txt" for folder in ("", "a/", "a/b/") for number in range(3)]
@@ -50,7 +50,7 @@ class Machine(RuleBasedStateMachine):
         self.model = PlainModel()
         self.digests: dict[frozenset, bytes] = {}
         self.serial = 0
-        self.dropped_chunks = 0
+        self.dropped_vectors = 0
 
     def teardown(self) -> None:
         self.stack.close()
@@ -75,6 +75,10 @@ class Machine(RuleBasedStateMachine):
     @rule(uri=st.sampled_from(URIS), word=st.sampled_from(WORDS))
     def write(self, uri, word):
         self.put(uri, self.text(word))
+
+    @rule(uri=st.sampled_from(URIS), family=st.sampled_from(FAMILIES), ending=st.integers(0, 2))
+    def write_a_near_duplicate(self, uri, family, ending):
+        self.put(uri, family_text(family, ending))
 
     @rule(uri=st.sampled_from(URIS), data=st.data())
     @precondition(lambda self: any(len(s) for s in self.model.states))
@@ -167,7 +171,7 @@ class Machine(RuleBasedStateMachine):
             planned = purge_collection(self.world.session, "default", dry_run=True)
             report = purge_collection(self.world.session, "default")
             assert report["items"] == planned["items"]
-            self.dropped_chunks += report["chunks"]
+            self.dropped_vectors += report["vectors"]
             self.model.purge(RETENTION["keep_versions"])
             assert self.world.releases()[0].number == release
 
@@ -180,7 +184,7 @@ class Machine(RuleBasedStateMachine):
         except DocumentNotFound:
             assert not any(uri in state for state in self.model.states)
             return
-        self.dropped_chunks += report["chunks"]
+        self.dropped_vectors += report["vectors"]
         assert (report["release"] is not None) == self.model.forget(uri)
         assert set(report["proof"].values()) == {0}
 
@@ -190,10 +194,15 @@ class Machine(RuleBasedStateMachine):
     def search_shows_what_the_model_shows(self):
         if not self.has_collection():
             return
-        assert _shown(self.world) == self.model.shown
-        for word in WORDS[2:7]:
-            found = {uri for hit in self.world.keyword(word, k=50) for uri in hit.documents}
-            assert found == {uri for uri, text in self.model.shown.items() if f" {word} " in text}
+        duplicates = elect(self.model.shown)
+        assert _duplicates(self.world) == duplicates
+        shown = {uri: text for uri, text in self.model.shown.items() if uri not in duplicates}
+        assert _shown(self.world) == shown
+        for word in (*WORDS[2:5], *FAMILIES):
+            hits = self.world.keyword(word, k=50)
+            wanted = {uri for uri, text in self.model.shown.items() if f" {word} " in text}
+            assert {hit.uri for hit in hits} <= wanted - duplicates.keys()
+            assert {uri for hit in hits for uri in (*hit.documents, *hit.duplicates)} == wanted
 
     @invariant()
     def equal_states_and_only_they_have_equal_digests(self):
@@ -217,7 +226,7 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def nothing_is_embedded_twice(self):
         if self.has_collection():
-            assert _count(self.world, "chunk") + self.dropped_chunks == self.world.embedder.embedded
+            assert _count(self.world, "vectors_1") + self.dropped_vectors == self.world.embedder.embedded
 
     def has_collection(self) -> bool:
         found = find_collection(self.world.session.db, "default")
@@ -239,6 +248,12 @@ def _shown(world: World) -> State:
             "SELECT p.uri, string_agg(c.text, ' ' ORDER BY p.ordinal) FROM current_places p "
             "JOIN chunk c ON c.id = p.chunk_id JOIN visible s ON s.chunk_id = c.id GROUP BY p.uri"
         ).fetchall()
+    return dict(rows)
+
+
+def _duplicates(world: World) -> dict[str, str]:
+    with world.session.db.connection() as connection:
+        rows = connection.execute("SELECT uri, winner FROM current_duplicates WHERE suppressed").fetchall()
     return dict(rows)
 
 

@@ -17,7 +17,8 @@ from registry.collections import get_collection
 from schemas.chunk import chunk_hash
 from schemas.digest import release_digest
 from schemas.errors import CollectionNotFound
-from tasks.batch import activate, plain_steps
+from tasks.batch import plain_steps
+from tasks.publishing import activate
 from tests.texts import english_text
 from tests.world import World
 

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 import registry.space
+from benchmarks.filling import store_chunks
 from flows.purging import purge_collection
 from registry.blobs import BlobStore
 from registry.connection import connect_admin
@@ -22,7 +23,7 @@ from registry.opening import open_registry
 from registry.purge import list_spaces
 from registry.runs import hold_new_run, latest_runs
 from registry.space import needed_bytes, rebuild_partition, table_sizes
-from registry.vectors import ensure_index, store_embedded
+from registry.vectors import ensure_index
 from schemas.chunk import Chunk
 from schemas.errors import DatabaseError, RegistryUnsound
 from tests.world import World
@@ -221,10 +222,10 @@ def test_what_a_crashed_run_stored_is_kept_for_its_grace_only(sparing, monkeypat
         world.ingest()
         world.write("b.txt", "A document whose run dies.")
         with monkeypatch.context() as patch:
-            patch.setattr("tasks.batch.activate_run", _die)
+            patch.setattr("tasks.publishing.activate_run", _die)
             with pytest.raises(KeyboardInterrupt):
                 world.ingest()
-        store_embedded(world.session.db, 1, 1, [_chunk("stray")], np.eye(1, 384, dtype=np.float32))
+        store_chunks(world.session.db, 1, 1, [_chunk("stray")], np.eye(1, 384, dtype=np.float32))
         assert _purge(world)["versions"]["dropped"] == 0
         assert _count(world, "chunk") == 3
         later = replace(world.session, clock_ns=lambda: time.time_ns() + 2 * DAY_NS)
@@ -249,7 +250,7 @@ def test_what_a_run_left_staged_is_kept_until_the_days_are_over(sparing, monkeyp
         world.ingest()
         world.write("a.txt", "The second state.")
         with monkeypatch.context() as patch:
-            patch.setattr("tasks.storing.store_embedded", lambda *args: 0)
+            patch.setattr("tasks.storing.store_vectors", lambda *args, **options: 0)
             with pytest.raises(Exception, match="have no vector"):
                 world.ingest()
         reasons = {item["version"]: item["reason"] for item in _purge(world)["items"]}
@@ -447,7 +448,7 @@ def _fill_partition(world, rows, *, index):
         chunks = [_chunk(f"stray {number}") for number in range(start, min(start + 2000, rows))]
         vectors = rng.standard_normal((len(chunks), 384)).astype(np.float32)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        store_embedded(db, 1, 1, chunks, vectors)
+        store_chunks(db, 1, 1, chunks, vectors)
     if index:
         assert ensure_index(db, 1, 1)
     return list_spaces(db, 1)[0]
