@@ -138,8 +138,7 @@ class _Election:
 
     def _compare(self, texts: list[bytes], ids: Sequence[int], groups: list[Ids], judge: Judge) -> Edges:
         pending = PendingPairs()
-        for group in groups:
-            pending.add_group(group)
+        pending.add_groups(groups)
         parts = verify_pairs(
             pending.take(), lambda found: self._reader.load_signatures([ids[n] for n in found]), judge
         )

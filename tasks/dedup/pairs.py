@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,11 +37,17 @@ class PendingPairs:
         if len(left) and len(right):
             self._add(np.repeat(left, len(right)), np.tile(right, len(left)))
 
-    def add_group(self, members: Ids) -> None:
-        """Each with each other."""
-        if len(members) > 1:
-            first, second = np.triu_indices(len(members), 1)
-            self._add(members[first], members[second])
+    def add_groups(self, groups: Iterable[Ids]) -> None:
+        """Each with each other of its group."""
+        by_size: defaultdict[int, list[Ids]] = defaultdict(list)
+        for group in groups:
+            by_size[len(group)].append(group)
+        for size, alike in by_size.items():
+            first, second = np.triu_indices(size, 1)
+            step = max(1, MAX_PENDING // max(1, len(first)))
+            for start in range(0, len(alike), step):
+                members = np.stack(alike[start : start + step])
+                self._add(members[:, first].ravel(), members[:, second].ravel())
 
     def take(self) -> Ids:
         """(P,) sorted: the smaller number << 32 | the larger."""
@@ -68,7 +74,9 @@ def verify_pairs(
         judge: compares them.
     """
     left, right = keys >> 32, keys & 0xFFFFFFFF
-    blocks = (left // BLOCK_SIGNATURES) << 32 | right // BLOCK_SIGNATURES
+    used, ends = np.unique(np.concatenate([left, right]), return_inverse=True)
+    first, second = ends[: len(keys)] // BLOCK_SIGNATURES, ends[len(keys) :] // BLOCK_SIGNATURES
+    blocks = first * (len(used) + 1) + second
     order = np.argsort(blocks, kind="stable")
     parts = []
     for part in np.split(order, np.flatnonzero(np.diff(blocks[order])) + 1):
