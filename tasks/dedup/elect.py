@@ -119,7 +119,7 @@ class _Election:
             for members, groups in group_all(found):
                 texts = [found.texts[index] for index in members.tolist()]
                 remaining.difference_update(texts)
-                edges = self._compare(found.texts, found.ids, groups, judge)
+                edges = self._compare(texts, [found.ids[index] for index in members.tolist()], groups, judge)
                 results += self._decide(self.find(texts), edges)
         for batch in _batches(list(remaining)):
             results += self._decide(self.find(batch), Edges.none())
