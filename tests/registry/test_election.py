@@ -260,3 +260,18 @@ def test_real_signatures_are_compared_by_the_limits_of_the_settings(monkeypatch)
     for threshold, expected in ((0.8, [True, False]), (1.0, [False, False])):
         judge = tasks.dedup.elect.judge_by(DuplicateSettings(threshold=threshold))
         assert judge(signatures, left, right)[1].tolist() == expected
+
+
+def test_a_run_that_changes_much_compares_all_to_the_same_end(library, monkeypatch):
+    monkeypatch.setattr(tasks.dedup.elect, "BATCH_TEXTS", 2)
+    monkeypatch.setattr(pairs, "MAX_BAND_TEXTS", 4)
+    ways = []
+    compare_all = tasks.dedup.elect._Election.compare_all
+    monkeypatch.setattr(
+        tasks.dedup.elect._Election, "compare_all", lambda self: ways.append(1) or compare_all(self)
+    )
+    rng = random.Random(7)
+    for _ in range(60):
+        library.apply(_random_changes(rng, library, 12), SUPPRESS)
+        assert library.shown() == library.shelf.expected(SUPPRESS, 4)
+    assert 10 < len(ways) < 60
