@@ -230,3 +230,16 @@ def test_a_newer_staged_run_replaces_the_older(gated):
     assert collection_status(gated.session, "default")["staged_runs"] == [str(second)]
     with gated.session.db.connection() as connection:
         assert connection.execute("SELECT count(DISTINCT run_id) FROM staged_change").fetchone() == (1,)
+
+
+def test_a_canary_whose_document_another_one_stands_for_is_found(gated):
+    """A longer copy hides birds.txt: its hit names it."""
+    birds = " ".join(
+        f"The heron number {word} lives at the lake." for word in "one two three four five six".split()
+    )
+    gated.write("birds.txt", birds)
+    gated.write("copy of birds.txt", f"{birds} Printed for the archive.")
+    report = gated.ingest()
+    assert (report.state, report.documents.duplicate) == ("succeeded", 1)
+    hit = gated.keyword("heron lake", k=1)[0]
+    assert (hit.uri, hit.duplicates) == ("copy of birds.txt", ("birds.txt",))
