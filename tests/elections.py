@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -237,8 +237,8 @@ class Library:
             else:
                 action = "deleted"
             connection.execute(
-                "INSERT INTO staged_change (tenant_id, collection_id, run_id, document_id, action, version_id, "
-                "base_version_id) VALUES (%s, %s, %s, %s, %s, %s, %s)",
+                "INSERT INTO staged_change (tenant_id, collection_id, run_id, document_id, action, "
+                "version_id, base_version_id) VALUES (%s, %s, %s, %s, %s, %s, %s)",
                 [self.db.tenant_id, self.collection, run, self.shelf.ids[name], action, version, base],
             )
 
@@ -247,7 +247,8 @@ class Library:
             source, uri = name
             self.shelf.ids[name] = _one(
                 connection,
-                "INSERT INTO document (tenant_id, collection_id, source_id, uri) VALUES (%s, %s, %s, %s) RETURNING id",
+                "INSERT INTO document (tenant_id, collection_id, source_id, uri) "
+                "VALUES (%s, %s, %s, %s) RETURNING id",
                 [self.db.tenant_id, self.collection, self.sources[source], uri],
             )
         if paper not in self.past[name]:
@@ -255,12 +256,13 @@ class Library:
             sha256 = hashlib.sha256(f"{name} {self._count}".encode()).digest()
             self.past[name][paper] = _one(
                 connection,
-                "INSERT INTO document_version (tenant_id, collection_id, document_id, version, content_sha256, parser, "
-                "fingerprint, text_sha256, metadata_sha256, mime, authored_at, published, chunks, digest, created_run) "
+                "INSERT INTO document_version (tenant_id, collection_id, document_id, version, "
+                "content_sha256, parser, fingerprint, text_sha256, metadata_sha256, mime, authored_at, "
+                "published, chunks, digest, created_run) "
                 "VALUES (%s, %s, %s, %s, %s, '', '', %s, '', '', %s, %s, 0, %s, %s) RETURNING id",
                 [
-                    self.db.tenant_id, self.collection, self.shelf.ids[name], len(self.past[name]) + 1, sha256,
-                    text_sha256(paper.text), date_of(paper.authored), paper.published, sha256, run,
+                    self.db.tenant_id, self.collection, self.shelf.ids[name], len(self.past[name]) + 1,
+                    sha256, text_sha256(paper.text), date_of(paper.authored), paper.published, sha256, run,
                 ],
             )  # fmt: skip
             if UNSIGNED not in paper.text:
@@ -299,6 +301,3 @@ def _one(connection: Connection, query: str, values: list[Any]) -> int:
     row = connection.execute(query, values).fetchone()  # type: ignore[arg-type]
     assert row is not None
     return int(row[0])
-
-
-__all__ = ["UNSIGNED", "Library", "Paper", "Shelf", "judge_sets", "replace", "sign"]

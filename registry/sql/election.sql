@@ -82,15 +82,15 @@ LEFT JOIN LATERAL (
 WHERE CASE WHEN c.is_staged THEN c.version_id ELSE a.version_id END = v.id
 
 -- name: dependent_texts
--- of documents that have lost to one of these
+-- of documents that have lost to one of these; inside the fence nothing that another index could serve
 SELECT DISTINCT v.text_sha256
 FROM unnest(%(documents)s::bigint[]) AS w(id)
 CROSS JOIN LATERAL (
-    SELECT a.version_id FROM activation a
-    WHERE a.tenant_id = %(tenant)s AND a.collection_id = %(collection)s AND a.winner_id = w.id
-      AND a.to_release IS NULL OFFSET 0
+    SELECT a.version_id, a.collection_id, a.to_release FROM activation a
+    WHERE a.tenant_id = %(tenant)s AND a.winner_id = w.id OFFSET 0
 ) AS a
 CROSS JOIN LATERAL (SELECT v.text_sha256 FROM document_version v WHERE v.id = a.version_id LIMIT 1) AS v
+WHERE a.collection_id = %(collection)s AND a.to_release IS NULL
 
 -- name: elected_texts
 -- of all documents that have lost
@@ -158,8 +158,11 @@ CROSS JOIN LATERAL (
           CROSS JOIN LATERAL (
               SELECT FROM document_version v
               CROSS JOIN LATERAL (
-                  SELECT FROM activation a WHERE a.version_id = v.id AND a.to_release IS NULL LIMIT 1) AS a
+                  SELECT a.version_id FROM activation a
+                  WHERE a.document_id = v.document_id AND a.to_release IS NULL LIMIT 1
+              ) AS a
               WHERE v.tenant_id = %(tenant)s AND v.collection_id = %(collection)s AND v.text_sha256 = g.text_sha256
+                AND a.version_id = v.id
               LIMIT 1
           ) AS shown
           WHERE x.tenant_id = %(tenant)s AND x.collection_id = %(collection)s AND x.band = b.band
@@ -178,8 +181,11 @@ CROSS JOIN LATERAL (
 CROSS JOIN LATERAL (
     SELECT FROM document_version v
     CROSS JOIN LATERAL (
-        SELECT FROM activation a WHERE a.version_id = v.id AND a.to_release IS NULL LIMIT 1) AS a
+        SELECT a.version_id FROM activation a
+        WHERE a.document_id = v.document_id AND a.to_release IS NULL LIMIT 1
+    ) AS a
     WHERE v.tenant_id = %(tenant)s AND v.collection_id = %(collection)s AND v.text_sha256 = g.text_sha256
+      AND a.version_id = v.id
     LIMIT 1
 ) AS shown
 

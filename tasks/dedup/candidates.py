@@ -19,7 +19,7 @@ from registry.candidates import TextState
 from registry.election import Contestant
 from schemas.duplicate import Signature
 from tasks.dedup import pairs
-from tasks.dedup.pairs import MAX_PENDING, Ids, Judge, PendingPairs, verify_pairs
+from tasks.dedup.pairs import Ids, Judge, PendingPairs, verify_pairs
 from tasks.dedup.winner import Edges
 
 BATCH_TEXTS = 1_000
@@ -118,12 +118,12 @@ class _Search:
                 self._texts[state.signature_id] = state.text
 
     def seeds(self) -> list[bytes]:
-        """The changed texts, what those that go resembled, all of bands that become common or cease to be."""
-        if self._judge is None:
-            return self._unsigned + [state.text for state in self._changed.values() if state.after]
+        """The changed texts that stay, and all texts of bands that become common or cease to be.
+
+        What a text that goes resembled is not looked for: it mattered to those that lost to it.
+        """
         seeds = {id_ for id_, state in self._changed.items() if state.after}
-        lost: set[tuple[int, int]] = set()
-        bands = list(self._changed_bands)
+        bands = list(self._changed_bands) if self._judge is not None else []
         for start in range(0, len(bands), BATCH_BANDS):
             for band, members in self._find_unchanged(bands[start : start + BATCH_BANDS]).items():
                 states = [self._changed[id_] for id_ in self._changed_bands[band]]
@@ -131,12 +131,6 @@ class _Search:
                 after = len(members) + sum(state.after for state in states)
                 if (before > pairs.MAX_BAND_TEXTS) != (after > pairs.MAX_BAND_TEXTS):
                     seeds.update(members)
-                elif before <= pairs.MAX_BAND_TEXTS:
-                    gone = [s.signature_id for s in states if s.before and not s.after]
-                    lost.update((id_, member) for id_ in gone if id_ is not None for member in members)
-        keys = np.array([self._key(*pair) for pair in lost], np.int64)
-        for _, right, _ in self._verify(keys):
-            seeds.update(self._ids[number] for number in right.tolist())
         return self._unsigned + [self._texts[id_] for id_ in seeds]
 
     def expand(self, texts: Sequence[bytes]) -> set[bytes]:
@@ -149,7 +143,7 @@ class _Search:
                 owners[band].append(id_)
         batch = {id_ for _, id_, _ in found}
         pending = PendingPairs()
-        edges: list[tuple[Ids, Ids, NDArray[np.float32]]] = []
+        mutual: list[Ids] = []
         bands = list(owners)
         for start in range(0, len(bands), BATCH_BANDS):
             for band, unchanged in self._find_unchanged(bands[start : start + BATCH_BANDS]).items():
@@ -159,10 +153,9 @@ class _Search:
                 # one that was expanded before has met this one then
                 others = [id_ for id_ in members if id_ not in self._expanded and id_ not in batch]
                 pending.add_product(self._numbers_of(owners[band]), self._numbers_of(others))
-                pending.add_group(self._numbers_of(owners[band]))
-                if pending.size > MAX_PENDING:
-                    edges += self._verify(pending.take())
-        edges += self._verify(pending.take())
+                mutual.append(self._numbers_of(owners[band]))
+        pending.add_groups(mutual)
+        edges = self._verify(pending.take())
         self._expanded |= batch
         self._parts += edges
         numbers = {number for left, right, _ in edges for side in (left, right) for number in side.tolist()}
@@ -211,6 +204,3 @@ class _Search:
 
     def _numbers_of(self, ids: Iterable[int]) -> Ids:
         return np.array([self._number(id_) for id_ in ids], np.int64)
-
-    def _key(self, left: int, right: int) -> int:
-        return self._number(left) << 32 | self._number(right)

@@ -119,7 +119,7 @@ class _Election:
             for members, groups in group_all(found):
                 texts = [found.texts[index] for index in members.tolist()]
                 remaining.difference_update(texts)
-                edges = self._compare(found.texts, found.ids, groups, judge)
+                edges = self._compare(texts, [found.ids[index] for index in members.tolist()], groups, judge)
                 results += self._decide(self.find(texts), edges)
         for batch in _batches(list(remaining)):
             results += self._decide(self.find(batch), Edges.none())
@@ -138,8 +138,7 @@ class _Election:
 
     def _compare(self, texts: list[bytes], ids: Sequence[int], groups: list[Ids], judge: Judge) -> Edges:
         pending = PendingPairs()
-        for group in groups:
-            pending.add_group(group)
+        pending.add_groups(groups)
         parts = verify_pairs(
             pending.take(), lambda found: self._reader.load_signatures([ids[n] for n in found]), judge
         )

@@ -91,7 +91,7 @@ def _claim(places: dict[bytes, int], edges: Edges) -> dict[bytes, tuple[int, flo
     starts = np.searchsorted(sources[order], np.arange(len(places) + 1))
     claimed_by = np.full(len(places), -1, np.int64)
     similarity = np.zeros(len(places), np.float32)
-    for place in np.unique(sources).tolist():
+    for place in np.flatnonzero(np.diff(starts)).tolist():
         if claimed_by[place] >= 0:
             continue
         span = slice(starts[place], starts[place + 1])

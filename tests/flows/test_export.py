@@ -27,13 +27,20 @@ from schemas.errors import (
 from tasks.exporting import export_release
 from tests.releases import fill_releases
 from tests.texts import english_text, korean_text
+from tests.world import World
 
 FILES = {"documents.parquet", "chunks.parquet", "vectors.parquet", "release.json"}
 
 
 @pytest.fixture
-def filled(world):
+def filled(database_url, tmp_path):
     """Release 1 with Korean and shared text; release 2 without one document and with another."""
+    settings = {"default": {"duplicates": {"policy": "flag"}}}
+    with World.open(tmp_path, database_url, collections=settings) as world:
+        yield _fill(world)
+
+
+def _fill(world):
     world.write("새/왜가리.md", f"---\ntitle: 왜가리\ntags: [새, 물]\n---\n# 왜가리\n\n{korean_text(3000)}\n")
     world.write("a.txt", english_text(60, seed=1))
     world.write("copy.txt", f"{english_text(60, seed=1)} {english_text(90, seed=3)}")  # no near-duplicate

@@ -202,15 +202,17 @@ def test_vectors_that_are_not_finite_are_never_stored(world, monkeypatch):
             world.ingest()
 
 
-def test_a_zero_vector_in_the_database_holds_the_release_back(world):
-    world.write("a.txt", "A document about rivers.")
-    world.ingest()
-    world.write("b.txt", "A document about rivers.")
-    with psycopg.connect(world.session.db.url) as connection:
-        connection.execute("SET search_path = revector, public")
-        connection.execute("UPDATE vectors_1 SET embedding = array_fill(0, ARRAY[384])::vector")
-    with pytest.raises(GateFailed, match="1 vectors are zero"):
+def test_a_zero_vector_in_the_database_holds_the_release_back(database_url, tmp_path):
+    settings = {"default": {"duplicates": {"policy": "off"}}}  # two documents show the chunk
+    with World.open(tmp_path, database_url, collections=settings) as world:
+        world.write("a.txt", "A document about rivers.")
         world.ingest()
+        world.write("b.txt", "A document about rivers.")
+        with psycopg.connect(world.session.db.url) as connection:
+            connection.execute("SET search_path = revector, public")
+            connection.execute("UPDATE vectors_1 SET embedding = array_fill(0, ARRAY[384])::vector")
+        with pytest.raises(GateFailed, match="1 vectors are zero"):
+            world.ingest()
 
 
 def test_a_canary_names_its_document_in_any_unicode_form(tmp_path):

@@ -105,8 +105,17 @@ def test_equal_text_in_two_files_is_embedded_once(world):
     world.write("a.txt", text)
     world.write("b.txt", text)
     report = world.ingest()
-    assert (report.chunks.total, report.chunks.embedded, report.chunks.reused) == (2, 1, 1)
+    assert (report.chunks.total, report.chunks.embedded, report.documents.duplicate) == (1, 1, 1)
     assert world.keyword("items")[0].documents == ("a.txt", "b.txt")
+
+
+def test_a_passage_in_two_files_is_embedded_once(world):
+    passage = english_text(30)
+    for name, seed in (("a.md", 1), ("b.md", 2)):
+        world.write(name, f"# Shared\n\n{passage}\n\n# Own\n\n{english_text(30, seed=seed)}\n")
+    report = world.ingest()
+    assert report.documents.duplicate == 0
+    assert report.chunks.reused == report.chunks.total - report.chunks.embedded > 0
 
 
 def test_content_that_comes_back_is_neither_parsed_nor_embedded(world):

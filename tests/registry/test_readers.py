@@ -75,7 +75,11 @@ def test_the_views_show_what_search_can_find(two_tenants):
         places = "SELECT chunk_id, count(*)::int FROM current_places GROUP BY 1 ORDER BY 1"
         assert _rows(connection, places) == _rows(connection, refs)
         uris = _rows(connection, "SELECT DISTINCT collection, release, uri FROM current_places ORDER BY 3")
-        assert uris == [("default", 2, "a.txt"), ("default", 2, "b.txt"), ("default", 2, "copy.txt")]
+        assert uris == [("default", 2, "a.txt"), ("default", 2, "b.txt")]
+        duplicates = _rows(
+            connection, "SELECT uri, winner, rule, similarity, suppressed FROM current_duplicates"
+        )
+        assert duplicates == [("copy.txt", "a.txt", "uri", 1.0, True)]
         text = _rows(connection, "SELECT text, release FROM current_chunks_1 WHERE text LIKE %s", "%secret%")
         assert text == [("The secret of tenant one is a blue heron.", 2)]
 

@@ -16,10 +16,11 @@ from typing import Any
 
 from tests.acceptance.crash.child import EMBEDDED, STORE_CHUNKS
 from tests.acceptance.crash.killing import TARGETS, postmaster_pid
-from tests.acceptance.crash.observing import SHOWN, Observed, is_alike, observe, squeeze
+from tests.acceptance.crash.observing import SHOWN, Observed, observe, squeeze
 from tests.acceptance.crash.operations import GONE, OPERATIONS, SETTINGS, edit_folder
 from tests.acceptance.crash.processes import Child, Server, wait_for_orphans
 from tests.flows.plain_model import PlainModel, searchable
+from tests.likeness import is_alike
 from tests.world import World
 
 SURVIVED = ("DatabaseUnavailable", "DatabaseError", "RunLost")

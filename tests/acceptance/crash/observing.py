@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-import numpy as np
 from psycopg.rows import TupleRow
 
 from registry.blobs import BlobStore
 from registry.check import check_fully
 from registry.collections import get_collection
 from registry.search import search_collection
-from tasks.dedup.signature import text_signatures
-from tasks.dedup.similarity import SignatureTable, compare
 from tests.acceptance.crash.operations import COLLECTION
 from tests.world import World
 
@@ -26,13 +22,6 @@ SHOWN = (
 _HASH = "encode(sha256(convert_to(c.text, 'UTF8')), 'hex')"
 
 State = dict[str, str]
-
-
-@cache
-def is_alike(one: str, other: str) -> bool:
-    """Whether one of two documents stands for the other."""
-    table = SignatureTable(text_signatures([one, other]))
-    return one == other or bool(compare(table, np.array([0]), np.array([1])).is_duplicate[0])
 
 
 def squeeze(state: State) -> State:
