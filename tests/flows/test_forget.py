@@ -419,7 +419,7 @@ def test_what_a_forgotten_staged_winner_stood_for_is_elected_again(database_url,
         with pytest.raises(GateFailed):
             world.ingest()
         run = latest_runs(world.session.db, 1, most=1)[0]
-        activate_staged(world.session, "default", UUID(run["run_id"]))
+        activate_staged(world.session, "default", UUID(str(run["run_id"])))
         world.write("kim.txt", f"{text} {SECRET}")
         world.write("a.txt", text)
         with pytest.raises(GateFailed):
@@ -427,7 +427,7 @@ def test_what_a_forgotten_staged_winner_stood_for_is_elected_again(database_url,
         run = latest_runs(world.session.db, 1, most=1)[0]
         _remove(world, "kim.txt")
         assert _forget(world, "kim.txt")["release"] is None, "it was never shown"
-        report = activate_staged(world.session, "default", UUID(run["run_id"]))
+        report = activate_staged(world.session, "default", UUID(str(run["run_id"])))
         assert (report.documents.added, report.hidden) == (1, 0)
         assert [hit.uri for hit in world.vector(text)][:1] == ["a.txt"]
         assert world.problems() == []
