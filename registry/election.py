@@ -57,11 +57,11 @@ def begin_election(connection: Connection, values: dict[str, Any]) -> None:
     connection.execute(_SQL["clear_elected"], values)
 
 
-def last_election(connection: Connection, values: dict[str, Any]) -> tuple[int, bytes]:
-    """The current release, and the settings of the election that it shows; empty for none."""
+def last_election(connection: Connection, values: dict[str, Any]) -> tuple[int, bytes, int]:
+    """The current release, the settings of the election that it shows (empty for none), its documents."""
     row = connection.execute(_SQL["last_election"], values).fetchone()
     assert row is not None
-    return int(row[0]), bytes(row[1])
+    return int(row[0]), bytes(row[1]), int(row[2])
 
 
 def end_election(

@@ -6,7 +6,9 @@ UPDATE staged_change SET winner_id = NULL, rule = NULL, similarity = NULL, suppr
 WHERE tenant_id = %(tenant)s AND run_id = %(run)s AND (winner_id IS NOT NULL OR suppressed OR reelected)
 
 -- name: last_election
-SELECT current_release, election FROM collection WHERE tenant_id = %(tenant)s AND id = %(collection)s
+SELECT c.current_release, c.election, coalesce(r.documents, 0)
+FROM collection c LEFT JOIN release r ON r.collection_id = c.id AND r.number = c.current_release
+WHERE c.tenant_id = %(tenant)s AND c.id = %(collection)s
 
 -- name: end_election
 UPDATE run SET elected_release = %(release)s, elected_by = %(elected_by)s

@@ -20,6 +20,10 @@ HEAVY = [
     "unstructured",
     "fsspec",
     "lxml",
+    "numba",
+    "datasketch",
+    "PIL",
+    "imagehash",
 ]
 MAX_LINES = 300
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
-from uuid import uuid4
+from dataclasses import replace
+from uuid import UUID
 
 import pytest
 
+from benchmarks.near_duplicates import FAMILIES, LANGUAGES
 from flows.forgetting import forget
+from flows.pipeline import ingest_location
 from flows.rollback import rollback_collection
 from flows.staged import activate_staged
 from registry.collections import get_collection
@@ -297,14 +300,9 @@ def test_order_and_batches_make_no_difference(database_url, tmp_path):
 
 def test_two_runs_at_once_elect_as_one_would(world):
     """The second is activated while the first stands before its own activation."""
-    from dataclasses import replace
-
-    from flows.pipeline import ingest_location
-
     text = prose(1)
     world.write("x/a.txt", text)
     world.write("y/b.txt", f"{text} {FOOTER}")
-    world.ingest(world.folder / "z") if (world.folder / "z").exists() else None
     with plain_steps() as steps:
         gate = steps.check_gate
 
@@ -323,10 +321,6 @@ def test_two_runs_at_once_elect_as_one_would(world):
 
 def test_a_winner_that_another_run_retires_meanwhile_is_replaced_before_the_release(world):
     """The duplicate has no vectors when its winner goes: they are made before anything is shown."""
-    from dataclasses import replace
-
-    from flows.pipeline import ingest_location
-
     text = prose(1)
     world.write("y/b.txt", f"{text} {FOOTER}")
     world.ingest(world.folder / "y")
@@ -364,7 +358,7 @@ def test_a_staged_run_is_elected_again_when_it_is_activated(database_url, tmp_pa
     with World.open(tmp_path, database_url) as world:
         rollback_collection(world.session, "default", "0")  # the winner goes
         run_id = caught.value.facts["run_id"]
-        report = activate_staged(world.session, "default", type(uuid4())(run_id))
+        report = activate_staged(world.session, "default", UUID(run_id))
         assert (report.state, report.documents.duplicate) == ("succeeded", 0)
         assert _shown(world) == {"a.txt", "c.txt"}
         assert world.problems() == []
@@ -385,6 +379,29 @@ def test_documents_of_few_words_are_duplicates_only_if_equal(world):
     assert _clusters(world) == {"a.txt": ["b.txt"]}
 
 
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_what_was_filled_into_the_same_form_stays_apart(world, family):
+    """Applications, contracts, reports, invoices, mails with a long footer, in English and Korean."""
+    for language in LANGUAGES.values():
+        for seed in range(4):
+            for name, text in zip("ab", FAMILIES[family](language, seed), strict=True):
+                world.write(f"{language.name}-{seed}-{name}.txt", text)
+    report = world.ingest()
+    assert (report.documents.added, report.documents.duplicate) == (16, 0)
+
+
+def test_a_passage_in_very_many_documents_does_not_make_them_candidates(world, monkeypatch):
+    """Beyond the limit a band is not looked at; below it, what is found is no duplicate either."""
+    footer = prose(0, 18)
+    monkeypatch.setattr("tasks.dedup.pairs.MAX_BAND_TEXTS", 20)
+    for number in range(60):
+        world.write(f"{number}.txt", f"{prose(number + 1, 12)} {footer}")
+    world.write("copy.txt", f"{prose(7, 12)} {footer} {FOOTER}")
+    report = world.ingest()
+    assert (report.documents.added, report.documents.duplicate) == (61, 1)
+    assert _clusters(world) == {"copy.txt": ["6.txt"]}
+
+
 def test_a_gate_that_fails_for_one_run_does_not_leave_its_election_behind(world):
     """The staged rows hold the run's election; nothing of it is shown."""
     text = prose(1)
@@ -392,9 +409,6 @@ def test_a_gate_that_fails_for_one_run_does_not_leave_its_election_behind(world)
     first = world.ingest()
     world.write("b.txt", f"{text} {FOOTER}")
     with plain_steps() as steps:
-        from dataclasses import replace
-
-        from flows.pipeline import ingest_location
 
         def fail(workspace):
             raise GateFailed("no", advice="")
