@@ -152,7 +152,7 @@ def print_plan(collection: str, plan: ChangePlan) -> None:
         + (f", {len(plan.rejected)} rejected before" if plan.rejected else "")
     )
     if plan.reelect:
-        print("  * the settings for near-duplicates have changed: all documents are compared anew")
+        print("  * near-duplicates were elected by other settings: all documents are compared anew")
 
 
 def print_diff(diff: ReleaseDiff) -> None:

@@ -59,7 +59,10 @@ def print_check(report: CheckReport) -> None:
 
 
 def _counts(report: CheckReport) -> str:
-    names = {"blob_bytes": "bytes of blobs", "places": "places of chunks", "visible": "visible chunks"}
+    names = {
+        "blob_bytes": "bytes of blobs", "duplicates": "near-duplicates", "places": "places of chunks",
+        "visible": "visible chunks",
+    }  # fmt: skip
     parts = [f"{count} {names.get(name, name)}" for name, count in report.checked.items()]
     return ", ".join(parts) or "nothing to check"
 

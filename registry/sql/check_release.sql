@@ -24,16 +24,25 @@ WHERE a.tenant_id = %(tenant)s AND a.collection_id = %(collection)s
   AND a.from_release = %(number)s AND a.to_release IS NULL
 
 -- name: touched_elections
--- of documents that the release elected, or whose winner it touched
-SELECT count(*)
-FROM activation a
-WHERE a.tenant_id = %(tenant)s AND a.collection_id = %(collection)s AND a.to_release IS NULL
-  AND (a.winner_id IS NOT NULL OR a.suppressed)
-  AND (a.from_release = %(number)s OR a.winner_id IN (
-      SELECT t.document_id FROM activation t
-      WHERE t.tenant_id = %(tenant)s AND t.collection_id = %(collection)s
-        AND (t.from_release = %(number)s OR t.to_release = %(number)s)))
-  AND NOT EXISTS (
-      SELECT FROM activation w
-      WHERE w.document_id = a.winner_id AND w.to_release IS NULL AND w.collection_id = a.collection_id
-        AND w.tenant_id = a.tenant_id AND w.winner_id IS NULL AND NOT w.suppressed)
+-- of documents that the release elected, or whose winner it touched; two branches, each with its index
+WITH touched AS MATERIALIZED (
+    SELECT document_id FROM activation
+    WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND from_release = %(number)s
+    UNION
+    SELECT document_id FROM activation
+    WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND to_release = %(number)s
+), lost AS (
+    SELECT a.document_id, a.winner_id
+    FROM activation a
+    WHERE a.tenant_id = %(tenant)s AND a.collection_id = %(collection)s AND a.from_release = %(number)s
+      AND a.to_release IS NULL AND (a.winner_id IS NOT NULL OR a.suppressed)
+    UNION
+    SELECT a.document_id, a.winner_id
+    FROM touched t JOIN activation a ON a.winner_id = t.document_id
+    WHERE a.tenant_id = %(tenant)s AND a.collection_id = %(collection)s AND a.to_release IS NULL
+)
+SELECT count(*) FROM lost
+WHERE NOT EXISTS (
+    SELECT FROM activation w
+    WHERE w.tenant_id = %(tenant)s AND w.collection_id = %(collection)s AND w.document_id = lost.winner_id
+      AND w.to_release IS NULL AND w.winner_id IS NULL AND NOT w.suppressed)

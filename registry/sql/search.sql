@@ -72,4 +72,4 @@ SELECT a.winner_id, d.uri
 FROM activation a JOIN document d ON d.id = a.document_id
 WHERE a.tenant_id = %(tenant)s AND a.collection_id = %(collection)s AND a.winner_id = ANY(%(winners)s::bigint[])
   AND a.from_release <= %(release)s AND (a.to_release IS NULL OR a.to_release > %(release)s)
-ORDER BY a.similarity DESC, d.uri
+ORDER BY a.similarity DESC, d.uri COLLATE "C"

@@ -32,7 +32,7 @@ def test_a_sound_collection_by_the_contract(run, docs):
     assert (code, err) == (0, "")
     assert (report["ok"], report["problems"], report["repaired"]) == (True, [], [])
     assert (report["collection"], report["release"], report["hnsw_recall"]) == ("default", 1, None)
-    assert report["orphans"] == {"chunks": 0, "blobs": 0, "bytes": 0}
+    assert report["orphans"] == {"chunks": 0, "signatures": 0, "blobs": 0, "bytes": 0}
     assert report["checked"]["blobs"] == 2
     quick = json.loads(run("check", "--quick", "--json")[1])
     assert (quick["ok"], quick["quick"], quick["orphans"]) == (True, True, None)

@@ -1,4 +1,4 @@
-"""What the command line says of near-duplicates: who stands for whom, in which release, and what became of it."""
+"""What the command line says of near-duplicates: who stands for whom, in which release, and why."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_flagged_duplicate_is_found_after_its_winner_and_named(two, run, run_j
     plan = run_json("plan", str(two))
     assert (plan["reelect"], plan["changed"], plan["unchanged"]) == (True, [], 6)
     assert (
-        "settings for near-duplicates have changed: all documents are compared anew"
+        "near-duplicates were elected by other settings: all documents are compared anew"
         in run("plan", str(two))[1]
     )
     _, out, _ = run("ingest", str(two))

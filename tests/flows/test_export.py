@@ -43,7 +43,7 @@ def filled(database_url, tmp_path):
 def _fill(world):
     world.write("새/왜가리.md", f"---\ntitle: 왜가리\ntags: [새, 물]\n---\n# 왜가리\n\n{korean_text(3000)}\n")
     world.write("a.txt", english_text(60, seed=1))
-    world.write("copy.txt", english_text(60, seed=1))
+    world.write("copy.txt", f"{english_text(60, seed=1)} {english_text(90, seed=3)}")  # no near-duplicate
     world.ingest()
     (world.folder / "새/왜가리.md").unlink()
     world.write("b.txt", english_text(10, seed=2))

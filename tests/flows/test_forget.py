@@ -6,6 +6,7 @@ import os
 import time
 from dataclasses import replace
 from unicodedata import normalize
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -13,10 +14,13 @@ import pytest
 from flows.forgetting import forget
 from flows.pipeline import ingest_location
 from flows.purging import purge_collection
+from flows.staged import activate_staged
 from registry.connection import connect_admin
 from registry.runs import latest_runs
-from schemas.errors import DocumentNotFound, ForgetIncomplete, HomeNotWritable
+from schemas.errors import DocumentNotFound, ForgetIncomplete, GateFailed, HomeNotWritable
 from tasks.batch import plain_steps
+from tests.texts import english_text
+from tests.world import World
 
 SECRET = "Kim Minsu has the number 880101-1234567."
 
@@ -197,8 +201,10 @@ def test_a_dry_run_says_what_would_go_and_changes_nothing(world):
     world.ingest()
     runs = _count(world, "run")
     report = _forget(world, "kim.txt", dry_run=True)
-    assert [report[key] for key in ("versions", "chunks", "vectors", "parsed", "blobs")] == [1] * 5
+    counted = ("versions", "chunks", "vectors", "parsed", "signatures", "blobs")
+    assert [report[key] for key in counted] == [1] * 6
     assert (report["proof"]["documents"], report["proof"]["blobs"], report["run_id"]) == (1, 1, None)
+    assert (report["proof"]["signatures"], report["proof"]["bands of signatures"]) == (1, 16)
     assert (_count(world, "run"), len(world.keyword("Minsu")), len(world.releases())) == (runs, 1, 1)
 
 
@@ -380,3 +386,48 @@ def test_with_rewrite_no_file_of_the_database_holds_the_text(world, open_folder)
         )
     holding = [p.name for p in folder.iterdir() if p.is_file() and b"GRUESECRET11" in p.read_bytes()]
     assert holding == []
+
+
+# --- near-duplicates -----------------------------------------------------------------------
+
+
+def test_a_winner_is_forgotten_with_its_signature_and_named_by_no_election(world):
+    text = english_text(20, seed=1)
+    world.write("kim.txt", f"{text} {SECRET}")
+    world.write("a.txt", text)
+    world.write("b.txt", text)
+    world.ingest()
+    report = _forget(world, "kim.txt", dry_run=True)
+    assert (report["proof"]["elections"], report["proof"]["signatures"]) == (2, 1)
+    bands = _count(world, "signature_band")
+    _remove(world, "kim.txt")
+    report = _forget(world, "kim.txt")
+    assert set(report["proof"].values()) == {0}
+    assert (_count(world, "signature"), _count(world, "signature_band")) == (1, bands - 16)
+    assert [hit.uri for hit in world.vector(text)][:1] == ["a.txt"]
+    _remove(world, "b.txt")
+    assert _forget(world, "b.txt")["signatures"] == 0, "a.txt has the same text"
+    assert _count(world, "signature") == 1
+
+
+def test_what_a_forgotten_staged_winner_stood_for_is_elected_again(database_url, tmp_path):
+    (tmp_path / "canaries.toml").write_text('[[canary]]\nquery = "heron"\ndocument = "none.txt"\nk = 1\n')
+    gate = {"canaries": tmp_path / "canaries.toml"}
+    text = english_text(20, seed=1)
+    with World.open(tmp_path, database_url, collections={"default": {"gate": gate}}) as world:
+        world.write("heron.txt", "A heron stands here.")
+        with pytest.raises(GateFailed):
+            world.ingest()
+        run = latest_runs(world.session.db, 1, most=1)[0]
+        activate_staged(world.session, "default", UUID(str(run["run_id"])))
+        world.write("kim.txt", f"{text} {SECRET}")
+        world.write("a.txt", text)
+        with pytest.raises(GateFailed):
+            world.ingest()
+        run = latest_runs(world.session.db, 1, most=1)[0]
+        _remove(world, "kim.txt")
+        assert _forget(world, "kim.txt")["release"] is None, "it was never shown"
+        report = activate_staged(world.session, "default", UUID(str(run["run_id"])))
+        assert (report.documents.added, report.hidden) == (1, 0)
+        assert [hit.uri for hit in world.vector(text)][:1] == ["a.txt"]
+        assert world.problems() == []

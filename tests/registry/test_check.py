@@ -12,8 +12,10 @@ from flows.checking import check
 from flows.pipeline import ingest_location
 from registry.blobs import BlobStore
 from registry.check import check_collection
+from registry.check_release import check_release
 from registry.check_vectors import UNIT_TOLERANCE, recall_at
 from registry.collections import get_collection
+from registry.election import list_clusters
 from schemas.chunk import chunk_hash
 from schemas.digest import release_digest
 from schemas.errors import CollectionNotFound
@@ -72,7 +74,8 @@ def test_a_sound_collection_has_no_problems(made):
     assert report.checked["vectors"] == report.checked["chunks"] > report.checked["visible"] > 4
     assert report.checked["blob_bytes"] > 1000
     assert report.hnsw_recall is None
-    assert (report.orphans.chunks, report.orphans.blobs) == (0, 0)
+    assert (report.orphans.chunks, report.orphans.signatures, report.orphans.blobs) == (0, 0, 0)
+    assert (report.checked["duplicates"], report.checked["signatures"]) == (1, 6)
     quick = check(made.session, "default", quick=True)
     assert (quick.problems, quick.orphans, quick.checked["blobs"]) == ([], None, 4)
 
@@ -85,7 +88,10 @@ def test_a_repair_of_a_sound_collection_does_nothing(made):
 
 
 def _rows(world):
-    tables = ("collection", "document", "release", "visible", "activation", "vectors_1", "staged_change")
+    tables = (
+        "collection", "document", "release", "visible", "activation", "vectors_1", "staged_change",
+        "signature", "signature_band",
+    )  # fmt: skip
     return {table: _sql(world, f"SELECT * FROM {table} t ORDER BY t::text").fetchall() for table in tables}
 
 
@@ -105,6 +111,13 @@ BREAKS = {
     ],
     invariants.VECTOR_CHUNKS: [
         "INSERT INTO vectors_1 SELECT tenant_id, collection_id, 99999, embedding FROM vectors_1 LIMIT 1",
+    ],
+    invariants.BANDS: [
+        "DELETE FROM signature_band WHERE (band, signature_id) = "
+        "(SELECT min(band), 1 FROM signature_band WHERE signature_id = 1)",
+        "INSERT INTO signature_band SELECT tenant_id, collection_id, band, 99999 FROM signature_band LIMIT 1",
+        "INSERT INTO signature_band SELECT tenant_id, collection_id, band + 1, signature_id "
+        "FROM signature_band WHERE signature_id = 2 LIMIT 1",
     ],
     invariants.UNIT: [
         "UPDATE vectors_1 SET embedding = embedding * array_fill(1.01, ARRAY[384])::vector "
@@ -273,6 +286,61 @@ def test_releases_are_compared_with_the_space_they_were_made_in(made):
     assert check(made.session, "default").problems == []
     _sql(made, "UPDATE release SET space_id = 2 WHERE number = 1")
     assert _found(check(made.session, "default")) == {invariants.HISTORY}
+
+
+# --- elections -----------------------------------------------------------------------------
+
+_OF = "(SELECT id FROM document WHERE uri = '{}')"
+ELECTIONS = {
+    "have none": f"UPDATE activation SET winner_id = NULL WHERE document_id = {_OF.format('doc0.txt')}",
+    "have one that is not shown": f"UPDATE activation SET winner_id = {_OF.format('doc2.txt')} "
+    f"WHERE document_id = {_OF.format('doc0.txt')}",
+    "have one that is a duplicate itself": f"UPDATE activation SET winner_id = {_OF.format('doc0.txt')}, "
+    f"rule = 'uri', similarity = 1 WHERE document_id = {_OF.format('doc3.txt')}",
+    "of another collection": f"UPDATE activation SET winner_id = {_OF.format('elsewhere.txt')} "
+    f"WHERE document_id = {_OF.format('doc0.txt')}",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", ELECTIONS)
+def test_a_wrong_election_is_found_and_held_anew_after_a_repair(made, tmp_path, what):
+    sound = list_clusters(made.session.db, get_collection(made.session.db, "default"), 3)
+    assert [(c.winner, [m.uri for m in c.members]) for c in sound] == [("copy.txt", ["doc0.txt"])]
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/elsewhere.txt").write_text("Another collection.")
+    made.ingest(tmp_path / "elsewhere", "other")
+    assert _sql(made, ELECTIONS[what]).rowcount == 1
+    for quick in (True, False):
+        report = check(made.session, "default", quick=quick)
+        assert invariants.ELECTION in _found(report)
+        assert any(what in problem.detail for problem in report.problems) or "collection" in what
+    assert check(made.session, "other").problems == []
+    report = check(made.session, "default", repair=True)
+    assert invariants.ELECTION in _found(report), "nobody elects but an ingest"
+    assert invariants.ELECTION in {repaired.invariant for repaired in report.repaired}
+    assert made.plan().reelect
+    assert made.ingest().release == 4
+    assert _found(check(made.session, "default")) <= {invariants.HISTORY}
+    collection = get_collection(made.session.db, "default")
+    assert list_clusters(made.session.db, collection, 4) == sound
+
+
+def test_a_release_that_elects_wrongly_is_noticed_at_its_end(made):
+    collection = get_collection(made.session.db, "default")
+    blobs = BlobStore(made.session.settings.home, made.session.db.tenant_id)
+
+    def look():
+        number = get_collection(made.session.db, "default").current_release
+        return check_release(made.session.db, collection.id, number, collection.active_space_id, blobs)
+
+    made.write("another.txt", english_text(20, seed=0))
+    assert made.ingest().release == 4, "it wins by its name"
+    assert look() == []
+    _sql(made, ELECTIONS["have one that is not shown"] + " AND to_release IS NULL")
+    assert [problem.invariant for problem in look()] == [invariants.ELECTION]
+    made.write("apart.txt", "A release that has nothing to do with it.")
+    made.ingest()
+    assert look() == [], "the cost follows what a release touched"
 
 
 # --- raw blobs -----------------------------------------------------------------------------

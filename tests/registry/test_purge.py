@@ -15,6 +15,7 @@ import pytest
 
 import registry.space
 from benchmarks.filling import store_chunks
+from flows.checking import check
 from flows.purging import purge_collection
 from registry.blobs import BlobStore
 from registry.connection import connect_admin
@@ -26,6 +27,7 @@ from registry.space import needed_bytes, rebuild_partition, table_sizes
 from registry.vectors import ensure_index
 from schemas.chunk import Chunk
 from schemas.errors import DatabaseError, RegistryUnsound
+from tests.texts import english_text
 from tests.world import World
 
 NOTHING = {"keep_versions": 0, "keep_days": 0, "grace_hours": 0}
@@ -88,12 +90,56 @@ def _shown(world):
     return world.vector("stork", k=10), world.keyword("heron state", k=10), world.releases()[0].digest
 
 
+def test_signatures_go_with_the_last_version_of_their_text(world):
+    text, other = english_text(20, seed=1), english_text(20, seed=2)
+    world.write("a.txt", text)
+    world.write("b.txt", other)
+    world.ingest()
+    world.write("a.txt", other)  # b.txt keeps this text
+    world.write("c.txt", f"{text} It goes on a little.")
+    world.ingest()
+    assert _count(world, "signature") == 3
+    bands = _count(world, "signature_band")
+    assert bands == _count(world, "signature, unnest(bands)") > 30
+    planned = _purge(world, dry_run=True)
+    assert (planned["versions"]["dropped"], planned["signatures"]) == (1, 1)
+    done = _purge(world)
+    assert (done["versions"]["dropped"], done["signatures"]) == (1, 1)
+    assert (_count(world, "signature"), _count(world, "signature_band")) == (2, bands - 16)
+    (world.folder / "a.txt").unlink()
+    world.ingest(allow_deletions=True)
+    done = _purge(world)
+    assert (done["versions"]["dropped"], done["signatures"], _count(world, "signature")) == (1, 0, 2)
+    assert _check(world).orphans.signatures == 0
+
+
+def test_a_signature_that_no_version_has_is_swept(world):
+    world.write("a.txt", english_text(20, seed=1))
+    world.ingest()
+    with connect_admin(world.session.db.url) as admin:
+        admin.execute(
+            "WITH stray AS (INSERT INTO revector.signature (tenant_id, collection_id, text_sha256, params, "
+            "kind, characters, minhash, shingles, words, numbers, bands) SELECT tenant_id, collection_id, "
+            "sha256('x'), params, kind, characters, minhash, shingles, words, numbers, bands "
+            "FROM revector.signature RETURNING *) INSERT INTO revector.signature_band "
+            "SELECT DISTINCT tenant_id, collection_id, unnest(bands), id FROM stray"
+        )
+    report = _check(world)
+    assert (report.problems, report.orphans.signatures) == ([], 1)
+    assert _purge(world)["signatures"] == 1
+    assert (_count(world, "signature"), _count(world, "signature_band")) == (1, 16)
+
+
+def _check(world):
+    return check(world.session, "default")
+
+
 def test_exactly_what_the_plan_says_is_dropped_and_search_stays_as_it_was(world):
     _history(world)
     before = _shown(world)
     planned = _purge(world, dry_run=True)
     done = _purge(world)
-    same = ("versions", "chunks", "vectors", "parsed", "blobs", "items")
+    same = ("versions", "chunks", "vectors", "parsed", "signatures", "blobs", "items")
     assert {key: planned[key] for key in same} == {key: done[key] for key in same}
     assert done["versions"] == {"kept": 2, "dropped": 3}
     assert (done["chunks"], done["vectors"], done["parsed"], done["blobs"], done["documents"]) == (
