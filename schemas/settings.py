@@ -55,7 +55,7 @@ class DuplicateSettings(_Section):
 
     policy: Policy = "suppress"
     threshold: float = Field(default=0.8, ge=0.7, le=1)
-    min_difference: float = Field(default=0.05, gt=0, le=1)
+    min_difference: float = Field(default=0.03, gt=0, le=1)
     rules: tuple[Rule, ...] = DEFAULT_RULES
     authority: dict[str, int] = {}
     drafts: tuple[str, ...] = ()
