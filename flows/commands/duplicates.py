@@ -44,7 +44,7 @@ def _print_duplicates(data: dict[str, Any]) -> None:
         return
     hidden = sum(member["suppressed"] for member in members)
     print(
-        f"{len(members)} near-duplicates of {len(clusters)} documents in {where}: "
+        f"{_count(len(members), 'near-duplicate')} of {_count(len(clusters), 'document')} in {where}: "
         f"{hidden} hidden from search, {len(members) - hidden} flagged"
     )
     sources = {item["source"] for item in (*clusters, *members)}
@@ -56,6 +56,10 @@ def _print_duplicates(data: dict[str, Any]) -> None:
             print(f"  {state:7} {member['similarity']:.2f}  {name}  - {member['reason']}")
         if (more := len(cluster["members"]) - SHOWN_MEMBERS) > 0:
             print(f"  ... and {more} more: --json lists all")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _name(item: dict[str, Any], key: str, sources: set[str]) -> str:
