@@ -57,7 +57,7 @@ def _mend(
     if not ids:
         return repaired, []
     try:
-        count = embed_stored(session, collection, ids, replace=True)
+        count = embed_stored(session, collection, ids, replace=True).embedded
     except (ModelNotAvailable, SpaceMismatch) as exc:
         return repaired, [f"{len(ids)} chunks could not be embedded. {exc}"]
     return [*repaired, Repaired(VECTORS, f"{count} chunks embedded again")], []

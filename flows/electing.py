@@ -13,15 +13,17 @@ from schemas.release import Collection
 from tasks.dedup.elect import elect
 from tasks.embedding.card import resolve_model
 from tasks.publishing import until_embedded
-from tasks.storing import embed_chunks
+from tasks.storing import EmbedResult, embed_chunks
 
 Made = TypeVar("Made")
 
 
 def with_election(
     session: Session, collection: Collection, run_id: UUID, activate: Callable[[Elect], Made]
-) -> Made:
-    """What `activate` gives; a duplicate that comes into view and was never shown is embedded first.
+) -> tuple[Made, int]:
+    """What `activate` gives, and how many chunks had to be embedded for it.
+
+    Those of a duplicate that comes into view and was never shown are embedded first.
 
     Args:
         session: the open registry.
@@ -40,12 +42,14 @@ def with_election(
     return until_embedded(lambda: activate(hold), lambda ids: embed_stored(session, collection, ids))
 
 
-def embed_stored(session: Session, collection: Collection, ids: list[int], *, replace: bool = False) -> int:
-    """Vectors for stored chunks of a collection with its own model; returns how many were written."""
+def embed_stored(
+    session: Session, collection: Collection, ids: list[int], *, replace: bool = False
+) -> EmbedResult:
+    """Vectors for stored chunks of a collection with its own model."""
     assert collection.active_space_id is not None
     card = resolve_model(session.settings.collection(collection.name).model)
     require_same_space(session.db, collection, card)
-    done = embed_chunks(
+    return embed_chunks(
         session.db,
         collection.id,
         collection.active_space_id,
@@ -54,4 +58,3 @@ def embed_stored(session: Session, collection: Collection, ids: list[int], *, re
         timer=session.timer,
         replace=replace,
     )
-    return done.embedded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from unicodedata import normalize
@@ -11,8 +12,10 @@ from uuid import UUID
 from flows.electing import with_election
 from flows.purging import hold_flow
 from flows.session import Session
+from registry.activation import Elect
 from registry.blobs import BlobStore
 from registry.collections import get_collection
+from registry.connection import Connection
 from registry.forget import (
     Place,
     Traces,
@@ -20,14 +23,22 @@ from registry.forget import (
     find_document,
     find_traces,
     forget_document,
+    retire_duplicates,
     some_uris,
 )
 from registry.purge import foresee, sweep_strays
 from registry.runs import mark_crashed_runs
 from registry.space import vacuum
 from registry.sweeping import find_unused_blobs, sweep_blobs
-from schemas.errors import DocumentNotFound, ForgetIncomplete, HomeNotWritable, RevectorError
-from schemas.release import Collection
+from schemas.errors import (
+    DocumentNotFound,
+    ForgetIncomplete,
+    HomeNotWritable,
+    ModelNotAvailable,
+    RevectorError,
+    SpaceMismatch,
+)
+from schemas.release import Collection, Release
 from schemas.retention import Dropped
 from schemas.source import Scope, Source
 from tasks.sources.base import Lister, open_lister
@@ -73,7 +84,7 @@ def forget(
         raise
     report: dict[str, Any] = {
         "collection": name, "run_id": None, "dry_run": dry_run,
-        "uri": uri, "source": place.source, "release": None,
+        "uri": uri, "source": place.source, "release": None, "retired": [],
     }  # fmt: skip
     if dry_run:
         traces = find_traces(session.db, collection.id, place, uri)
@@ -86,7 +97,9 @@ def forget(
             traces = _forget(session, collection, blobs, place, uri, report, rewrite=rewrite)
             stats.update({key: report[key] for key in ("release", "versions", "chunks", "vectors", "blobs")})
         report["proof"] = _prove(session, collection, blobs, traces)
-    report["warnings"] = [*_same_bytes(traces), *_warnings(session, collection, place, uri)]
+    report["warnings"] = [
+        *_retired(report["retired"]), *_copies(traces), *_warnings(session, collection, place, uri)
+    ]  # fmt: skip
     report["seconds"] = round(session.timer() - started, 4)
     return report
 
@@ -129,12 +142,17 @@ def _forget(
 ) -> Traces:
     db = session.db
     run_id = UUID(report["run_id"])
-    traces, dropped, release = with_election(
-        session,
-        collection,
-        run_id,
-        lambda elect: forget_document(db, collection, run_id, place, uri, elect=elect),
-    )
+
+    def erase(elect: Elect) -> tuple[Traces, Dropped, Release | None]:
+        return forget_document(db, collection, run_id, place, uri, elect=elect)
+
+    def retire(connection: Connection) -> None:
+        report["retired"] = retire_duplicates(connection, db.tenant_id, collection.id, run_id, place)
+
+    try:
+        (traces, dropped, release), _ = with_election(session, collection, run_id, erase)
+    except (ModelNotAvailable, SpaceMismatch):  # whoever asks to be forgotten does not wait for a model
+        traces, dropped, release = erase(retire)
     try:
         strays, swept = _sweep(session, collection, blobs, rewrite=rewrite)
     except HomeNotWritable as exc:
@@ -184,14 +202,30 @@ def _prove(session: Session, collection: Collection, blobs: BlobStore, traces: T
     return proof
 
 
-def _same_bytes(traces: Traces) -> list[str]:
-    """A moved document has its past under its old name, and forgetting one leaves the other."""
-    if not traces.same_bytes:
+def _retired(uris: list[str]) -> list[str]:
+    if not uris:
         return []
-    shown = ", ".join(f"{uri} ({source})" for source, uri in traces.same_bytes[:SHOWN_COPIES])
-    more = len(traces.same_bytes) - SHOWN_COPIES
-    listed = shown + (f" and {more} more" if more > 0 else "")
-    return [f"The same bytes are, or were, also shown as {listed}. Forget these too if they must go."]
+    shown = ", ".join(uris[:SHOWN_COPIES]) + (" ..." if len(uris) > SHOWN_COPIES else "")
+    return [
+        f"It stood for {shown}: without the embedding model they cannot be shown, and are retired. The next "
+        "ingest adds them again."
+    ]
+
+
+def _copies(traces: Traces) -> list[str]:
+    """Forgetting one leaves the other: a moved document's past under its old name, a near-duplicate."""
+    near = [copy for copy in traces.near_copies if copy not in traces.same_bytes]
+    said = (
+        (traces.same_bytes, "The same bytes are, or were, also shown as"),
+        (near, "Near-duplicates, with nearly the same text, are"),
+    )
+    return [f"{what} {_name(copies)}. Forget these too if they must go." for copies, what in said if copies]
+
+
+def _name(copies: Sequence[tuple[str, str]]) -> str:
+    shown = ", ".join(f"{uri} ({source})" for source, uri in copies[:SHOWN_COPIES])
+    more = len(copies) - SHOWN_COPIES
+    return shown + (f" and {more} more" if more > 0 else "")
 
 
 def _warnings(session: Session, collection: Collection, place: Place, uri: str) -> list[str]:

@@ -143,6 +143,9 @@ def _ingest(
             report.digest = activation.release.digest.hex()
             report.documents.duplicate = activation.duplicates
             report.hidden, report.restored = activation.hidden, activation.restored
+            report.chunks.total = activation.places
+            report.chunks.embedded += activation.embedded
+            report.chunks.reused = max(0, report.chunks.total - report.chunks.embedded)
             with clock("check"):
                 report.problems = steps.check_release(workspace, report.release)
     _count(workspace, plan, report, outcome)

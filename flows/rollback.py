@@ -15,7 +15,7 @@ from registry.runs import finish_run, hold_new_run, mark_crashed_runs
 from schemas.errors import ConfigurationError
 from schemas.history import ReleaseDiff
 from schemas.release import Collection
-from schemas.report import RunReport
+from schemas.report import ChunkCounts, RunReport
 
 LAST = RESERVED
 """The release before the current one."""
@@ -89,10 +89,10 @@ def rollback_collection(
         prefect_flow_run_id=prefect_flow_run_id,
     )
     with held:
-        started = session.timer()
+        started, embedded = session.timer(), 0
         try:
             if isinstance(to, DocumentTarget):
-                done = with_election(
+                done, embedded = with_election(
                     session,
                     collection,
                     run_id,
@@ -106,7 +106,7 @@ def rollback_collection(
             finish_run(session.db, run_id, "failed", stats={}, error=f"{type(exc).__name__}: {exc}")
             raise
         report.seconds["activate"] = session.timer() - started
-        _fill(report, done)
+        _fill(report, done, embedded)
         _check(session, collection, report)
         report.seconds["total"] = session.timer() - started
         stats = report.as_json()
@@ -126,14 +126,15 @@ def _check(session: Session, collection: Collection, report: RunReport) -> None:
         report.seconds["check"] = session.timer() - started
 
 
-def _fill(report: RunReport, done: RolledBack) -> None:
+def _fill(report: RunReport, done: RolledBack, embedded: int) -> None:
     activation = done.activation
     report.state = "succeeded" if activation.release else "unchanged"
     counts = report.documents
     counts.added, counts.changed, counts.deleted = activation.added, activation.changed, activation.deleted
     report.held = done.held
     report.hidden, report.restored = activation.hidden, activation.restored
-    report.chunks.total = report.chunks.reused = done.chunks
+    counts.duplicate = activation.duplicates
+    report.chunks = ChunkCounts(activation.places, activation.places - embedded, embedded)
     if activation.release:
         report.release = activation.release.number
         report.digest = activation.release.digest.hex()

@@ -15,7 +15,7 @@ from registry.releases import activate_run
 from registry.runs import complete_staged, get_run, settle_staged
 from schemas.errors import ConfigurationError, RunNotStaged
 from schemas.release import Collection
-from schemas.report import RunReport
+from schemas.report import ChunkCounts, RunReport
 from tasks.embedding.card import resolve_model
 
 
@@ -32,7 +32,7 @@ def activate_staged(session: Session, collection_name: str, run_id: UUID) -> Run
     started = session.timer()
     space_id = collection.active_space_id or _configured_space(session, collection_name)
     collection = replace(collection, active_space_id=space_id)
-    activation = with_election(
+    activation, embedded = with_election(
         session,
         collection,
         run_id,
@@ -42,6 +42,7 @@ def activate_staged(session: Session, collection_name: str, run_id: UUID) -> Run
     counts = report.documents
     counts.added, counts.changed, counts.deleted = activation.added, activation.changed, activation.deleted
     counts.duplicate = activation.duplicates
+    report.chunks = ChunkCounts(activation.places, activation.places - embedded, embedded)
     report.hidden, report.restored = activation.hidden, activation.restored
     report.conflicts = sum(1 for item in activation.overtaken if not item.is_same)
     report.state = "succeeded" if activation.release else "unchanged"

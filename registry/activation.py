@@ -70,6 +70,7 @@ def apply_staged(
     state = update_state(state, new, old)
     previous = get_release(connection, values, current)
     reelected = sum(1 for row in pairs if row[6])
+    places = count_places(connection, values)
     added, deleted = len(pairs) - len(old), len(pairs) - len(new)
     release = _write_release(
         connection,
@@ -97,7 +98,14 @@ def apply_staged(
         duplicates=sum(1 for row in pairs if row[1] is not None and not row[6]),
         hidden=sum(1 for row in pairs if row[2] and not row[5]),
         restored=sum(1 for row in pairs if row[5] and row[0] and not row[2]),
+        places=places,
     )
+
+
+def count_places(connection: Connection, values: dict[str, Any]) -> int:
+    """Places of chunks that a run would show and that its documents do not show now."""
+    row = connection.execute(_SQL["staged_places"], values).fetchone()
+    return int(row[0]) if row else 0
 
 
 def list_missing(connection: Connection, values: dict[str, Any], space_id: int) -> list[int]:

@@ -57,11 +57,14 @@ def begin_election(connection: Connection, values: dict[str, Any]) -> None:
     connection.execute(_SQL["clear_elected"], values)
 
 
-def last_election(connection: Connection, values: dict[str, Any]) -> tuple[int, bytes, int]:
-    """The current release, the settings of the election that it shows (empty for none), its documents."""
+def last_election(connection: Connection, values: dict[str, Any]) -> tuple[int, bytes, int, int]:
+    """The current release, the settings of its election, its documents; staged rows of the run.
+
+    The settings are empty for none; rows that an election added do not count.
+    """
     row = connection.execute(_SQL["last_election"], values).fetchone()
     assert row is not None
-    return int(row[0]), bytes(row[1]), int(row[2])
+    return int(row[0]), bytes(row[1]), int(row[2]), int(row[3])
 
 
 def end_election(

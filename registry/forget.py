@@ -54,6 +54,7 @@ class Traces:
         shared_chunks: how many it has in common ...
         shared_documents: ... with so many others.
         same_bytes: source and uri of other documents that have, or had, bytes of it.
+        near_copies: of documents that are, or were, near-duplicates of it.
     """
 
     place: Place
@@ -65,6 +66,7 @@ class Traces:
     shared_chunks: int
     shared_documents: int
     same_bytes: tuple[tuple[str, str], ...]
+    near_copies: tuple[tuple[str, str], ...] = ()
 
 
 def find_document(db: Database, collection_id: int, uri: str) -> list[Place]:
@@ -103,6 +105,7 @@ def _find_traces(connection: Connection, values: dict[str, Any], place: Place, u
         shared[0],
         shared[1],
         tuple(connection.execute(_SQL["same_bytes"], values).fetchall()),
+        tuple(connection.execute(_SQL["near_copies"], values).fetchall()),
     )
 
 
@@ -148,6 +151,19 @@ def forget_document(
             connection.execute(_SQL[statement], values)
         _scrub(connection, values, uri)
     return traces, dropped, release
+
+
+def retire_duplicates(
+    connection: Connection, tenant_id: int, collection_id: int, run_id: UUID, place: Place
+) -> list[str]:
+    """Instead of an election: what the document stood for is shown no more either; returns the uris.
+
+    Their files are as they were, so the next ingest adds them again, from what is stored of them.
+    """
+    values = {
+        "tenant": tenant_id, "collection": collection_id, "run": run_id, "document": place.document_id,
+    }  # fmt: skip
+    return sorted(uri for (uri,) in connection.execute(_SQL["retire_duplicates"], values))
 
 
 def count_traces(db: Database, collection_id: int, blobs: BlobStore, traces: Traces) -> dict[str, int]:

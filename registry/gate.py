@@ -7,7 +7,7 @@ from uuid import UUID
 
 from psycopg import sql
 
-from registry.activation import list_missing
+from registry.activation import count_places, list_missing
 from registry.collections import get_space
 from registry.connection import Database
 from registry.queries import load
@@ -49,6 +49,4 @@ def staged_chunks(db: Database, collection_id: int, space_id: int, run_id: UUID)
     """
     values = {"tenant": db.tenant_id, "collection": collection_id, "run": run_id}
     with db.connection() as connection:
-        row = connection.execute(_SQL["staged_places"], values).fetchone()
-        missing = list_missing(connection, values, space_id)
-    return int(row[0]) if row else 0, missing
+        return count_places(connection, values), list_missing(connection, values, space_id)

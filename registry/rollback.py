@@ -23,10 +23,9 @@ _SQL = load("rollback")
 
 @dataclass(frozen=True, slots=True)
 class RolledBack:
-    """What a rollback did; `chunks` counts places of chunks in the documents it brought back."""
+    """What a rollback did."""
 
     activation: Activation
-    chunks: int
     held: int
 
 
@@ -206,7 +205,6 @@ def _apply(
     elect: Elect | None = None,
     election: bytes | None = None,
 ) -> RolledBack:
-    row = connection.execute(_SQL["staged_chunks"], values).fetchone()
     activation = apply_staged(
         connection, values, space_id, fingerprint, kind="rollback", note=note, elect=elect, election=election
     )
@@ -215,6 +213,5 @@ def _apply(
         connection.execute(_SQL["drop_settled_holds"], values)
     drop_staged(connection, values)
     held = connection.execute(_SQL["count_holds"], values).fetchone()
-    assert row is not None
     assert held is not None
-    return RolledBack(activation, int(row[0]), int(held[0]))
+    return RolledBack(activation, int(held[0]))

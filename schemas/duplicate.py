@@ -15,7 +15,7 @@ DEFAULT_RULES: tuple[Rule, ...] = ("published", "authority", "date", "length", "
 REASONS: dict[Rule, str] = {
     "published": "published: this is a draft, the winner is not",
     "authority": "authority: the winner's source ranks higher",
-    "date": "date: the winner is more recent",
+    "date": "date: the winner is more recent, or no dated copy",
     "length": "length: the winner is longer",
     "first_seen": "first_seen: the winner was indexed first",
     "uri": "uri: the winner's name comes first",
@@ -65,7 +65,9 @@ class Standing:
         text: sha256 of its cleaned text.
         published: False for a draft.
         authority: rank of its source, higher is better.
-        authored_at: None is older than any date.
+        authored_at: its own date.
+        is_snapshot: the date is that of a folder or of the file's name: of what was kept, not of what
+            was written. A copy in `backup-2019-03-01` does not stand for the file that is in use.
         characters: length of its text.
     """
 
@@ -77,6 +79,7 @@ class Standing:
     authority: int
     authored_at: datetime | None
     characters: int
+    is_snapshot: bool = False
 
 
 @dataclass(frozen=True, slots=True)

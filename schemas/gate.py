@@ -18,7 +18,9 @@ class StagedFacts:
         staged: documents that would change; of none there is nothing to judge.
         documents: staged versions; `empty` are those with hardly any text.
         rejected: documents the run could not index.
-        changed: documents that replace a version; `chunks_before` and `chunks_after` are theirs.
+        changed: documents that replace a version; `chunks_before` and `chunks_after` are what
+            search shows of them.
+        hidden: documents that search would show no more because they are duplicates, of `shown`.
         missing_vectors, bad_vectors: chunks without a vector, and with a zero or not unit one.
     """
 
@@ -30,6 +32,8 @@ class StagedFacts:
     changed: int
     chunks_before: int
     chunks_after: int
+    hidden: int
+    shown: int
     missing_vectors: int
     bad_vectors: int
 

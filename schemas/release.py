@@ -67,6 +67,8 @@ class Activation:
         reelected: documents that are as they were, but whose election is another one.
         duplicates: added and changed documents that lost an election.
         hidden: documents that are suppressed and were not; `restored` the reverse.
+        places: places of chunks that came into view.
+        embedded: chunks that had to be embedded for it in the last moment.
     """
 
     release: Release | None
@@ -79,6 +81,8 @@ class Activation:
     duplicates: int = 0
     hidden: int = 0
     restored: int = 0
+    places: int = 0
+    embedded: int = 0
 
     @property
     def documents(self) -> int:

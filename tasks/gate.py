@@ -46,13 +46,15 @@ def judge(facts: StagedFacts, limits: GateSettings) -> list[str]:
     failures = []
     if facts.bad_vectors:
         failures.append(f"{facts.bad_vectors} vectors are zero or not of unit length")
-    if facts.current_release == 0 or facts.staged == 0:
+    if facts.current_release == 0 or facts.staged + facts.hidden == 0:
         return failures
     shares = [
         (facts.empty, facts.documents, limits.max_empty_share,
          f"documents hold fewer than {FEW_CHARACTERS} characters", "max_empty_share"),
         (facts.rejected, facts.documents + facts.rejected, limits.max_rejected_share,
          "documents were rejected", "max_rejected_share"),
+        (facts.hidden, facts.shown, limits.max_hidden_share,
+         "documents would be hidden as duplicates", "max_hidden_share"),
     ]  # fmt: skip
     for part, whole, limit, what, name in shares:
         if whole >= limits.min_documents and part > limit * whole:

@@ -3,42 +3,54 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import TypeVar
 
 from registry.check_release import check_release
 from registry.collections import absorb_source
 from registry.connection import Connection
+from registry.locks import lock_collection
 from registry.releases import activate_run
+from registry.staging import require_running
 from registry.vectors import ensure_index
 from schemas.check import Problem
 from schemas.errors import VectorsMissing
 from schemas.release import Activation
-from tasks.dedup.elect import elect
+from tasks.dedup.elect import decide, elect, write_ballot
 from tasks.gate import prepare_canaries
-from tasks.storing import embed_batch
+from tasks.storing import EmbedResult, embed_batch
 from tasks.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
 ACTIVATE_ATTEMPTS = 5
+ELECT_ATTEMPTS = 3
+"""Where other runs make releases all the time, the collection is held while documents are compared."""
 
 Made = TypeVar("Made")
 
 
-def until_embedded(activate: Callable[[], Made], embed: Callable[[list[int]], object]) -> Made:
-    """What `activate` gives, once all that it would show has vectors.
+def until_embedded(
+    activate: Callable[[], Made], embed: Callable[[list[int]], EmbedResult]
+) -> tuple[Made, int]:
+    """What `activate` gives, once all that it would show has vectors, and how many were made for that.
 
     A document that was never shown, because another stood for it, has none: it gets them when
     that one goes, and the election inside the activating transaction is the one that knows.
     """
-    for _ in range(ACTIVATE_ATTEMPTS - 1):
+    embedded = 0
+    for attempt in range(ACTIVATE_ATTEMPTS):
         try:
-            return activate()
+            return activate(), embedded
         except VectorsMissing as exc:
-            log.info("%d chunks come into view without a vector: embedded first", len(exc.facts["chunks"]))
-            embed(exc.facts["chunks"])
-    return activate()
+            missing = exc.facts.pop("chunks")
+            if attempt == ACTIVATE_ATTEMPTS - 1:
+                raise
+            log.info("%d chunks come into view without a vector: embedded first", len(missing))
+            embedded += embed(missing).embedded
+    raise AssertionError("the last attempt returns or raises")
 
 
 def hold_election(workspace: Workspace) -> None:
@@ -46,20 +58,29 @@ def hold_election(workspace: Workspace) -> None:
 
     It stands as long as no other run makes a release first; then `activate` holds it again.
     """
-    with workspace.db.transaction() as connection:
-        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        _elect(workspace, connection)
+    db, target = workspace.db, workspace.require_target()
+    run = (db.tenant_id, target.collection_id, target.run_id)
+    settings = workspace.collection.duplicates
+    for _ in range(ELECT_ATTEMPTS):
+        with db.transaction() as connection:  # comparing takes its time: nobody waits for it
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            ballot = decide(connection, *run, settings)
+        with _hold(workspace) as connection:
+            if write_ballot(connection, *run, ballot):
+                return
+    with _hold(workspace) as connection:
+        elect(connection, *run, settings)
 
 
-def _elect(workspace: Workspace, connection: Connection) -> None:
+@contextmanager
+def _hold(workspace: Workspace) -> Iterator[Connection]:
+    """A transaction that holds the collection, of a run that was not taken for dead."""
     target = workspace.require_target()
-    elect(
-        connection,
-        workspace.db.tenant_id,
-        target.collection_id,
-        target.run_id,
-        workspace.collection.duplicates,
-    )
+    values = {"tenant": workspace.db.tenant_id, "collection": target.collection_id, "run": target.run_id}
+    with workspace.db.transaction() as connection:
+        lock_collection(connection, target.collection_id)
+        require_running(connection, values)
+        yield connection
 
 
 def index_vectors(workspace: Workspace) -> bool:
@@ -75,18 +96,22 @@ def activate(workspace: Workspace) -> Activation:
         GateFailed: too many canaries do not find their document; it stays staged.
     """
     target = workspace.require_target()
+    run = (workspace.db.tenant_id, target.collection_id, target.run_id)
     inspect = prepare_canaries(workspace)
-    activation = until_embedded(
+    activation, embedded = until_embedded(
         lambda: activate_run(
             workspace.db,
             target.collection_id,
             target.space_id,
             target.run_id,
-            elect=lambda connection: _elect(workspace, connection),
+            elect=lambda connection: elect(connection, *run, workspace.collection.duplicates),
             inspect=inspect,
         ),
         lambda ids: embed_batch(workspace, ids),
     )
+    if embedded:
+        activation = replace(activation, embedded=embedded)
+        index_vectors(workspace)
     if activation.release:
         log.info("release %d activated", activation.release.number)
     for source in workspace.nested:  # their documents are retired now; a crash here repeats this

@@ -103,7 +103,6 @@ COPIES = {
     "Korean footer": (BODY_KO, f"{BODY_KO}\n새롬전자 법무팀, 서울시 중구 세종대로 110, 2024년 1월 9일, 1/1"),
     "edited": (BODY_EN, BODY_EN.replace("reasonable skill and care", "due diligence and care")),
     "Korean edited": (BODY_KO, BODY_KO.replace("지체 없이 수리하거나", "7일 안에 고치거나")),
-    "date changed": (BODY_EN, BODY_EN.replace("2023-02-01", "2023-02-08").replace("30 days", "45 days")),
     "capitals": (BODY_EN, BODY_EN.upper().replace(",", "").replace("\n", "\n\n")),
     "Korean spacing": (BODY_KO, spaced(BODY_KO)),
     "paragraphs": (f"{BODY_EN}\n{english_text(10, seed=1)}", f"{english_text(10, seed=1)}\n{BODY_EN}"),

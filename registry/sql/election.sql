@@ -6,7 +6,9 @@ UPDATE staged_change SET winner_id = NULL, rule = NULL, similarity = NULL, suppr
 WHERE tenant_id = %(tenant)s AND run_id = %(run)s AND (winner_id IS NOT NULL OR suppressed OR reelected)
 
 -- name: last_election
-SELECT c.current_release, c.election, coalesce(r.documents, 0)
+SELECT c.current_release, c.election, coalesce(r.documents, 0),
+       (SELECT count(*) FROM staged_change s
+        WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s AND s.action <> 'elected')
 FROM collection c LEFT JOIN release r ON r.collection_id = c.id AND r.number = c.current_release
 WHERE c.tenant_id = %(tenant)s AND c.id = %(collection)s
 

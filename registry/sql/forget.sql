@@ -33,6 +33,17 @@ JOIN source s ON s.id = d.source_id
 WHERE v.tenant_id = %(tenant)s AND v.document_id = %(document)s
 ORDER BY s.name, d.uri
 
+-- name: near_copies
+-- what it stood for, or what stood for it, in any release; and what those stood for
+SELECT DISTINCT s.name, d.uri
+FROM (SELECT a.document_id AS id FROM activation a WHERE a.tenant_id = %(tenant)s AND a.winner_id = %(document)s
+      UNION SELECT a.winner_id FROM activation a WHERE a.tenant_id = %(tenant)s AND a.document_id = %(document)s
+      UNION SELECT o.document_id FROM activation a JOIN activation o ON o.winner_id = a.winner_id
+      WHERE a.tenant_id = %(tenant)s AND a.document_id = %(document)s) AS near
+JOIN document d ON d.id = near.id AND d.id <> %(document)s
+JOIN source s ON s.id = d.source_id
+ORDER BY s.name, d.uri
+
 -- name: own_chunks
 SELECT DISTINCT c.id, c.hash
 FROM version_chunk vc JOIN chunk c ON c.id = vc.chunk_id
@@ -55,6 +66,14 @@ WHERE g.tenant_id = %(tenant)s AND g.collection_id = %(collection)s
   AND NOT EXISTS (SELECT FROM document_version k
                   WHERE k.collection_id = g.collection_id AND k.text_sha256 = g.text_sha256
                     AND k.id <> ALL(%(versions)s::bigint[]))
+
+-- name: retire_duplicates
+INSERT INTO staged_change (tenant_id, collection_id, run_id, document_id, action, base_version_id)
+SELECT a.tenant_id, a.collection_id, %(run)s, a.document_id, 'deleted', a.version_id
+FROM activation a
+WHERE a.tenant_id = %(tenant)s AND a.collection_id = %(collection)s AND a.winner_id = %(document)s
+  AND a.suppressed AND a.to_release IS NULL
+RETURNING (SELECT d.uri FROM document d WHERE d.id = staged_change.document_id)
 
 -- name: forget_elections
 -- runs that have elected it hold their elections again, or what it stood for would be shown by nobody

@@ -1,7 +1,7 @@
 -- name: lock_state
 SELECT current_release, active_space_id, digest_state
 FROM collection WHERE id = %(collection)s AND tenant_id = %(tenant)s
-FOR UPDATE
+FOR NO KEY UPDATE
 
 -- name: drop_conflicts
 DELETE FROM staged_change s
@@ -13,7 +13,11 @@ RETURNING d.uri, s.action, s.version_id IS NOT DISTINCT FROM (
       SELECT a.version_id FROM activation a WHERE a.document_id = s.document_id AND a.to_release IS NULL)
 
 -- name: elected_release
-SELECT elected_release FROM run WHERE tenant_id = %(tenant)s AND id = %(run)s
+-- a duplicate whose winner was deleted since has nobody who stands for it
+SELECT r.elected_release FROM run r
+WHERE r.tenant_id = %(tenant)s AND r.id = %(run)s AND NOT EXISTS (
+    SELECT FROM staged_change s
+    WHERE s.run_id = r.id AND s.winner_id IS NULL AND (s.suppressed OR s.rule IS NOT NULL))
 
 -- name: elected_by
 SELECT coalesce(r.elected_by, c.election)
@@ -141,3 +145,11 @@ WHERE id = %(collection)s AND tenant_id = %(tenant)s
 
 -- name: refresh_statistics
 SELECT refresh_statistics()
+
+-- name: staged_places
+SELECT coalesce(sum(v.chunks), 0)
+FROM staged_change s
+JOIN document_version v ON v.id = s.version_id
+LEFT JOIN activation a ON a.document_id = s.document_id AND a.to_release IS NULL
+WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s AND NOT s.suppressed
+  AND (s.version_id IS DISTINCT FROM s.base_version_id OR (s.reelected AND a.suppressed))

@@ -25,10 +25,6 @@ LEFT JOIN activation now ON now.document_id = v.document_id AND now.to_release I
 WHERE v.tenant_id = %(tenant)s AND v.document_id = %(document)s AND v.id = %(version)s
   AND now.version_id IS DISTINCT FROM v.id
 
--- name: staged_chunks
-SELECT coalesce(sum(v.chunks), 0) FROM staged_change s JOIN document_version v ON v.id = s.version_id
-WHERE s.run_id = %(run)s AND s.tenant_id = %(tenant)s AND NOT s.suppressed
-
 -- name: drop_settled_holds
 DELETE FROM hold h USING staged_change s
 JOIN document d ON d.id = s.document_id

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC
 from pathlib import PurePosixPath
 from typing import Any
@@ -22,6 +23,7 @@ from schemas.settings import DuplicateSettings
 from tasks.dedup.candidates import BATCH_TEXTS, explore
 from tasks.dedup.pairs import Ids, Judge, PendingPairs, group_all, verify_pairs
 from tasks.dedup.winner import Edges, choose_winners
+from tasks.metadata import date_from_path
 from tasks.sources.patterns import compile_patterns
 
 ELECTION_VERSION = 1
@@ -47,6 +49,21 @@ def election_fingerprint(settings: DuplicateSettings) -> bytes:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).digest()
 
 
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """The documents that a run's staged changes touch, decided about but not written yet.
+
+    Attributes:
+        basis: what it rests on: the release that was current, and how many rows were staged.
+        results: of the documents whose election is another one.
+        elected_by: the settings.
+    """
+
+    basis: tuple[int, int]
+    results: list[Elected]
+    elected_by: bytes
+
+
 def elect(
     connection: Connection,
     tenant_id: int,
@@ -56,14 +73,50 @@ def elect(
     *,
     everything: bool = True,
 ) -> None:
-    """Decide about the documents that a run's staged changes touch, and write it into the staged rows.
+    """Decide and write, in a transaction that holds the collection; arguments as of `decide`."""
+    ballot = decide(connection, tenant_id, collection_id, run_id, settings, everything=everything)
+    write_ballot(connection, tenant_id, collection_id, run_id, ballot)
+
+
+def write_ballot(
+    connection: Connection, tenant_id: int, collection_id: int, run_id: UUID, ballot: Ballot
+) -> bool:
+    """Write a decision into the run's staged rows; False, and nothing, if what it rests on is no more.
+
+    Call in a transaction that holds the collection.
+    """
+    values = {"tenant": tenant_id, "collection": collection_id, "run": run_id}
+    release, _, _, staged = election.last_election(connection, values)
+    if ballot.basis != (release, staged):
+        return False
+    election.begin_election(connection, values)
+    is_complete = election.write_elected(connection, values, ballot.results)
+    election.end_election(
+        connection,
+        values,
+        release=release if is_complete else None,
+        elected_by=ballot.elected_by,
+    )
+    return True
+
+
+def decide(
+    connection: Connection,
+    tenant_id: int,
+    collection_id: int,
+    run_id: UUID,
+    settings: DuplicateSettings,
+    *,
+    everything: bool = True,
+) -> Ballot:
+    """Decide about the documents that a run's staged changes touch; writes nothing.
 
     The result is a function of the documents that will be shown and of the settings, whatever the
     order in which they came. Staged changes of documents that another run has changed since count
     for nothing.
 
     Args:
-        connection: in a transaction.
+        connection: in a transaction with one snapshot, or one that holds the collection.
         tenant_id: the tenant.
         collection_id: the collection.
         run_id: whose staged changes.
@@ -73,8 +126,7 @@ def elect(
     values = {
         "tenant": tenant_id, "collection": collection_id, "run": run_id, "params": SIGNATURE_VERSION,
     }  # fmt: skip
-    election.begin_election(connection, values)
-    release, last, size = election.last_election(connection, values)
+    release, last, size, staged = election.last_election(connection, values)
     fingerprint = election_fingerprint(settings)
     is_other = last != fingerprint
     held = _Election(connection, values, settings)
@@ -84,14 +136,9 @@ def elect(
         results = []
     else:
         results = held.compare_changed(None if is_other else size)
-    is_complete = election.write_elected(connection, values, results)
-    election.end_election(
-        connection,
-        values,
-        release=release if is_complete else None,
-        # partly by other settings than the rest: the next run that may compares all anew
-        elected_by=fingerprint if everything or not is_other else b"",
-    )
+    # partly by other settings than the rest: the next run that may compares all anew
+    elected_by = fingerprint if everything or not is_other else b""
+    return Ballot((release, staged), results, elected_by)
 
 
 class _Election:
@@ -166,6 +213,7 @@ class _Election:
 
     def _standing(self, found: Contestant) -> Standing:
         is_draft = self._is_draft is not None and self._is_draft(PurePosixPath(found.uri).name, found.uri)
+        authored_at = found.authored_at.replace(tzinfo=UTC) if found.authored_at else None
         return Standing(
             found.document_id,
             found.uri,
@@ -173,8 +221,9 @@ class _Election:
             found.text,
             found.published and not is_draft,
             self._settings.authority.get(found.source, 0),
-            found.authored_at.replace(tzinfo=UTC) if found.authored_at else None,
+            authored_at,
             found.characters,
+            authored_at is not None and authored_at == date_from_path(found.uri),
         )
 
 

@@ -30,6 +30,7 @@ class PendingPairs:
 
     def __init__(self) -> None:
         self._keys: list[Ids] = []
+        self._distinct = 0
         self.size = 0
 
     def add_product(self, left: Ids, right: Ids) -> None:
@@ -52,15 +53,16 @@ class PendingPairs:
     def take(self) -> Ids:
         """(P,) sorted: the smaller number << 32 | the larger."""
         keys = _distinct(np.concatenate(self._keys)) if self._keys else np.zeros(0, np.int64)
-        self._keys, self.size = [], 0
+        self._keys, self._distinct, self.size = [], 0, 0
         return keys
 
     def _add(self, left: Ids, right: Ids) -> None:
         self._keys.append(np.minimum(left, right) << 32 | np.maximum(left, right))
         self.size += len(left)
-        if self.size > MAX_PENDING and len(self._keys) > 1:
+        # not before there are twice as many: sorting all of them with each band would be quadratic
+        if self.size > max(MAX_PENDING, 2 * self._distinct) and len(self._keys) > 1:
             self._keys = [_distinct(np.concatenate(self._keys))]
-            self.size = len(self._keys[0])
+            self.size = self._distinct = len(self._keys[0])
 
 
 def _distinct(keys: Ids) -> Ids:

@@ -112,9 +112,12 @@ def _rank(rules: Sequence[Rule]) -> Callable[[Standing], tuple[Any, ...]]:
     return rank
 
 
-def _age(standing: Standing) -> tuple[bool, int]:
+def _age(standing: Standing) -> tuple[int, int]:
+    """Documents with a date of their own, then those without any, then those dated by their path."""
     date = standing.authored_at
-    return (True, 0) if date is None else (False, -((date - _EPOCH) // _MICROSECOND))
+    if date is None:
+        return 1, 0
+    return 2 if standing.is_snapshot else 0, -((date - _EPOCH) // _MICROSECOND)
 
 
 _KEYS: dict[Rule, Callable[[Standing], Any]] = {

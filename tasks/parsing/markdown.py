@@ -144,7 +144,8 @@ def _metadata(facts: dict[str, Any]) -> Metadata:
     extra = {
         key: str(value)
         for key, value in facts.items()
-        if key not in known and isinstance(value, str | int | float)
+        # `published: false` is no date
+        if (key not in known or isinstance(value, bool)) and isinstance(value, str | int | float)
     }
     language = _words(_fact(facts, "language"))
     return Metadata(
@@ -158,7 +159,7 @@ def _metadata(facts: dict[str, Any]) -> Metadata:
 
 
 def _fact(facts: dict[str, Any], name: str) -> Any:
-    return next((facts[key] for key in _KNOWN[name] if facts.get(key)), None)
+    return next((facts[key] for key in _KNOWN[name] if facts.get(key) and facts[key] is not True), None)
 
 
 def _words(value: Any, *, split: bool = True) -> tuple[str, ...]:

@@ -216,6 +216,8 @@ def _metadata(core: _Element) -> Metadata:
     }
     tags = [word.strip() for word in re.split("[,;]", facts.get("keywords", ""))]
     extra = {key: facts[key] for key in ("subject", "description", "category") if facts.get(key)}
+    if facts.get("contentStatus"):
+        extra["status"] = facts["contentStatus"]
     return Metadata(
         title=facts.get("title") or None,
         author=facts.get("creator") or None,

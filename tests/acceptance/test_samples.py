@@ -14,7 +14,7 @@ from tests.acceptance.conftest import SAMPLES
 
 pytestmark = pytest.mark.model
 ELECTED = {
-    "notes/shared/2026-10-05_customer-interview-orchard.txt": ["notes/customer-interview-orchard.txt"],
+    "notes/customer-interview-orchard.txt": ["notes/shared/2026-10-05_customer-interview-orchard.txt"],
     "policies/expense-reimbursement.md": ["policies/drafts/expense-reimbursement.md"],
     "규정/사본/재택근무_규정.md": ["규정/재택근무_규정.md"],
 }

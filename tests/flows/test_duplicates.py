@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from dataclasses import replace
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from registry.collections import get_collection
 from registry.election import list_clusters
 from registry.rollback import DocumentTarget
 from registry.search import search_collection
-from schemas.errors import GateFailed
+from schemas.errors import ForgetIncomplete, GateFailed, ModelNotAvailable
 from tasks.batch import plain_steps
 from tests.world import World
 
@@ -417,3 +418,141 @@ def test_a_gate_that_fails_for_one_run_does_not_leave_its_election_behind(world)
             ingest_location(world.session, replace(steps, check_gate=fail), str(world.folder), "default")
     assert _shown(world) == {"a.txt"}
     assert world.releases()[0].digest.hex() == first.digest
+
+
+def _interrupt(world, step, action):
+    """An ingest of the whole folder; `action` happens in the middle of its election, or before a step."""
+    done = []
+
+    def once(*args, **options):
+        if not done:
+            done.append(True)
+            action()
+
+    with plain_steps() as steps, pytest.MonkeyPatch.context() as patch:
+        if step == "in the election":
+            import tasks.publishing
+
+            decide = tasks.publishing.decide
+            patch.setattr("tasks.publishing.decide", lambda *args: (decide(*args), once())[0])
+        else:
+            original = getattr(steps, step)
+            steps = replace(steps, **{step: lambda *args: (once(), original(*args))[1]})
+        return ingest_location(world.session, steps, str(world.folder), "default", allow_deletions=True)
+
+
+@pytest.mark.parametrize("step", ["hold_election", "in the election", "check_gate", "activate"])
+@pytest.mark.parametrize("other", ["ingest", "rollback", "forget"])
+def test_another_release_at_any_moment_of_the_election(world, tmp_path, step, other):
+    """None of them kills the run, and nobody is hidden by a document that has gone."""
+    text = prose(1)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "c.txt").write_text(prose(2))
+    world.ingest(elsewhere)
+    world.write("a.txt", text)
+    world.write("b.txt", f"{text} {FOOTER}")
+    if other == "ingest":
+        (elsewhere / "d.txt").write_text(f"{text} {FOOTER} {FOOTER}")
+        _interrupt(world, step, lambda: world.ingest(elsewhere))
+        assert _clusters(world) == {"d.txt": ["b.txt", "a.txt"]}
+    elif other == "rollback":
+        _interrupt(world, step, lambda: rollback_collection(world.session, "default", "0"))
+        assert _clusters(world) == {"b.txt": ["a.txt"]}
+    else:
+
+        def erase():
+            with suppress(ForgetIncomplete):  # the raw bytes may be the running ingest's
+                forget(world.session, "b.txt", "default")
+
+        report = _interrupt(world, step, erase)
+        assert report.documents.duplicate == 0
+        assert (_clusters(world), _shown(world)) == ({}, {"a.txt", "c.txt"})
+        assert world.ingest().documents.added == 1
+    assert len(world.keyword("amber", k=1)) == 1
+
+
+def test_who_is_forgotten_does_not_wait_for_a_model(world):
+    text = prose(1)
+    world.write("a.txt", text)
+    world.write("b.txt", f"{text} {FOOTER}")
+    world.write("c.txt", prose(2))
+    world.ingest()
+    (world.folder / "b.txt").unlink()
+
+    def missing(card, settings):
+        raise ModelNotAvailable("It is not here.", advice="")
+
+    report = forget(replace(world.session, load_embedder=missing), "b.txt", "default")
+    assert report["retired"] == ["a.txt"]
+    assert "It stood for a.txt" in report["warnings"][0]
+    assert set(report["proof"].values()) == {0}
+    assert _shown(world) == {"c.txt"}
+    assert world.ingest().documents.added == 1
+    assert _shown(world) == {"a.txt", "c.txt"}
+
+
+def test_a_run_that_would_hide_much_is_held_back(world):
+    """A faulty export writes one text into every file."""
+    for number in range(12):
+        world.write(f"{number}.txt", prose(number))
+    world.ingest()
+    for number in range(12):
+        world.write(f"{number}.txt", prose(99))
+    with pytest.raises(GateFailed, match=r"11 of 12 documents would be hidden as duplicates"):
+        world.ingest()
+    assert len(_shown(world)) == 12
+
+
+def test_settings_that_would_hide_much_are_held_back_too(database_url, tmp_path):
+    off = {"default": {"duplicates": {"policy": "off"}}}
+    with World.open(tmp_path, database_url, collections=off) as world:
+        for number in range(12):
+            world.write(f"{number}.txt", f"{prose(number // 2)}{f' {FOOTER}' * (number % 2)}")
+        world.ingest()
+    with World.open(tmp_path, database_url) as world:
+        with pytest.raises(GateFailed, match=r"6 of 12 documents would be hidden as duplicates") as caught:
+            world.ingest()
+        assert len(_shown(world)) == 12
+        report = activate_staged(world.session, "default", UUID(caught.value.facts["run_id"]))
+        assert (report.hidden, len(_shown(world))) == (6, 6)
+        assert world.plan().is_empty
+
+
+def test_a_dated_backup_does_not_stand_for_the_file_that_is_in_use(world):
+    text = prose(1)
+    world.write("parking.md", f"{text}\n")
+    for folder in ("backup_2019-03-01", "backup_2024-06-01"):
+        world.write(f"{folder}/parking.md", f"{text} {FOOTER}\n")
+    world.ingest()
+    assert _clusters(world) == {
+        "parking.md": ["backup_2019-03-01/parking.md", "backup_2024-06-01/parking.md"]
+    }
+    world.write("dated.md", f"---\ndate: 2018-01-01\n---\n\n{text}\n")
+    world.ingest()
+    assert set(_clusters(world)) == {"dated.md"}  # its own date
+
+
+@pytest.mark.parametrize(
+    "marker", ["draft: true", "published: false", "published: no", "status: draft", "status: 초안"]
+)
+def test_every_marker_of_a_draft_counts(world, marker):
+    text = prose(1)
+    world.write("a.md", f"---\n{marker}\n---\n\n{text}\n")
+    world.write("b.md", f"{text}\n")
+    world.ingest()
+    assert _clusters(world) == {"b.md": ["a.md"]}
+
+
+def test_forgetting_names_the_near_copies_that_stay(world):
+    text = prose(1)
+    for name, ending in (("a.txt", ""), ("b.txt", f" {FOOTER}"), ("c.txt", f" {FOOTER} {prose(3, 1)}")):
+        world.write(name, text + ending)
+    world.ingest()
+    for uri in ("c.txt", "a.txt"):
+        (world.folder / uri).unlink()
+        warnings = forget(world.session, uri, "default")["warnings"]
+        others = "a.txt (docs), b.txt (docs)" if uri == "c.txt" else "b.txt (docs)"
+        assert warnings == [
+            f"Near-duplicates, with nearly the same text, are {others}. Forget these too if they must go."
+        ]

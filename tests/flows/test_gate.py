@@ -21,7 +21,7 @@ from tasks.gate import judge, load_canaries
 from tests.texts import english_text
 from tests.world import World
 
-SOUND = StagedFacts(3, 20, 20, 0, 0, 20, 100, 100, 0, 0)
+SOUND = StagedFacts(3, 20, 20, 0, 0, 20, 100, 100, 0, 20, 0, 0)
 
 
 @pytest.mark.parametrize(
