@@ -127,6 +127,7 @@ class ParserPool:
         process = process or self._start()
         outcome = process.parse(str(request.path), request.uri)
         if self._closed:
+            self._end(process)  # nobody else knows of one that was started here
             raise RuntimeError("the parser pool was closed")
         if isinstance(outcome, ParseCrashed) and not fresh:
             # What earlier documents left behind may be the cause: only a crash in a new
