@@ -45,7 +45,7 @@ class GateSettings(_Section):
     max_empty_share: float = Field(default=0.5, ge=0, le=1)
     max_rejected_share: float = Field(default=0.5, ge=0, le=1)
     max_chunk_fall: float = Field(default=0.5, ge=0, le=1)
-    max_hidden_share: float = Field(default=0.3, ge=0, le=1)
+    max_hidden_share: float = Field(default=0.5, ge=0, le=1)
     min_documents: int = Field(default=10, ge=1)
     canaries: Path | None = None
     min_canary_share: float = Field(default=1.0, ge=0, le=1)

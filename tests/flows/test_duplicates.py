@@ -508,14 +508,14 @@ def test_settings_that_would_hide_much_are_held_back_too(database_url, tmp_path)
     off = {"default": {"duplicates": {"policy": "off"}}}
     with World.open(tmp_path, database_url, collections=off) as world:
         for number in range(12):
-            world.write(f"{number}.txt", f"{prose(number // 2)}{f' {FOOTER}' * (number % 2)}")
+            world.write(f"{number}.txt", f"{prose(number // 4)}{f' {FOOTER}' * (number % 4)}")
         world.ingest()
     with World.open(tmp_path, database_url) as world:
-        with pytest.raises(GateFailed, match=r"6 of 12 documents would be hidden as duplicates") as caught:
+        with pytest.raises(GateFailed, match=r"9 of 12 documents would be hidden as duplicates") as caught:
             world.ingest()
         assert len(_shown(world)) == 12
         report = activate_staged(world.session, "default", UUID(caught.value.facts["run_id"]))
-        assert (report.hidden, len(_shown(world))) == (6, 6)
+        assert (report.hidden, len(_shown(world))) == (9, 3)
         assert world.plan().is_empty
 
 
