@@ -27,12 +27,19 @@ def known_documents(db: Database, source_id: int, *, reapply: bool = False) -> d
         rows = connection.execute(_SQL["known_documents"], values, binary=True).fetchall()
         # a query of its own: nearly always there are none, and a join would cost each row
         holds = connection.execute(_SQL["holds_of_source"], values, binary=True).fetchall()
+    # tuple.__new__ spares a call a document: this loop is a fifth of what planning takes
+    make = tuple.__new__
     known = {
-        uri: Known(
-            document, version, None if size is None else Stat(size, *rest), sha256, parser, fingerprint
+        uri: make(
+            Known,
+            (
+                document, version,
+                None if size is None else make(Stat, (size, mtime_ns, ctime_ns, inode, etag)),
+                sha256, parser, fingerprint, False, "",
+            ),
         )
-        for uri, document, version, size, *rest, sha256, parser, fingerprint in rows
-    }
+        for uri, document, version, size, mtime_ns, ctime_ns, inode, etag, sha256, parser, fingerprint in rows
+    }  # fmt: skip
     for uri, parser, fingerprint in holds:
         if uri in known:
             known[uri] = _held(known[uri], parser, fingerprint, reapply=reapply)
