@@ -15,9 +15,9 @@ from rensa import RMinHash, RMinHashLSH
 
 from benchmarks.measuring import Row, alternate, per_second
 from benchmarks.near_duplicates import COPIES, FAMILIES, HARD, LANGUAGES, Language, Pair
-from schemas.duplicate import BANDS, PERMUTATIONS, Signature
+from schemas.duplicate import BANDS, PERMUTATIONS, THRESHOLD, Signature
 from tasks.dedup.signature import SEED, hash_shingles, text_signature, text_signatures
-from tasks.dedup.similarity import THRESHOLD, SignatureTable, compare
+from tasks.dedup.similarity import SignatureTable, compare
 
 NAMES = {"en": "English", "ko": "Korean"}
 GUARD_OFF = 2.0

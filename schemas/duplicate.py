@@ -22,6 +22,11 @@ REASONS: dict[Rule, str] = {
 }
 """Why a document lost, as it is listed."""
 
+THRESHOLD = 0.8
+"""Least share of shingles that near-duplicates have in common."""
+MIN_DIFFERENCE = 0.03
+"""Share of the words that each of two texts must have for itself to be kept apart."""
+
 PERMUTATIONS = 128
 BANDS = 16
 SIGNATURE_VERSION = 1

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from schemas.duplicate import DEFAULT_RULES, Policy, Rule
+from schemas.duplicate import DEFAULT_RULES, MIN_DIFFERENCE, THRESHOLD, Policy, Rule
 
 DEFAULT_EXCLUDE = (".*", "~$*", "*.tmp", "__pycache__", "node_modules", "Thumbs.db", "desktop.ini")
 
@@ -55,8 +55,8 @@ class DuplicateSettings(_Section):
     """What becomes of near-duplicates, and who is elected among them."""
 
     policy: Policy = "suppress"
-    threshold: float = Field(default=0.8, ge=0.7, le=1)
-    min_difference: float = Field(default=0.03, gt=0, le=1)
+    threshold: float = Field(default=THRESHOLD, ge=0.7, le=1)
+    min_difference: float = Field(default=MIN_DIFFERENCE, gt=0, le=1)
     rules: tuple[Rule, ...] = DEFAULT_RULES
     authority: dict[str, int] = {}
     drafts: tuple[str, ...] = ()

@@ -89,13 +89,13 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
         JOIN chunk c ON c.grams @> ARRAY[q.gram]
         JOIN visible v ON v.collection_id = c.collection_id AND v.chunk_id = c.id
         WHERE c.collection_id = collection AND c.tenant_id = current_tenant()
-    ), total AS MATERIALIZED (
+    ), total AS (
         SELECT greatest(count(*), 1)::float8 AS n FROM visible v
         WHERE v.collection_id = collection AND v.tenant_id = current_tenant()
-    ), idf AS MATERIALIZED (
+    ), idf AS (
         SELECT hit.gram, ln(1 + (total.n - count(*) + 0.5) / (count(*) + 0.5)) AS weight
         FROM hit, total GROUP BY hit.gram, total.n
-    ), mean AS MATERIALIZED (
+    ), mean AS (
         SELECT greatest(avg(length), 1)::float8 AS length FROM hit
     )
     SELECT hit.id, sum((idf.weight * 2.2e9 / (1 + 1.2 * (0.25 + 0.75 * hit.length / mean.length)))::bigint)::float8 / 1e9
@@ -119,13 +119,13 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
             SELECT FROM version_chunk vc JOIN activation a ON a.version_id = vc.version_id
             WHERE vc.chunk_id = f.id AND a.from_release <= release_number
               AND (a.to_release IS NULL OR a.to_release > release_number))
-    ), total AS MATERIALIZED (
+    ), total AS (
         SELECT greatest(max(r.chunks), 1)::float8 AS n FROM release r
         WHERE r.collection_id = collection AND r.number = release_number AND r.tenant_id = current_tenant()
-    ), idf AS MATERIALIZED (
+    ), idf AS (
         SELECT hit.gram, ln(1 + (total.n - count(*) + 0.5) / (count(*) + 0.5)) AS weight
         FROM hit, total GROUP BY hit.gram, total.n
-    ), mean AS MATERIALIZED (
+    ), mean AS (
         SELECT greatest(avg(length), 1)::float8 AS length FROM hit
     )
     SELECT hit.id, sum((idf.weight * 2.2e9 / (1 + 1.2 * (0.25 + 0.75 * hit.length / mean.length)))::bigint)::float8 / 1e9
@@ -220,17 +220,13 @@ END $$;
 -- A collection's vectors in a new table without the space that purge left. The caller holds the
 -- collection, copies the rows into vectors_<space>_<collection>_new, then calls finish_vector_rebuild
 -- in the same transaction. Rows are copied with FREEZE: a search that began before the swap sees them.
-CREATE FUNCTION begin_vector_rebuild(space int, collection int, lock_ms int) RETURNS void
+CREATE FUNCTION begin_vector_rebuild(space int, collection int) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     fresh text := format('vectors_%s_%s_new', space, collection);
 BEGIN
     PERFORM FROM collection c WHERE c.id = collection AND c.tenant_id = current_tenant();
     IF NOT FOUND THEN RAISE EXCEPTION 'collection % is not of this tenant', collection; END IF;
-    -- an autovacuum gives way only to who waits longer than deadlock_timeout, and the swap does not:
-    -- it is sent away here, and kept away until the end of the transaction
-    PERFORM set_config('lock_timeout', lock_ms || 'ms', true);
-    EXECUTE format('LOCK TABLE %I IN SHARE UPDATE EXCLUSIVE MODE', format('vectors_%s_%s', space, collection));
     PERFORM build_vector_partition(space, collection, fresh);
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'revector_app') THEN
         EXECUTE format('GRANT INSERT ON %I TO revector_app', fresh);

@@ -26,12 +26,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.duplicate import PERMUTATIONS, Signature
+from schemas.duplicate import MIN_DIFFERENCE, PERMUTATIONS, THRESHOLD, Signature
 from tasks.dedup.signature import SKETCH_NUMBERS, SKETCH_SHINGLES, SKETCH_WORDS
 
-THRESHOLD: Final = 0.8
-MIN_DIFFERENCE: Final = 0.03
-"""Share of the words that each of two texts must have for itself to be kept apart."""
 MIN_WORDS: Final = 2
 """Fewer are a correction."""
 NUMBER_SHARE: Final = 0.02

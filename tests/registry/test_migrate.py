@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import psycopg
 import pytest
 
+import registry.migrate
 from registry.connection import connect_admin
 from registry.migrate import Migration, load_migrations, migrate
 from schemas.errors import MigrationError
@@ -36,6 +39,17 @@ def test_processes_that_start_together_migrate_once(empty_url):
     with ThreadPoolExecutor(4) as threads:
         applied = [number for numbers in threads.map(start, range(4)) for number in numbers]
     assert applied == [m.number for m in load_migrations()]
+
+
+def test_what_databases_out_there_have_applied_is_never_changed():
+    """A migration joins this list when it lands; a change after that locks its users out."""
+    landed = {
+        "0001_initial": "a0907a3b5261084f1dc271830df3b6c390f3a7979b601ddf96b990367e436051",
+        "0002_history": "9891d14a44f9dc580a6a7da6ab7ed6379be1b5dfb9bef3d3e0ff5044c287a182",
+    }
+    folder = Path(registry.migrate.__file__).with_name("migrations")
+    present = {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.sql")}
+    assert {name: present[name] for name in landed} == landed
 
 
 def test_a_changed_migration_is_refused(empty_url):
