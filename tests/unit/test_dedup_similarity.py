@@ -139,6 +139,16 @@ def test_above_one_the_guard_is_off_and_at_zero_it_is_strict():
     assert not judge(*COPIES["Korean edited"], min_difference=0.001)[1]
 
 
+def test_forms_that_differ_in_a_name_alone_need_a_smaller_difference():
+    """As docs/CONFIGURATION.md says."""
+    articles = korean_text(900, seed=5)
+    one, other = (
+        f"본인 {name}은 다음을 서약합니다. {articles} 서약자 {name} (서명)" for name in ("김민수", "이서연")
+    )
+    assert judge(one, other)[1]
+    assert not judge(one, other, min_difference=0.01)[1]
+
+
 def test_one_number_of_its_own_keeps_a_document_apart():
     """Certificates of one day differ in their number; the words are all the same."""
     body = f"Certificate of calibration. {english_text(12, seed=3)} Certificate"
