@@ -15,6 +15,9 @@ from schemas.errors import EmptyDocument
 _calls = 0
 _hoard: list[bytearray] = []
 
+HELPER = ["sleep", "300.125"]
+"""Of no other process on the machine."""
+
 
 def parse(path: Path, uri: str) -> ParsedDocument:
     """Do what the uri says."""
@@ -59,7 +62,7 @@ def _hang(path: Path, argument: str) -> ParsedDocument:
 def _fork(path: Path, argument: str) -> ParsedDocument:
     """A helper program that outlives its parser, as converters do."""
     if os.fork() == 0:
-        os.execv("/bin/sleep", ["sleep", "300"])
+        os.execv("/bin/sleep", HELPER)
     return _hang(path, "")
 
 
