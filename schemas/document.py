@@ -48,20 +48,39 @@ class Metadata:
 
 
 @dataclass(frozen=True, slots=True)
+class PartProblem:
+    """A part of a document that could not be read; the rest of it is indexed.
+
+    Attributes:
+        part: which (``page 3``, ``pages 3, 5-7``, ``sheet Umsatz``).
+        error: class name of the error.
+        message: what happened and what to do next.
+    """
+
+    part: str
+    error: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class ParsedDocument:
     """The parser's result for given bytes: it does not depend on the document's path.
 
     Attributes:
         parser: name of the parser that made it (``pdf``, ``markdown``, ...).
         mime: media type decided from the content.
-        elements: blocks in reading order, never empty.
+        elements: blocks in reading order; empty only where `scans` is not.
         metadata: what the file says of itself; unknown fields are None or empty.
+        scans: 1-based pages without usable text, to be read by OCR.
+        problems: parts that could not be read.
     """
 
     parser: str
     mime: str
     elements: tuple[Element, ...]
     metadata: Metadata = field(default_factory=Metadata)
+    scans: tuple[int, ...] = ()
+    problems: tuple[PartProblem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

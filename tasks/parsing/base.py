@@ -6,7 +6,6 @@ import importlib
 import importlib.metadata
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -18,42 +17,12 @@ from schemas.errors import (
     FetchFailed,
     ParseFailed,
 )
+from tasks.parsing.formats import PARSERS
 from tasks.parsing.sniff import HEAD_BYTES, choose_parser
 
-__all__ = ["PARSERS", "Parser", "choose_parser", "parse_file", "parser_version"]
+__all__ = ["PARSERS", "choose_parser", "parse_file", "parser_version"]
 
 ParseFunction = Callable[[bytes], ParsedDocument]
-
-
-@dataclass(frozen=True, slots=True)
-class Parser:
-    """Where a parser is and what its result depends on.
-
-    Attributes:
-        function: ``module:function``, imported at first use.
-        version: raised by hand whenever the same bytes may give another result.
-        libraries: distributions whose version is part of the parser's version.
-    """
-
-    function: str
-    version: int
-    libraries: tuple[str, ...] = ()
-
-
-PARSERS: dict[str, Parser] = {
-    "text": Parser("tasks.parsing.text:parse", 1, ("charset-normalizer",)),
-    "markdown": Parser(
-        "tasks.parsing.markdown:parse",
-        2,
-        ("charset-normalizer", "lxml", "markdown-it-py", "PyYAML"),
-    ),
-    "html": Parser("tasks.parsing.markup:parse", 1, ("charset-normalizer", "lxml")),
-    "pdf": Parser("tasks.parsing.pdf:parse", 1, ("pypdfium2",)),
-    "docx": Parser("tasks.parsing.office:parse", 2, ("lxml",)),
-    "csv": Parser("tasks.parsing.tables:parse", 1, ("charset-normalizer",)),
-    "python": Parser("tasks.parsing.code:parse_python", 1, ("charset-normalizer",)),
-    "code": Parser("tasks.parsing.code:parse", 1, ("charset-normalizer",)),
-}
 
 
 @cache
@@ -71,8 +40,13 @@ def parser_version(name: str) -> str:
     return ", ".join(parts)
 
 
-def parse_file(path: Path, uri: str) -> ParsedDocument:
+def parse_file(path: Path, uri: str, rung: int = 0) -> ParsedDocument:
     """The elements and metadata of one file; the uri only helps to choose the parser.
+
+    Args:
+        path: the file.
+        uri: its name.
+        rung: which of the parser's rungs; the last one where it has fewer.
 
     Raises:
         DocumentError: a subclass that says why this file gives no text.
@@ -82,7 +56,8 @@ def parse_file(path: Path, uri: str) -> ParsedDocument:
     data = _read(path)
     name = choose_parser(data[:HEAD_BYTES], uri)
     try:
-        parsed = _load(PARSERS[name].function)(data)
+        rungs = PARSERS[name].rungs
+        parsed = _load(rungs[min(rung, len(rungs) - 1)][1])(data)
     except (DocumentError, MemoryError):
         raise
     except ImportError as exc:
@@ -98,7 +73,7 @@ def parse_file(path: Path, uri: str) -> ParsedDocument:
             parser=name,
             error=type(exc).__name__,
         ) from exc
-    if not any(element.text.strip() for element in parsed.elements):
+    if not parsed.scans and not any(element.text.strip() for element in parsed.elements):
         raise EmptyDocument("The file has no text.", advice="Exclude it if that is as intended.", parser=name)
     return parsed
 

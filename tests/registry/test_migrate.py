@@ -46,6 +46,7 @@ def test_what_databases_out_there_have_applied_is_never_changed():
     landed = {
         "0001_initial": "a0907a3b5261084f1dc271830df3b6c390f3a7979b601ddf96b990367e436051",
         "0002_history": "9891d14a44f9dc580a6a7da6ab7ed6379be1b5dfb9bef3d3e0ff5044c287a182",
+        "0003_duplicates": "160d633f10bf5b366603f1c098bdfd7496433dad2ae24b4822572cf1865702a8",
     }
     folder = Path(registry.migrate.__file__).with_name("migrations")
     present = {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.sql")}

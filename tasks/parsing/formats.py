@@ -1,0 +1,68 @@
+"""The formats: which parser reads what, with which rungs, and what it finds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Feature = Literal["headings", "tables", "pages", "metadata"]
+
+
+@dataclass(frozen=True, slots=True)
+class Parser:
+    """Where a parser is, what its result depends on, and what it finds.
+
+    The functions are ``module:function``, imported at first use; each takes the file's bytes
+    and returns a `ParsedDocument`. Where the first fails, hangs, crashes or finds nothing, the
+    next one has a try: the ladder fast, thorough, plain text.
+
+    Attributes:
+        formats: what it reads, for the table in docs/FORMATS.md.
+        fast: the first rung.
+        version: raised by hand whenever the same bytes may give another result.
+        features: what it finds beside the text.
+        libraries: distributions whose version is part of the parser's version.
+        thorough: the second rung, "" for none: another library, slower and more forgiving.
+        plain: the last rung, "" for none: text without structure.
+        reads_scans: whether a page of it may need OCR.
+    """
+
+    formats: str
+    fast: str
+    version: int
+    features: tuple[Feature, ...] = ()
+    libraries: tuple[str, ...] = ()
+    thorough: str = ""
+    plain: str = ""
+    reads_scans: bool = False
+
+    @property
+    def rungs(self) -> tuple[tuple[str, str], ...]:
+        """(name, function) of each rung, in the order in which they are tried."""
+        named = (("fast", self.fast), ("thorough", self.thorough), ("plain text", self.plain))
+        return tuple((name, function) for name, function in named if function)
+
+
+PARSERS: dict[str, Parser] = {
+    "text": Parser("plain text", "tasks.parsing.text:parse", 1, (), ("charset-normalizer",)),
+    "markdown": Parser(
+        "Markdown",
+        "tasks.parsing.markdown:parse",
+        2,
+        ("headings", "tables", "metadata"),
+        ("charset-normalizer", "lxml", "markdown-it-py", "PyYAML"),
+    ),
+    "html": Parser(
+        "HTML",
+        "tasks.parsing.markup:parse",
+        1,
+        ("headings", "tables", "metadata"),
+        ("charset-normalizer", "lxml"),
+    ),
+    "pdf": Parser("PDF", "tasks.parsing.pdf:parse", 1, ("headings", "pages", "metadata"), ("pypdfium2",)),
+    "docx": Parser("DOCX", "tasks.parsing.office:parse", 2, ("headings", "tables", "metadata"), ("lxml",)),
+    "csv": Parser("CSV, TSV", "tasks.parsing.tables:parse", 1, ("tables",), ("charset-normalizer",)),
+    "python": Parser("Python", "tasks.parsing.code:parse_python", 1, (), ("charset-normalizer",)),
+    "code": Parser("other source code", "tasks.parsing.code:parse", 1, (), ("charset-normalizer",)),
+}
+"""By name. The name is part of a version's identity: a renamed parser parses all its files anew."""
