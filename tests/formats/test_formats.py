@@ -1,8 +1,8 @@
 """Every fixture against the text it was made from, and against its golden output.
 
 A fixture is `fixtures/report.LANGUAGE.SUFFIX`, the report of `source.py` in one format, or has any
-other name: then there is only a golden output. (`scan.LANGUAGE.SUFFIX` is read by OCR: test_ocr.py.) `REVECTOR_UPDATE_GOLDEN=1` writes golden
-outputs anew: look at the difference before you commit it.
+other name: then there is only a golden output. (`scan.LANGUAGE.SUFFIX` is read by OCR: test_ocr.py.)
+`REVECTOR_UPDATE_GOLDEN=1` writes golden outputs anew: look at the difference before you commit it.
 """
 
 from __future__ import annotations
