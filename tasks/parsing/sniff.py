@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from schemas.errors import EmptyDocument, EncryptedDocument, UnsupportedFormat
 from tasks.parsing.containers import OFFICE, office_of_ole, office_of_zip
+from tasks.parsing.formats import PARSERS
 
 SNIFF_VERSION = 1
 """Raised whenever the same file may go to another parser, or be taken where it was not."""
@@ -69,6 +70,22 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"{\\rtf", "RTF document"),
     (0, b"%!PS", "PostScript document"),
 )
+_PARSER_OF_KIND = {
+    "docx": "docx",
+    "PPTX presentation": "pptx",
+    **dict.fromkeys(("XLSX spreadsheet", "XLS spreadsheet", "ODS spreadsheet"), "spreadsheet"),
+    **dict.fromkeys(("ODT document", "ODP presentation"), "opendocument"),
+    "EPUB document": "epub",
+    "HWP document": "hwp",
+    "HWPX document": "hwpx",
+    "Outlook message document": "outlook",
+    "RTF document": "rtf",
+    **dict.fromkeys(
+        ("PNG image", "JPEG image", "GIF image", "WebP image", "TIFF image", "BMP image"), "image"
+    ),
+}
+"""Kinds told by their first bytes, by the parser that reads them; all others are refused."""
+
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -97,12 +114,12 @@ def choose_parser(head: bytes, uri: str) -> str:
     if head.startswith(b"PK\x03\x04"):
         return _choose_zip(head, suffix)
     if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
-        _reject_ole(head, suffix)
+        return _choose_ole(head, suffix)
     if _is_pdf(head, suffix):
         return "pdf"
     for offset, magic, kind in _MAGIC:
         if head.startswith(magic, offset) and (len(magic) > 4 or is_binary(head)):
-            _reject(kind)
+            return _parser_of(kind)
     encoding = bom_encoding(head)
     if encoding is None and is_binary(head):
         _reject("binary file")
@@ -151,17 +168,24 @@ def _choose_zip(head: bytes, suffix: str) -> str:
     kind = office_of_zip(head)
     may_be_docx = kind in ("docx", OFFICE) or (kind is None and suffix in ("docx", "docm"))
     if not may_be_docx:
-        _reject(kind or "zip archive")
+        return _parser_of(kind or "zip archive")
     return "docx"  # where the head does not tell, the parser looks at the whole package
 
 
-def _reject_ole(head: bytes, suffix: str) -> NoReturn:
+def _choose_ole(head: bytes, suffix: str) -> str:
     kind = office_of_ole(head)
     if kind == "encrypted" or (kind is None and suffix in ("docx", "xlsx", "pptx")):
         raise EncryptedDocument(
             "The office file needs a password.", advice="Save it without one, or exclude it."
         )
-    _reject(kind or "old office document (OLE)")
+    return _parser_of(kind or "old office document (OLE)")
+
+
+def _parser_of(kind: str) -> str:
+    parser = _PARSER_OF_KIND.get(kind)
+    if parser is None or parser not in PARSERS:
+        _reject(kind)
+    return parser
 
 
 def _reject(kind: str) -> NoReturn:
