@@ -13,7 +13,7 @@ from flows.commands import checking, duplicates, everyday, exporting, past, purg
 from flows.commands.shared import app
 from schemas.errors import ConfigurationError, RevectorError
 
-__all__ = ["app", "checking", "duplicates", "everyday", "exporting", "main", "past", "purging", "run"]
+__all__ = ["app", "checking", "duplicates", "everyday", "exporting", "failing", "main", "past", "purging", "run"]
 
 
 def main() -> None:

@@ -231,16 +231,24 @@ def _name(copies: Sequence[tuple[str, str]]) -> str:
 def _warnings(session: Session, collection: Collection, place: Place, uri: str) -> list[str]:
     settings = session.settings.collection(collection.name)
     source = Source(place.source, place.root_url, settings.include, settings.exclude)
+    home, follow_links = session.settings.home.resolve(), settings.follow_links
     try:
-        lister = open_lister(source, home=session.settings.home.resolve())
-        held = _is_listed(lister, source, uri)
+        lister = open_lister(source, home=home, follow_links=follow_links)
+        holder = _holder(lister, source, uri)
     except (RevectorError, OSError) as exc:
         return [f"Whether the source still holds it could not be seen ({type(exc).__name__})."]
-    if held:
+    if holder == uri:
         return ["The source still holds it: the next ingest adds it again. Remove it there, or exclude it."]
+    if holder:
+        return [
+            f"The source still holds {holder}, in which it lay: the next ingest looks inside. Remove it "
+            "there, or exclude it. If that is a mail, forget the mail too: its raw bytes hold the attachment."
+        ]
     return []
 
 
-def _is_listed(lister: Lister, source: Source, uri: str) -> bool:
-    """Whether the next ingest of the whole source would find it, patterns included."""
-    return uri in lister.list(Scope(source)).items
+def _holder(lister: Lister, source: Source, uri: str) -> str | None:
+    """The file in which the next ingest of the whole source would find it, patterns included."""
+    items = lister.list(Scope(source)).items
+    parts = uri.split("/")
+    return next((file for n in range(len(parts), 0, -1) if (file := "/".join(parts[:n])) in items), None)

@@ -37,6 +37,7 @@ def ingest(
     collection: str = "default",
     allow_deletions: bool = False,
     reapply: bool = False,
+    only: list[str] | None = None,
     config: str | None = None,
 ) -> RunReport:
     """Bring a collection up to date with a folder, a file or an fsspec URL.
@@ -46,6 +47,7 @@ def ingest(
         collection: where to; created at its first ingest.
         allow_deletions: retire documents even if they are suspiciously many.
         reapply: bring back what a rollback took out of view.
+        only: just these documents, by their path below the source; even if they were rejected before.
         config: a configuration file instead of `revector.toml`.
     """
     for package in ("registry", "tasks", "flows"):  # what they log belongs to the run in the UI
@@ -60,6 +62,7 @@ def ingest(
             collection,
             allow_deletions=allow_deletions,
             reapply=reapply,
+            only=None if only is None else frozenset(only),
             trigger="schedule" if run and run.auto_scheduled else "manual",
             prefect_flow_run_id=UUID(str(run.id)) if run else None,
             progress=_progress_artifact(collection, time.monotonic),

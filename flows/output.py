@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from flows.printable import printable
 from flows.snippet import snippet
 from schemas.errors import RevectorError
 from schemas.history import DocumentDiff, ReleaseDiff
@@ -115,6 +116,7 @@ def failures_json(rejections: Iterable[Rejection]) -> dict[str, Any]:
         "failures": [
             {
                 "uri": rejection.uri,
+                "part": rejection.part or None,
                 "stage": rejection.stage,
                 "error": rejection.error,
                 "message": rejection.message,
@@ -173,7 +175,7 @@ def print_diff(diff: ReleaseDiff) -> None:
         )
         shown = "" if document.status == "elected" else changes
         says = _election(document)
-        print(f"  {signs[document.status]} {document.uri}{shown}" + (f"  {says}" if says else ""))
+        print(f"  {signs[document.status]} {printable(document.uri)}{shown}" + (f"  {says}" if says else ""))
 
 
 def _election(document: DocumentDiff) -> str:
@@ -193,9 +195,10 @@ def print_report(report: RunReport) -> None:
     """A run for people."""
     d, c = report.documents, report.chunks
     print(f"Run {report.run_id} of collection {report.collection}: {report.state}")
+    partial = f", {d.partial} read in part" if d.partial else ""
     print(
         f"  documents  {d.added} added, {d.changed} changed, {d.moved} moved, {d.deleted} deleted, "
-        f"{d.unchanged} unchanged, {d.rejected} rejected"
+        f"{d.unchanged} unchanged, {d.rejected} rejected{partial}"
     )
     if line := duplicates_line(report):
         print(f"  duplicates {line}; see revector duplicates")
@@ -213,7 +216,8 @@ def print_report(report: RunReport) -> None:
     for problem in report.problems:
         print(f"  PROBLEM    {problem.invariant}: {problem.detail}. {problem.advice}")
     for rejection in report.rejections[:SHOWN_URIS]:
-        print(f"  rejected   {rejection.uri}: {rejection.message}")
+        what = "in part " if rejection.part else "rejected"
+        print(f"  {what}   {printable(rejection.name)}: {rejection.message}")
     if len(report.rejections) > SHOWN_URIS:
         print(f"  ... and {len(report.rejections) - SHOWN_URIS} more: revector failures")
 
@@ -277,6 +281,6 @@ def _print_uris(sign: str, label: str, uris: Sequence[str]) -> None:
     if uris:
         print(f"  {sign} {len(uris)} {label}")
         for uri in uris[:SHOWN_URIS]:
-            print(f"      {uri}")
+            print(f"      {printable(uri)}")
         if len(uris) > SHOWN_URIS:
             print(f"      ... and {len(uris) - SHOWN_URIS} more")

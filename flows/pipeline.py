@@ -4,34 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 from uuid import UUID, uuid4
 
 from flows.session import Session, open_workspace
 from flows.stopwatch import Stopwatch
 from registry.collections import ensure_collection, ensure_source, ensure_space, ensure_vector_partition
-from registry.documents import drop_holds, restat
 from registry.runs import (
-    RejectionRow,
-    drop_rejections,
     finish_run,
     hold_new_run,
     list_rejections,
     mark_crashed_runs,
-    record_rejections,
 )
 from schemas.errors import GateFailed, RunStopped
 from schemas.plan import ChangePlan
-from schemas.release import Rejection, RunState
+from schemas.release import RunState
 from schemas.report import RunReport
 from schemas.source import Listing
 from schemas.version import Action
 from tasks.batch import Steps
-from tasks.changes import is_racy
-from tasks.preparing import Window, WorkItem
+from tasks.preparing import Window
+from tasks.reading import WorkItem
+from tasks.remembering import remember_plan
 from tasks.storing import find_missing
 from tasks.workspace import MB, RunTarget, Workspace
-
-NOT_LISTED = "What lies there is left as it is: make it readable, or exclude it."
 
 Progress = Callable[[str, int, int], None]
 """(stage, done, total): called often; whoever shows it thins it out."""
@@ -46,7 +42,7 @@ def plan_location(
 ) -> ChangePlan:
     """What an ingest of that location would change; writes nothing."""
     with open_workspace(session, location, collection) as workspace:
-        return steps.plan_run(workspace, steps.list_source(workspace), reapply=reapply)
+        return steps.plan_run(workspace, steps.list_source(workspace), reapply=reapply).plan
 
 
 def ingest_location(
@@ -57,13 +53,15 @@ def ingest_location(
     *,
     allow_deletions: bool = False,
     reapply: bool = False,
+    only: frozenset[str] | None = None,
     trigger: str = "manual",
     prefect_flow_run_id: UUID | None = None,
     progress: Progress = ignore_progress,
 ) -> RunReport:
     """Bring a collection up to date with a location; at most one release comes of it.
 
-    What a rollback took out of view stays so until its file changes, or with `reapply`.
+    What a rollback took out of view stays so until its file changes, or with `reapply`. With `only`,
+    just these uris are tried, even if they were rejected before.
 
     Raises:
         RunStopped: a guard or gate held; the previous release serves on.
@@ -85,7 +83,7 @@ def ingest_location(
         with held:
             started = session.timer()
             try:
-                options = {"allow_deletions": allow_deletions, "reapply": reapply}
+                options = {"allow_deletions": allow_deletions, "reapply": reapply, "only": only}
                 _ingest(session, workspace, steps, report, options, progress)
             except BaseException as exc:
                 state: RunState = "failed"
@@ -115,7 +113,7 @@ def _ingest(
     workspace: Workspace,
     steps: Steps,
     report: RunReport,
-    options: dict[str, bool],
+    options: dict[str, Any],
     progress: Progress,
 ) -> None:
     clock = Stopwatch(session.timer, report.seconds)
@@ -123,8 +121,9 @@ def _ingest(
     with clock("list"):
         listing = steps.list_source(workspace)
     with clock("plan"):
-        plan = steps.plan_run(workspace, listing, **options)
-        _remember(workspace, listing, plan, listed_ns)
+        planned = steps.plan_run(workspace, listing, **options)
+        plan, listing = planned.plan, planned.opened.listing
+        remember_plan(workspace, planned, listed_ns)
     outcome = _stage(workspace, steps, listing, plan, report, clock, progress)
     if not plan.is_empty:
         steps.retire_documents(workspace, plan, outcome)
@@ -230,35 +229,6 @@ def make_windows(workspace: Workspace, listing: Listing, plan: ChangePlan) -> It
         yield Window(number, items)
 
 
-def _remember(workspace: Workspace, listing: Listing, plan: ChangePlan, listed_ns: int) -> None:
-    """Store what planning found out: new stats, items that could not be listed, old rejections."""
-    target = workspace.require_target()
-    db = workspace.db
-    restat(
-        db,
-        target.source_id,
-        {uri: None if is_racy(stat, listed_ns) else stat for uri, stat in plan.restat.items()},
-    )
-    drop_rejections(db, target.source_id, plan.forgotten)
-    drop_holds(db, plan.settled)
-    record_rejections(
-        db,
-        target.collection_id,
-        target.source_id,
-        target.run_id,
-        [
-            RejectionRow(
-                Rejection(problem.uri, "list", "NotListed", f"{problem.message}. {NOT_LISTED}", True),
-                stat=None,
-                content_sha256=None,
-                parser="",
-                fingerprint=workspace.fingerprints[""],
-            )
-            for problem in listing.problems
-        ],
-    )
-
-
 def _count(workspace: Workspace, plan: ChangePlan, report: RunReport, outcome: dict[str, str]) -> None:
     target = workspace.require_target()
     counts = report.documents
@@ -271,7 +241,8 @@ def _count(workspace: Workspace, plan: ChangePlan, report: RunReport, outcome: d
     report.conflicts = sum(1 for action in outcome.values() if action == "conflict")
     standing = list_rejections(workspace.db, target.collection_id, source_id=target.source_id)
     report.rejections = [rejection for rejection in standing if workspace.scope.covers(rejection.uri)]
-    counts.rejected = len(report.rejections)
+    counts.rejected = sum(not rejection.part for rejection in report.rejections)
+    counts.partial = len({rejection.uri for rejection in report.rejections if rejection.part})
 
 
 def _finish(

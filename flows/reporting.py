@@ -46,6 +46,7 @@ def report_markdown(report: RunReport) -> str:
                 ("hidden as near-duplicates", report.hidden),
                 ("shown again", report.restored),
                 ("rejected", d.rejected),
+                ("read in part", d.partial),
                 ("held since a rollback", report.held),
             )
         ),
@@ -66,13 +67,13 @@ def report_markdown(report: RunReport) -> str:
     if report.rejections:
         lines += [
             "",
-            "## Rejected: not indexed, or still shown as before",
+            "## Rejected: not indexed, in part or as a whole, or still shown as before",
             "",
             "| document | stage | error | what to do |",
         ]
         lines.append("| --- | --- | --- | --- |")
         lines += [
-            f"| `{_cell(r.uri)}` | {r.stage} | {r.error} | {_cell(r.message)} |"
+            f"| `{_cell(r.name)}` | {r.stage} | {r.error} | {_cell(r.message)} |"
             for r in report.rejections[:SHOWN_REJECTIONS]
         ]
         if len(report.rejections) > SHOWN_REJECTIONS:

@@ -75,12 +75,17 @@ def drop_holds(db: Database, document_ids: Sequence[int]) -> None:
             connection.execute(_SQL["drop_holds"], {"tenant": db.tenant_id, "documents": list(document_ids)})
 
 
-def known_rejections(db: Database, source_id: int) -> dict[str, Known]:
-    """Uri -> rejection that will not go away by itself; retryable ones have no stat."""
+def known_rejections(db: Database, source_id: int, *, attempts: int) -> dict[str, Known]:
+    """Uri -> rejection that will not go away by itself; those worth another try have no stat.
+
+    Args:
+        db: the registry.
+        source_id: of the source.
+        attempts: how often the same content may hang or crash a parser before it is left alone.
+    """
+    values = {"tenant": db.tenant_id, "source": source_id, "attempts": attempts}
     with db.connection() as connection:
-        rows = connection.execute(
-            _SQL["known_rejections"], {"tenant": db.tenant_id, "source": source_id}, binary=True
-        )
+        rows = connection.execute(_SQL["known_rejections"], values, binary=True)
         return {uri: _known_rejection(*rest) for uri, *rest in rows}
 
 

@@ -147,7 +147,7 @@ def forget_document(
             release = applied.release
             drop_staged(connection, values)
         dropped = erase_versions(connection, values, traces.versions, traces.contents)
-        for statement in ("drop_hold", "drop_rejection", "drop_document"):
+        for statement in ("drop_hold", "drop_rejection", "drop_containers_of", "drop_document"):
             connection.execute(_SQL[statement], values)
         _scrub(connection, values, uri)
     return traces, dropped, release

@@ -177,6 +177,30 @@ def drop_rejections(db: Database, source_id: int, uris: Sequence[str]) -> None:
             )
 
 
+def sources_to_retry(
+    db: Database, collection_id: int, uris: Sequence[str] | None
+) -> dict[str, frozenset[str]]:
+    """Root of a source -> uris that stand rejected there, or were read in part; what they lie in is reopened.
+
+    Args:
+        db: the registry.
+        collection_id: where.
+        uris: only these; None is all.
+    """
+    values = {
+        "tenant": db.tenant_id,
+        "collection": collection_id,
+        "uris": None if uris is None else list(uris),
+    }
+    found: dict[str, set[str]] = {}
+    with db.transaction() as connection:
+        for root, uri in connection.execute(_SQL["sources_to_retry"], values).fetchall():
+            found.setdefault(root, set()).add(uri)
+        every = sorted({uri for uris in found.values() for uri in uris})
+        connection.execute(_SQL["reopen_containers"], {**values, "uris": every})
+    return {root: frozenset(names) for root, names in found.items()}
+
+
 def list_rejections(
     db: Database, collection_id: int, *, source_id: int | None = None, most: int = 10_000
 ) -> list[Rejection]:

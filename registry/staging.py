@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
@@ -189,6 +189,7 @@ def _store_version(
             "text_sha256": draft.text_sha256,
             "metadata_sha256": draft.metadata_sha256,
             "mime": draft.mime,
+            "problems": Jsonb([asdict(problem) for problem in draft.problems]),
             "title": meta.title,
             "author": meta.author,
             "authored_at": meta.authored_at,

@@ -181,6 +181,16 @@ class EncryptedDocument(DocumentError):
     """The file needs a password."""
 
 
+class OcrUnavailable(DocumentError):
+    """A page can only be read by OCR, which is off, or tesseract is not installed."""
+
+
+class ContainerRefused(DocumentError):
+    """An archive or mail is over the limits on depth, count or size, or a name leads out of it."""
+
+    stage = "unpack"
+
+
 class ParseFailed(DocumentError):
     """The parser raised on this content."""
 

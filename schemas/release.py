@@ -92,7 +92,10 @@ class Activation:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A document that was not indexed."""
+    """A document that was not indexed, or a part of one that is.
+
+    `part` names it (``pages 3, 5-7``); "" is the whole document.
+    """
 
     uri: str
     stage: str
@@ -102,3 +105,9 @@ class Rejection:
     run_id: str = ""
     attempts: int = 1
     last_seen: datetime | None = None
+    part: str = ""
+
+    @property
+    def name(self) -> str:
+        """The uri, with the part in parentheses."""
+        return f"{self.uri} ({self.part})" if self.part else self.uri

@@ -19,6 +19,8 @@ STAGES = (
 class DocumentCounts:
     """Documents by what happened to them; `rejected` counts all that stand rejected now.
 
+    `partial` counts shown documents of which a part could not be read.
+
     `duplicate` counts those of the added, changed and moved ones that are duplicates of another.
     """
 
@@ -29,6 +31,7 @@ class DocumentCounts:
     unchanged: int = 0
     duplicate: int = 0
     rejected: int = 0
+    partial: int = 0
 
 
 @dataclass(slots=True)
@@ -77,6 +80,7 @@ class RunReport:
         data = asdict(self)
         data["seconds"] = {name: round(value, 4) for name, value in self.seconds.items()}
         data["rejections"] = [
-            {"uri": r.uri, "stage": r.stage, "error": r.error, "message": r.message} for r in self.rejections
+            {"uri": r.uri, "part": r.part, "stage": r.stage, "error": r.error, "message": r.message}
+            for r in self.rejections
         ]
         return data

@@ -9,7 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from schemas.duplicate import DEFAULT_RULES, MIN_DIFFERENCE, THRESHOLD, Policy, Rule
 
-DEFAULT_EXCLUDE = (".*", "~$*", "*.tmp", "__pycache__", "node_modules", "Thumbs.db", "desktop.ini")
+DEFAULT_EXCLUDE = (
+    ".*", "~$*", "*.tmp", "__pycache__", "__MACOSX", "node_modules", "Thumbs.db", "desktop.ini"
+)  # fmt: skip
 
 
 class _Section(BaseModel):
@@ -62,6 +64,17 @@ class DuplicateSettings(_Section):
     drafts: tuple[str, ...] = ()
 
 
+class OcrSettings(_Section):
+    """How pages without usable text are read; needs tesseract."""
+
+    enabled: bool = True
+    languages: str = Field(default="kor+eng", pattern=r"^[A-Za-z0-9_]+(\+[A-Za-z0-9_]+)*$")
+    page_mode: int = Field(default=6, ge=0, le=13)
+    dpi: int = Field(default=300, ge=72, le=600)
+    timeout_s: float = Field(default=60, gt=0)
+    max_pages: int = Field(default=500, ge=1)
+
+
 class CollectionSettings(_Section):
     """One collection."""
 
@@ -69,6 +82,8 @@ class CollectionSettings(_Section):
     mask: Literal["none"] = "none"
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = DEFAULT_EXCLUDE
+    follow_links: bool = False
+    ocr: OcrSettings = OcrSettings()
     chunking: ChunkingSettings = ChunkingSettings()
     guard: GuardSettings = GuardSettings()
     retention: RetentionSettings = RetentionSettings()
@@ -83,6 +98,10 @@ class LimitSettings(_Section):
     max_characters: int = Field(default=10_000_000, ge=1000)
     parse_timeout_s: float = Field(default=60, gt=0)
     parse_memory_mb: int = Field(default=2048, ge=256)
+    parse_attempts: int = Field(default=3, ge=1)
+    unpack_mb: int = Field(default=1024, ge=1)
+    unpack_members: int = Field(default=10_000, ge=1)
+    unpack_depth: int = Field(default=3, ge=1, le=10)
     parse_workers: int | None = Field(default=None, ge=1, le=64)
     window_documents: int = Field(default=256, ge=1)
     window_mb: int = Field(default=64, ge=1)

@@ -50,10 +50,21 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class ListingProblem:
-    """A file or folder that could not be listed; what lies under it is not deleted."""
+    """A file or folder that could not be listed; what lies under it is not deleted.
+
+    `error` is the class name of its rejection; `blocks` is what must not be deleted where that is
+    more than `uri`.
+    """
 
     uri: str
     message: str
+    error: str = "NotListed"
+    blocks: str | None = None
+
+    @property
+    def blocked(self) -> str:
+        """Nothing at this uri or below it is deleted."""
+        return self.blocks or self.uri
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +72,10 @@ class Listing:
     """What a source holds now.
 
     Attributes:
-        items: uri -> stat. A uri is the path below the source's root, POSIX, NFC.
-        paths: uri -> the path as the source spells it, only where it differs (NFD names).
+        items: uri -> stat. A uri is the path below the source's root, POSIX, NFC; of a file
+            inside an archive or a mail it goes on with the path in there, as in a folder.
+        paths: uri -> the path as the source spells it, only where it differs (NFD names,
+            and files inside others: see `tasks.sources.members`).
         problems: what could not be looked at.
     """
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal, NamedTuple
 
 from schemas.chunk import Chunk
-from schemas.document import Metadata
+from schemas.document import Metadata, PartProblem
 from schemas.duplicate import Signature
 from schemas.source import Stat
 
@@ -42,6 +42,7 @@ class VersionDraft:
     signature: Signature
     published: bool
     digest: bytes
+    problems: tuple[PartProblem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from schemas.plan import ChangePlan
 from schemas.release import Activation
 from schemas.source import Listing
 from tasks.gate import check_gate
-from tasks.planning import list_source, plan_run
+from tasks.planning import Planned, list_source, plan_run
 from tasks.preparing import Prepared, Window, prepare_window
 from tasks.publishing import activate, check_activated, hold_election, index_vectors
 from tasks.storing import EmbedResult, embed_batch, retire_documents, write_window
@@ -39,7 +39,7 @@ class Steps:
     """
 
     list_source: Callable[[Workspace], Listing]
-    plan_run: Callable[..., ChangePlan]
+    plan_run: Callable[..., Planned]
     prepare_window: Callable[[Workspace, Window], Pending]
     write_window: Callable[[Workspace, Prepared], tuple[str, ...]]
     retire_documents: Callable[[Workspace, ChangePlan, Mapping[str, str]], None]

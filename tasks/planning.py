@@ -8,13 +8,15 @@ import logging
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from registry.documents import held_documents, known_documents, known_rejections
 from schemas.errors import DocumentError
 from schemas.plan import ChangePlan, Known
 from schemas.source import Listing
-from tasks.changes import absorb_nested, check_deletions, is_under, plan_changes
+from tasks.changes import absorb_nested, check_deletions, is_under, plan_changes, restrict
+from tasks.containers import Opened, open_containers
+from tasks.sources.members import member_hash
 from tasks.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -43,16 +45,35 @@ def list_source(workspace: Workspace) -> Listing:
     return listing
 
 
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What a run would change, and what it found on the way.
+
+    Attributes:
+        plan: the changes.
+        opened: the listing with what is inside archives and mails.
+    """
+
+    plan: ChangePlan
+    opened: Opened
+
+
 def plan_run(
-    workspace: Workspace, listing: Listing, *, allow_deletions: bool = True, reapply: bool = False
-) -> ChangePlan:
+    workspace: Workspace,
+    listing: Listing,
+    *,
+    allow_deletions: bool = True,
+    reapply: bool = False,
+    only: frozenset[str] | None = None,
+) -> Planned:
     """What a run would change.
 
     Args:
         workspace: the run's surroundings.
-        listing: what the source holds.
+        listing: what the source holds, archives closed.
         allow_deletions: plan even to retire suspiciously much.
         reapply: bring back what a rollback took out of view.
+        only: uris to be tried again; nothing else is changed.
 
     Raises:
         MassDeletion: it would retire suspiciously much, and `allow_deletions` is off.
@@ -60,6 +81,8 @@ def plan_run(
     with paused_collection():
         nested, shown_as = _load_nested(workspace, reapply=reapply)
         known, held, rejected = load_known(workspace, nested, reapply=reapply)
+        opened = open_containers(workspace, listing, known, held | rejected)
+        listing = opened.listing
         outweighed = _outweighed(listing, known, held, rejected)
         standing = {uri: past for uri, past in rejected.items() if uri not in outweighed}
         plan = plan_changes(
@@ -73,6 +96,8 @@ def plan_run(
     absent = {uri for uri in held if uri not in nested or nested[uri].held == "gone"}
     plan = absorb_nested(plan, listing, nested, known.keys(), absent=absent, shown_as=shown_as)
     plan = replace(_forget_outweighed(plan, workspace, listing, outweighed), reelect=workspace.reelect)
+    if only is not None:
+        plan = restrict(listing, known, only)
     log.info(
         "planned: %d added, %d changed, %d moved, %d deleted, %d unchanged, %d held, %d rejected before",
         len(plan.added), len(plan.changed), len(plan.moved), len(plan.deleted), plan.unchanged,
@@ -82,7 +107,7 @@ def plan_run(
         in_scope = sum(1 for uri in known if workspace.scope.covers(uri))
         in_scope += sum(1 for past in nested.values() if past.held != "absent")
         check_deletions(plan, len(listing.items), in_scope, workspace.collection.guard)
-    return plan
+    return Planned(plan, opened)
 
 
 def _outweighed(
@@ -101,7 +126,7 @@ def _forget_outweighed(
     plan: ChangePlan, workspace: Workspace, listing: Listing, outweighed: Collection[str]
 ) -> ChangePlan:
     """A document that is held and can be read again stands rejected no more."""
-    blocked = tuple(problem.uri for problem in listing.problems)
+    blocked = tuple(problem.blocked for problem in listing.problems)
     over = {uri for uri in outweighed if workspace.scope.covers(uri) and not is_under(uri, blocked)}
     return replace(plan, forgotten=(*plan.forgotten, *sorted(over - set(plan.work))))
 
@@ -133,7 +158,11 @@ def load_known(
         return {}, inside, {}
     known = known_documents(db, source_id, reapply=reapply)
     held = {uri: past for uri, past in inside.items() if uri not in known}
-    return known, held | held_documents(db, source_id, reapply=reapply), known_rejections(db, source_id)
+    return (
+        known,
+        held | held_documents(db, source_id, reapply=reapply),
+        known_rejections(db, source_id, attempts=workspace.settings.limits.parse_attempts),
+    )
 
 
 def hash_items(workspace: Workspace, listing: Listing, uris: Collection[str]) -> dict[str, bytes]:
@@ -146,6 +175,8 @@ def hash_items(workspace: Workspace, listing: Listing, uris: Collection[str]) ->
 
 
 def _hash_item(workspace: Workspace, listing: Listing, uri: str) -> bytes | None:
+    if (known := member_hash(listing.items[uri])) is not None:
+        return known
     hasher = hashlib.sha256()
     try:
         with workspace.lister.open(uri, listing.paths.get(uri, uri)) as (stream, _):

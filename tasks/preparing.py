@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 
-from registry.documents import find_parsed, stored_versions
+from registry.documents import stored_versions
 from registry.runs import RejectionRow
 from registry.staging import ParsedRow
 from schemas.digest import version_digest
 from schemas.document import ParsedDocument
-from schemas.errors import DocumentError, EmptyDocument, ParseCrashed, ParseFailed, ParseTimeout, TextTooLong
+from schemas.errors import DocumentError, EmptyDocument, ParseFailed, TextTooLong
 from schemas.release import Rejection
-from schemas.source import Stat
 from schemas.version import Action, StagedDocument, StoredVersion, VersionDraft, metadata_sha256
 from tasks.chunking.base import chunk_document
 from tasks.cleaning import clean
@@ -23,33 +21,16 @@ from tasks.dedup.signature import text_signature
 from tasks.fetching import Fetched, fetch
 from tasks.masking import mask_document
 from tasks.metadata import complete_metadata, is_published
-from tasks.parsing.base import choose_parser, parser_version
+from tasks.parsing.base import choose_parser
+from tasks.parsing.formats import PARSERS
 from tasks.parsing.sniff import HEAD_BYTES
-from tasks.parsing.stored import dump_parsed, load_parsed
-from tasks.parsing.worker import ParseRequest
-from tasks.workspace import Workspace, under_limits
+from tasks.pipeline_fingerprint import by_ocr, under_limits
+from tasks.reading import DocumentJob, WorkItem, read_jobs
+from tasks.workspace import Workspace
 
 FETCH_THREADS = 4
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class WorkItem:
-    """One document to process.
-
-    Attributes:
-        uri: its name; `path` is how the source spells it.
-        action: added, changed or moved.
-        stat: as listed.
-        base_version_id: the active version the plan saw.
-    """
-
-    uri: str
-    path: str
-    action: Action
-    stat: Stat
-    base_version_id: int | None
 
 
 class Window:
@@ -71,19 +52,6 @@ class Prepared:
         self.seconds = 0.0
 
 
-@dataclass(slots=True)
-class _Job:
-    item: WorkItem
-    fetched: Fetched
-    parser: str
-    stored: list[StoredVersion] = field(default_factory=list)
-    parsed: ParsedDocument | None = None
-
-    @property
-    def key(self) -> tuple[bytes, str]:
-        return self.fetched.sha256, self.parser
-
-
 def prepare_window(workspace: Workspace, window: Window) -> Prepared:
     """Everything of a window but the vectors; a bad document becomes a rejection."""
     prepared = Prepared(window.number)
@@ -100,8 +68,12 @@ def prepare_window(workspace: Workspace, window: Window) -> Prepared:
             prepared.documents.append(_staged(job, job.item.action, version_id=version.id))
         else:
             to_parse.append(job)
-    for job in _parse_all(workspace, to_parse, prepared):
-        _finish(workspace, job, prepared)
+    prepared.parsed = read_jobs(workspace, to_parse)
+    for job in to_parse:
+        if isinstance(job.outcome, ParsedDocument):
+            _finish(workspace, job, job.outcome, prepared)
+        else:
+            prepared.rejections.append(_reject(workspace, job, job.outcome))
     prepared.seconds = (workspace.clock_ns() - started_ns) / 1e9
     log.info(
         "window %d: %d documents, %d of them parsed, %d rejected, in %.1f s",
@@ -110,13 +82,13 @@ def prepare_window(workspace: Workspace, window: Window) -> Prepared:
     return prepared
 
 
-def _fetch_all(workspace: Workspace, items: Sequence[WorkItem], prepared: Prepared) -> list[_Job]:
+def _fetch_all(workspace: Workspace, items: Sequence[WorkItem], prepared: Prepared) -> list[DocumentJob]:
     with ThreadPoolExecutor(FETCH_THREADS) as threads:
         outcomes = list(threads.map(lambda item: _fetch_one(workspace, item), items))
     workspace.blobs.sync()
     jobs = []
     for item, outcome in zip(items, outcomes, strict=True):
-        if isinstance(outcome, _Job):
+        if isinstance(outcome, DocumentJob):
             jobs.append(outcome)
         else:
             fetched, error = outcome
@@ -124,54 +96,28 @@ def _fetch_all(workspace: Workspace, items: Sequence[WorkItem], prepared: Prepar
     return jobs
 
 
-def _fetch_one(workspace: Workspace, item: WorkItem) -> _Job | tuple[Fetched | None, DocumentError]:
+def _fetch_one(workspace: Workspace, item: WorkItem) -> DocumentJob | tuple[Fetched | None, DocumentError]:
     fetched = None
     try:
         fetched = fetch(workspace, item.uri, item.path)
         with fetched.path.open("rb") as stream:
             head = stream.read(HEAD_BYTES)
-        return _Job(item, fetched, choose_parser(head, item.uri))
+        parser = choose_parser(head, item.uri)
+        return DocumentJob(item, fetched, parser, parser)
     except DocumentError as exc:
         return fetched, exc
 
 
-def _same_version(workspace: Workspace, job: _Job) -> StoredVersion | None:
+def _same_version(workspace: Workspace, job: DocumentJob) -> StoredVersion | None:
     """The stored version of these bytes under the current pipeline, if there is one."""
-    wanted = (job.fetched.sha256, job.parser, workspace.fingerprints[job.parser])
-    return next((v for v in job.stored if (v.content_sha256, v.parser, v.fingerprint) == wanted), None)
+    names = (job.parser, by_ocr(job.parser)) if PARSERS[job.parser].reads_scans else (job.parser,)
+    wanted = {(job.fetched.sha256, name, workspace.fingerprints[name]) for name in names}
+    return next((v for v in job.stored if (v.content_sha256, v.parser, v.fingerprint) in wanted), None)
 
 
-def _parse_all(workspace: Workspace, jobs: Iterable[_Job], prepared: Prepared) -> list[_Job]:
-    """Jobs with their parser result, from the registry where it has it."""
-    jobs = list(jobs)
-    keys = {job.key: (*job.key, parser_version(job.parser)) for job in jobs}
-    collection_id = workspace.require_target().collection_id
-    kept = find_parsed(workspace.db, collection_id, list(keys.values()))
-    results: dict[tuple[bytes, str], ParsedDocument | DocumentError] = {
-        key: load_parsed(data) for key, data in kept.items()
-    }
-    fresh = {job.key: job for job in jobs if job.key not in results}
-    requests = [ParseRequest(job.fetched.path, job.item.uri) for job in fresh.values()]
-    for key, outcome in zip(fresh, workspace.pool.parse_many(requests) if requests else [], strict=True):
-        results[key] = outcome
-        if isinstance(outcome, ParsedDocument):
-            prepared.parsed.append(ParsedRow(*keys[key], dump_parsed(outcome)))
-    done = []
-    for job in jobs:
-        outcome = results[job.key]
-        if isinstance(outcome, ParsedDocument):
-            job.parsed = outcome
-            done.append(job)
-        else:
-            prepared.rejections.append(
-                _rejection(workspace, job.item, outcome, job.fetched, parser=job.parser)
-            )
-    return done
-
-
-def _finish(workspace: Workspace, job: _Job, prepared: Prepared) -> None:
+def _finish(workspace: Workspace, job: DocumentJob, parsed: ParsedDocument, prepared: Prepared) -> None:
     try:
-        draft = _draft(workspace, job)
+        draft = _draft(workspace, job, parsed)
     except DocumentError as exc:
         error = exc
     except Exception as exc:  # a bug met by one document must not cost the night's run
@@ -182,31 +128,36 @@ def _finish(workspace: Workspace, job: _Job, prepared: Prepared) -> None:
     else:
         prepared.documents.append(_unless_same(job, draft))
         return
-    prepared.rejections.append(_rejection(workspace, job.item, error, job.fetched, parser=job.parser))
+    prepared.rejections.append(_reject(workspace, job, error))
 
 
-def _draft(workspace: Workspace, job: _Job) -> VersionDraft:
-    assert job.parsed is not None
-    _check_length(job.item.uri, job.parsed, workspace.settings.limits.max_characters)
-    document = mask_document(clean(job.parsed), workspace.collection.mask)
+def _reject(workspace: Workspace, job: DocumentJob, error: DocumentError | None) -> RejectionRow:
+    assert error is not None
+    return _rejection(workspace, job.item, error, job.fetched, parser=job.variant)
+
+
+def _draft(workspace: Workspace, job: DocumentJob, parsed: ParsedDocument) -> VersionDraft:
+    _check_length(job.item.uri, parsed, workspace.settings.limits.max_characters)
+    document = mask_document(clean(parsed), workspace.collection.mask)
     chunks = chunk_document(document, workspace.policy, workspace.counter)
     if not chunks:
         raise EmptyDocument(f"{job.item.uri} holds no text.", advice="Exclude it, or give it text.")
-    metadata = complete_metadata(job.parsed, document.text, job.item.uri)
+    metadata = complete_metadata(parsed, document.text, job.item.uri)
     text_sha256 = hashlib.sha256(document.text.encode()).digest()
-    fingerprint = workspace.fingerprints[job.parser]
+    fingerprint = workspace.fingerprints[job.variant]
     meta_sha256 = metadata_sha256(metadata)
     return VersionDraft(
         content_sha256=job.fetched.sha256,
-        parser=job.parser,
+        parser=job.variant,
         fingerprint=fingerprint,
         text_sha256=text_sha256,
         metadata_sha256=meta_sha256,
-        mime=job.parsed.mime,
+        mime=parsed.mime,
         metadata=metadata,
         chunks=chunks,
         signature=text_signature(document.text),
         published=is_published(metadata),
+        problems=parsed.problems,
         digest=version_digest(
             job.item.uri, text_sha256, meta_sha256, fingerprint, (chunk.hash for chunk in chunks)
         ),
@@ -223,7 +174,7 @@ def _check_length(uri: str, parsed: ParsedDocument, most: int) -> None:
         )
 
 
-def _unless_same(job: _Job, draft: VersionDraft) -> StagedDocument:
+def _unless_same(job: DocumentJob, draft: VersionDraft) -> StagedDocument:
     """The change to stage: none but the stat where other bytes hold the same text and metadata."""
     new = (draft.fingerprint, draft.text_sha256, draft.metadata_sha256)
     for version in job.stored:
@@ -234,7 +185,7 @@ def _unless_same(job: _Job, draft: VersionDraft) -> StagedDocument:
 
 
 def _staged(
-    job: _Job, action: Action, *, version_id: int | None = None, draft: VersionDraft | None = None
+    job: DocumentJob, action: Action, *, version_id: int | None = None, draft: VersionDraft | None = None
 ) -> StagedDocument:
     if version_id is not None and version_id == job.item.base_version_id:
         action = "restat"
@@ -252,7 +203,7 @@ def _staged(
 def _rejection(
     workspace: Workspace, item: WorkItem, error: DocumentError, fetched: Fetched | None, *, parser: str = ""
 ) -> RejectionRow:
-    if isinstance(error, ParseTimeout | ParseCrashed | TextTooLong):
+    if isinstance(error, TextTooLong):
         parser = under_limits(parser)
     log.warning("document rejected: %s (%s, %s)", item.uri, error.stage, type(error).__name__)
     return RejectionRow(

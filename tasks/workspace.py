@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,26 +15,24 @@ from registry.blobs import BlobStore
 from registry.connection import Database
 from registry.staging import StageTarget
 from schemas.chunk import ChunkingPolicy
-from schemas.duplicate import SIGNATURE_VERSION
 from schemas.errors import ConfigurationError
 from schemas.settings import CollectionSettings, Settings
 from schemas.source import Scope, Source
-from tasks.chunking.base import CHUNKING_VERSION, default_policy
-from tasks.cleaning import CLEANING_VERSION
+from tasks.chunking.base import default_policy
 from tasks.embedding.card import ModelCard
-from tasks.masking import MASKING_VERSION
-from tasks.metadata import METADATA_VERSION
-from tasks.parsing.base import PARSERS, parser_version
-from tasks.parsing.sniff import SNIFF_VERSION
+from tasks.parsing.ladder import OcrPlan
+from tasks.parsing.limits import UnpackLimits
 from tasks.parsing.worker import ParseLimits, ParserPool
-from tasks.sources.base import Lister, open_lister
+from tasks.pipeline_fingerprint import fingerprints, parser_versions
+from tasks.sources.base import open_lister
+from tasks.sources.members import MemberLister
 
 if TYPE_CHECKING:
     from tasks.chunking.tokens import TokenCounter
     from tasks.embedding.base import TextEmbedder
 
 MB = 1 << 20
-PARSE = "tasks.parsing.base:parse_file"
+PARSE = "tasks.parsing.jobs:do_job"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +85,24 @@ class Workspace:
         return self.settings.home
 
     @cached_property
-    def lister(self) -> Lister:
-        """Lists and opens the items of the source."""
-        return open_lister(self.scope.source, home=self.home.resolve())
+    def lister(self) -> MemberLister:
+        """Lists and opens the items of the source, and what is inside containers."""
+        files = open_lister(
+            self.scope.source, home=self.home.resolve(), follow_links=self.collection.follow_links
+        )
+        folder = self.home / "unpacked"
+        return MemberLister(files, folder, pool=lambda: self.pool, limits=self.unpack_limits)
+
+    @property
+    def unpack_limits(self) -> UnpackLimits:
+        """What one container may hold."""
+        limits = self.settings.limits
+        return UnpackLimits(
+            depth=limits.unpack_depth,
+            members=limits.unpack_members,
+            total_bytes=limits.unpack_mb * MB,
+            member_bytes=limits.max_file_mb * MB,
+        )
 
     @cached_property
     def blobs(self) -> BlobStore:
@@ -132,29 +143,35 @@ class Workspace:
         return TokenCounter.for_model(self.card.path)
 
     @cached_property
-    def fingerprints(self) -> dict[str, bytes]:
-        """Parser name -> pipeline fingerprint: all that changes what a version holds.
+    def ocr(self) -> OcrPlan:
+        """How pages without text are read, or why none can be."""
+        from tasks.parsing.ocr import missing_advice, tesseract_version
 
-        The name "" stands for items rejected before a parser was chosen, and the name of
-        `under_limits` for those that a parser's limits stopped.
-        """
-        common = {
-            "cleaning": CLEANING_VERSION,
-            "metadata": METADATA_VERSION,
-            "masking": [MASKING_VERSION, self.collection.mask],
-            "signature": SIGNATURE_VERSION,
-            "chunking": [CHUNKING_VERSION, asdict(self.policy)],
-        }
-        unread = {"sniffing": SNIFF_VERSION, "max_file_mb": self.settings.limits.max_file_mb}
-        limits = {"timeout_s": self.settings.limits.parse_timeout_s}
-        limits["memory_mb"] = self.settings.limits.parse_memory_mb
-        limits["characters"] = self.settings.limits.max_characters
-        parsers = {name: {"parser": parser_version(name), **common} for name in PARSERS}
-        return (
-            {"": _hash(unread)}
-            | {name: _hash(facts) for name, facts in parsers.items()}
-            | {under_limits(name): _hash({**facts, **limits}) for name, facts in parsers.items()}
+        own = self.collection.ocr
+        unavailable = ""
+        if not own.enabled:
+            unavailable = "OCR is off: set ocr.enabled = true in revector.toml to read scanned pages."
+        elif tesseract_version(own.languages) is None:
+            unavailable = missing_advice(own.languages)
+        return OcrPlan(
+            own.languages, own.page_mode, own.dpi, own.timeout_s, own.max_pages, unavailable=unavailable
         )
+
+    @cached_property
+    def parser_versions(self) -> dict[str, str]:
+        """What the stored result of a parser depends on, by its name, with OCR and without."""
+        from tasks.parsing.ocr import OCR_VERSION, tesseract_version
+
+        own = self.collection.ocr
+        program = tesseract_version(own.languages) if own.enabled else None
+        return parser_versions(
+            f"ocr {OCR_VERSION} tesseract {program} mode {own.page_mode} dpi {own.dpi} pages {own.max_pages}"
+        )
+
+    @cached_property
+    def fingerprints(self) -> dict[str, bytes]:
+        """Parser name -> pipeline fingerprint: all that changes what a version holds."""
+        return fingerprints(self.parser_versions, self.collection, self.policy, self.settings.limits)
 
     @property
     def pool(self) -> ParserPool:
@@ -190,18 +207,11 @@ class Workspace:
         return StageTarget(target.collection_id, target.source_id, target.space_id, target.run_id)
 
     def close(self) -> None:
-        """End the parser processes."""
+        """End the parser processes, delete what was unpacked."""
         with self._lock:
             self._closed = True
             if self._pool is not None:
                 self._pool.close()
                 self._pool = None
-
-
-def under_limits(parser: str) -> str:
-    """The name under which a parser's time-outs, crashes and over-long texts are remembered."""
-    return f"{parser} under limits"
-
-
-def _hash(facts: Mapping[str, object]) -> bytes:
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).digest()
+        if "lister" in self.__dict__:
+            self.lister.close()

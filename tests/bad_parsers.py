@@ -7,11 +7,12 @@ import signal
 import time
 from pathlib import Path
 
+from schemas.container import Unpacked
 from schemas.document import ParsedDocument
-from tasks.parsing.base import parse_file
+from tasks.parsing.jobs import Job, do_job
 
 
-def hang_on_request(path: Path, uri: str) -> ParsedDocument:
+def hang_on_request(path: Path, uri: str, job: Job) -> ParsedDocument | Unpacked:
     """Hangs, crashes or eats memory where the text asks for it; parses otherwise."""
     text = path.read_bytes()
     if b"please hang" in text:
@@ -21,4 +22,4 @@ def hang_on_request(path: Path, uri: str) -> ParsedDocument:
     if b"please eat memory" in text:
         hoard = [bytearray(64 << 20) for _ in range(10_000)]
         raise AssertionError(f"{len(hoard)} blocks were allowed")
-    return parse_file(path, uri)
+    return do_job(path, uri, job)

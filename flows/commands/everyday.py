@@ -1,14 +1,14 @@
-"""Everyday commands: plan, ingest, search, status, failures, collections, doctor."""
+"""Everyday commands: plan, ingest, search, status, collections, doctor."""
 
 from __future__ import annotations
 
-import os
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from flows import output
+from flows.commands.running import run_ingest
 from flows.commands.shared import (
     Collection,
     Json,
@@ -20,8 +20,6 @@ from flows.commands.shared import (
     show_report,
 )
 from flows.configuration import load_settings
-from flows.session import open_session
-from schemas.settings import Settings
 
 Reapply = Annotated[bool, typer.Option("--reapply", help="Bring back what a rollback took out of view.")]
 
@@ -67,44 +65,11 @@ def ingest(
 ) -> None:
     """Bring a collection up to date with a folder; only what changed is embedded."""
     with report_errors(as_json):
-        settings = load_settings(ctx.obj)
         require_utf8(path, collection)
-        if os.environ.get("PREFECT_API_URL"):
-            from flows.ingest import ingest as ingest_flow
-            from flows.ingest import require_server
-
-            require_server()
-            report = ingest_flow(
-                path,
-                collection=collection,
-                allow_deletions=allow_deletions,
-                reapply=reapply,
-                config=str(ctx.obj) if ctx.obj else None,
-            )
-        else:
-            report = _ingest_plain(
-                settings, path, collection, allow_deletions=allow_deletions, reapply=reapply, quiet=as_json
-            )
-    show_report(report, as_json)
-
-
-def _ingest_plain(
-    settings: Settings, path: str, collection: str, *, allow_deletions: bool, reapply: bool, quiet: bool
-) -> Any:
-    from flows.pipeline import ingest_location
-    from flows.progress import show_progress
-    from tasks.batch import plain_steps
-
-    with open_session(settings) as session, plain_steps() as steps, show_progress(quiet=quiet) as progress:
-        return ingest_location(
-            session,
-            steps,
-            path,
-            collection,
-            allow_deletions=allow_deletions,
-            reapply=reapply,
-            progress=progress,
+        report = run_ingest(
+            ctx.obj, path, collection, allow_deletions=allow_deletions, reapply=reapply, quiet=as_json
         )
+    show_report(report, as_json)
 
 
 @app.command()
@@ -152,22 +117,6 @@ def status(ctx: typer.Context, collection: Collection = "default", as_json: Json
         print(f"\nHeld back by its gate: run {run_id} (revector diff, revector activate)")
     if run := data["last_run"]:
         print(f"\nLast run {run['run_id']}: {run['state']}" + (f" ({run['error']})" if run["error"] else ""))
-
-
-@app.command()
-def failures(ctx: typer.Context, collection: Collection = "default", as_json: Json = False) -> None:
-    """Documents that are not indexed, and why."""
-    from registry.collections import get_collection
-    from registry.runs import list_rejections
-
-    with session_for(ctx, as_json, collection) as session:
-        rejections = list_rejections(session.db, get_collection(session.db, collection).id)
-    if as_json:
-        output.print_json(output.failures_json(rejections))
-    for rejection in () if as_json else rejections:
-        print(f"{rejection.uri}\n  {rejection.stage} {rejection.error}: {rejection.message}")
-    if not as_json and not rejections:
-        print("No failures.")
 
 
 @app.command()

@@ -58,6 +58,8 @@ ORDER BY name LIMIT 10000
 -- name: absorb_source
 WITH forgotten AS (
     DELETE FROM rejection WHERE tenant_id = %(tenant)s AND source_id = %(source)s
+), closed AS (
+    DELETE FROM container WHERE tenant_id = %(tenant)s AND source_id = %(source)s
 )
 UPDATE source SET absorbed_by = %(by)s WHERE tenant_id = %(tenant)s AND id = %(source)s
 

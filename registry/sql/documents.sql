@@ -12,7 +12,7 @@ FROM hold h JOIN document d ON d.id = h.document_id
 WHERE h.tenant_id = %(tenant)s AND d.source_id = %(source)s
 
 -- name: known_rejections
-SELECT uri, retryable OR (error_class IN ('ParseTimeout', 'ParseCrashed') AND attempts < 3), size, mtime_ns, ctime_ns, inode, etag, content_sha256, parser, fingerprint
+SELECT uri, retryable OR (error_class IN ('ParseTimeout', 'ParseCrashed') AND attempts < %(attempts)s), size, mtime_ns, ctime_ns, inode, etag, content_sha256, parser, fingerprint
 FROM rejection
 WHERE tenant_id = %(tenant)s AND source_id = %(source)s
 
@@ -59,13 +59,13 @@ WHERE tenant_id = %(tenant)s AND source_id = %(source)s AND uri = ANY(%(uris)s)
 INSERT INTO document_version (
     tenant_id, collection_id, document_id, version, content_sha256, parser, fingerprint, text_sha256,
     metadata_sha256, mime, title, author, authored_at, language, tags, metadata, authority, published, chunks,
-    digest, created_run)
+    digest, problems, created_run)
 VALUES (
     %(tenant)s, %(collection)s, %(document)s,
     (SELECT coalesce(max(version), 0) + 1 FROM document_version WHERE document_id = %(document)s),
     %(content_sha256)s, %(parser)s, %(fingerprint)s, %(text_sha256)s, %(metadata_sha256)s, %(mime)s, %(title)s,
     %(author)s, %(authored_at)s, %(language)s, %(tags)s, %(metadata)s, %(authority)s, %(published)s, %(chunks)s,
-    %(digest)s, %(run)s)
+    %(digest)s, %(problems)s, %(run)s)
 ON CONFLICT ON CONSTRAINT document_version_identity_key DO UPDATE SET created_run = document_version.created_run
 RETURNING id
 

@@ -97,6 +97,11 @@ DELETE FROM hold WHERE tenant_id = %(tenant)s AND document_id = %(document)s
 -- name: drop_rejection
 DELETE FROM rejection WHERE tenant_id = %(tenant)s AND source_id = %(source)s AND uri = %(uri)s
 
+-- name: drop_containers_of
+-- what the document holds, and what it lies in: both name it
+DELETE FROM container
+WHERE tenant_id = %(tenant)s AND source_id = %(source)s AND (uri = %(uri)s OR starts_with(%(uri)s, uri || '/'))
+
 -- name: drop_document
 DELETE FROM document WHERE tenant_id = %(tenant)s AND id = %(document)s
 
@@ -132,6 +137,8 @@ WHERE tenant_id = %(tenant)s AND document_id = %(document)s
 UNION ALL SELECT 'holds', count(*) FROM hold WHERE tenant_id = %(tenant)s AND document_id = %(document)s
 UNION ALL SELECT 'rejections', count(*) FROM rejection
 WHERE tenant_id = %(tenant)s AND source_id = %(source)s AND uri = %(uri)s
+UNION ALL SELECT 'containers', count(*) FROM container
+WHERE tenant_id = %(tenant)s AND source_id = %(source)s AND (uri = %(uri)s OR starts_with(%(uri)s, uri || '/'))
 UNION ALL SELECT 'places of chunks', count(*) FROM version_chunk
 WHERE tenant_id = %(tenant)s AND version_id = ANY(%(versions)s::bigint[])
 UNION ALL SELECT 'chunks', count(*) FROM chunk

@@ -75,8 +75,42 @@ DELETE FROM rejection
 WHERE tenant_id = %(tenant)s AND source_id = %(source)s AND uri = ANY(%(uris)s)
 
 -- name: list_rejections
-SELECT j.uri, j.stage, j.error_class, j.message, j.retryable, j.run_id::text, j.attempts, j.last_seen
-FROM rejection j
-WHERE j.tenant_id = %(tenant)s AND j.collection_id = %(collection)s
-  AND (%(source)s::int IS NULL OR j.source_id = %(source)s)
-ORDER BY j.last_seen DESC, j.source_id, j.uri LIMIT %(most)s
+-- documents that are not indexed, and parts of documents that are
+SELECT uri, stage, error_class, message, retryable, run_id::text, attempts, last_seen, part
+FROM (
+    SELECT j.source_id, j.uri, j.stage, j.error_class, j.message, j.retryable, j.run_id, j.attempts, j.last_seen,
+           '' AS part
+    FROM rejection j
+    WHERE j.tenant_id = %(tenant)s AND j.collection_id = %(collection)s
+    UNION ALL
+    SELECT d.source_id, d.uri, 'parse', p.error, p.message, false, v.created_run, 1, v.created_at, p.part
+    FROM document_version v
+    JOIN activation a ON a.version_id = v.id AND a.to_release IS NULL
+    JOIN document d ON d.id = v.document_id
+    CROSS JOIN jsonb_to_recordset(v.problems) AS p(part text, error text, message text)
+    WHERE v.tenant_id = %(tenant)s AND v.collection_id = %(collection)s AND v.problems <> '[]'
+) AS failure
+WHERE %(source)s::int IS NULL OR source_id = %(source)s
+ORDER BY last_seen DESC, source_id, uri, part LIMIT %(most)s
+
+-- name: sources_to_retry
+SELECT s.root_url, f.uri
+FROM (
+    SELECT j.source_id, j.uri FROM rejection j
+    WHERE j.tenant_id = %(tenant)s AND j.collection_id = %(collection)s
+    UNION
+    SELECT d.source_id, d.uri
+    FROM document_version v
+    JOIN activation a ON a.version_id = v.id AND a.to_release IS NULL
+    JOIN document d ON d.id = v.document_id
+    WHERE v.tenant_id = %(tenant)s AND v.collection_id = %(collection)s AND v.problems <> '[]'
+) AS f
+JOIN source s ON s.id = f.source_id
+WHERE %(uris)s::text[] IS NULL OR f.uri = ANY(%(uris)s::text[])
+ORDER BY s.root_url, f.uri LIMIT 1000000
+
+-- name: reopen_containers
+UPDATE container c SET size = NULL, mtime_ns = NULL, ctime_ns = NULL, inode = NULL, etag = NULL
+FROM unnest(%(uris)s::text[]) AS f(uri)
+WHERE c.tenant_id = %(tenant)s AND c.collection_id = %(collection)s
+  AND (c.uri = f.uri OR starts_with(f.uri, c.uri || '/'))

@@ -18,8 +18,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from schemas.container import Unpacked
 from schemas.document import ParsedDocument
 from schemas.errors import ParseCrashed, ParseFailed, RevectorError
+from tasks.parsing.jobs import Job
 from tasks.parsing.limits import ParseLimits
 
 LENGTH_BYTES = 8
@@ -27,7 +29,8 @@ READY = b"ready"
 PARENT_CHECK_S = 1.0
 CPU_MARGIN_S = 10
 
-ParseFile = Callable[[Path, str], ParsedDocument]
+Result = ParsedDocument | Unpacked
+DoJob = Callable[[Path, str, Job], Result]
 
 
 def main(arguments: str) -> None:
@@ -38,14 +41,14 @@ def main(arguments: str) -> None:
     _limit(resource.RLIMIT_AS, limits.memory_mb * 2**20)
     _end_with_parent(given["parent"])
     module, name = given["parse"].split(":")
-    parse: ParseFile = getattr(importlib.import_module(module), name)
+    do_job: DoJob = getattr(importlib.import_module(module), name)
     with os.fdopen(given["requests"], "rb") as requests, os.fdopen(given["replies"], "wb") as replies:
         _write(replies, READY)
         _silence()
         while (request := read_message(requests)) is not None:
-            _allow_cpu(limits)
-            path, uri = pickle.loads(request)
-            _write(replies, _answer(parse, path, uri, limits))
+            path, uri, job, timeout_s = pickle.loads(request)
+            _allow_cpu(timeout_s)
+            _write(replies, _answer(do_job, path, uri, job, limits))
 
 
 def read_message(stream: BinaryIO) -> bytes | None:
@@ -61,9 +64,9 @@ def frame(payload: bytes) -> bytes:
     return len(payload).to_bytes(LENGTH_BYTES, "big") + payload
 
 
-def _answer(parse: ParseFile, path: str, uri: str, limits: ParseLimits) -> bytes:
+def _answer(do_job: DoJob, path: str, uri: str, job: Job, limits: ParseLimits) -> bytes:
     try:
-        return _pickle(_parse(parse, path, uri), limits)
+        return _pickle(_do(do_job, path, uri, job), limits)
     except MemoryError:
         pass  # answered outside of the handler, where the parser's frames are freed
     return pickle.dumps(
@@ -75,9 +78,9 @@ def _answer(parse: ParseFile, path: str, uri: str, limits: ParseLimits) -> bytes
     )
 
 
-def _parse(parse: ParseFile, path: str, uri: str) -> ParsedDocument | RevectorError:
+def _do(do_job: DoJob, path: str, uri: str, job: Job) -> Result | RevectorError:
     try:
-        return parse(Path(path), uri)
+        return do_job(Path(path), uri, job)
     except RevectorError as error:
         return error
     except MemoryError:
@@ -90,7 +93,7 @@ def _parse(parse: ParseFile, path: str, uri: str) -> ParsedDocument | RevectorEr
         )
 
 
-def _pickle(result: ParsedDocument | RevectorError, limits: ParseLimits) -> bytes:
+def _pickle(result: Result | RevectorError, limits: ParseLimits) -> bytes:
     payload = pickle.dumps(result, pickle.HIGHEST_PROTOCOL)
     if len(payload) <= limits.output_mb * 2**20:
         return payload
@@ -113,10 +116,10 @@ def _limit(what: int, value: int) -> None:
         resource.setrlimit(what, (value, value))
 
 
-def _allow_cpu(limits: ParseLimits) -> None:
+def _allow_cpu(timeout_s: float) -> None:
     """A backstop for the time after the parent's death: the parent kills far earlier."""
     used = resource.getrusage(resource.RUSAGE_SELF)
-    soft = int(used.ru_utime + used.ru_stime + 2 * limits.timeout_s) + CPU_MARGIN_S
+    soft = int(used.ru_utime + used.ru_stime + 2 * timeout_s) + CPU_MARGIN_S
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))

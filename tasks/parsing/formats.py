@@ -63,6 +63,7 @@ PARSERS: dict[str, Parser] = {
     "docx": Parser("DOCX", "tasks.parsing.office:parse", 2, ("headings", "tables", "metadata"), ("lxml",)),
     "csv": Parser("CSV, TSV", "tasks.parsing.tables:parse", 1, ("tables",), ("charset-normalizer",)),
     "python": Parser("Python", "tasks.parsing.code:parse_python", 1, (), ("charset-normalizer",)),
+    "archive": Parser("ZIP, TAR, GZ, BZ2, XZ (their files are documents)", "tasks.parsing.archives:parse", 1),
     "code": Parser("other source code", "tasks.parsing.code:parse", 1, (), ("charset-normalizer",)),
 }
 """By name. The name is part of a version's identity: a renamed parser parses all its files anew."""

@@ -20,3 +20,26 @@ class ParseLimits:
     memory_mb: int = 2048
     output_mb: int = 256
     recycle_after: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class UnpackLimits:
+    """Limits of one archive or mail, those inside it included.
+
+    Attributes:
+        depth: containers inside containers; 1 takes what lies in the outermost one only.
+        members: number of files.
+        total_bytes: of all files together, unpacked.
+        member_bytes: of one file; a larger one is refused by itself.
+        ratio: unpacked to packed size, from `RATIO_FROM_BYTES` unpacked bytes on.
+    """
+
+    depth: int = 3
+    members: int = 10_000
+    total_bytes: int = 1024 * 2**20
+    member_bytes: int = 100 * 2**20
+    ratio: int = 200
+
+
+RATIO_FROM_BYTES = 64 * 2**20
+"""Text of one repeated line packs a thousandfold: small files are no bombs."""

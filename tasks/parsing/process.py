@@ -18,6 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from schemas.container import Unpacked
 from schemas.document import ParsedDocument
 from schemas.errors import (
     ConfigurationError,
@@ -27,6 +28,7 @@ from schemas.errors import (
     RevectorError,
 )
 from tasks.parsing.child import LENGTH_BYTES, READY, frame
+from tasks.parsing.jobs import Job
 from tasks.parsing.limits import ParseLimits
 
 START_TIMEOUT_S = 60.0
@@ -35,7 +37,10 @@ _READ_BYTES = 1 << 20
 _KEPT_VARIABLES = ("HOME", "LANG", "PATH", "TMPDIR", "TZ", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
 _KEPT_PREFIXES = ("LC_", "PYTHON")
 _SAVE_AGAIN = "Save the file again with its own application, or exclude it."
-_PICKLED_MODULES = ("schemas.document", "schemas.errors", "datetime")
+_PICKLED_MODULES = ("schemas.container", "schemas.document", "schemas.errors", "datetime")
+
+
+Outcome = ParsedDocument | Unpacked | DocumentError
 
 
 class _ProcessEnded(Exception):
@@ -97,22 +102,22 @@ class ParserProcess:
             log = self._startup_log.read()[-2000:].decode("utf-8", "replace").strip()
             raise _cannot_start(log or f"exit code {self._process.returncode}")
 
-    def parse(self, path: str, uri: str) -> ParsedDocument | DocumentError:
+    def ask(self, path: str, uri: str, job: Job, timeout_s: float) -> Outcome:
         """What the child answers; its death or silence as an error.
 
         Raises:
             RevectorError: the cause is this machine, not the document (a missing library).
         """
         self._served += 1
-        deadline = time.monotonic() + self._limits.timeout_s
+        deadline = time.monotonic() + timeout_s
         try:
-            self._send(pickle.dumps((path, uri)))
+            self._send(pickle.dumps((path, uri, job, timeout_s)))
             outcome = _unpickle(self._read(deadline))
-            if not isinstance(outcome, ParsedDocument | DocumentError):
+            if isinstance(outcome, RevectorError) and not isinstance(outcome, DocumentError):
                 raise outcome
         except TimeoutError:
             self.kill()
-            outcome = self._timeout_error()
+            outcome = _timeout_error(timeout_s)
         except (_ProcessEnded, BrokenPipeError):
             self.kill()
             outcome = self._crash_error()
@@ -172,13 +177,6 @@ class ParserProcess:
             data += part
         return bytes(data)
 
-    def _timeout_error(self) -> ParseTimeout:
-        return ParseTimeout(
-            f"The parser did not finish within {self._limits.timeout_s:g} s.",
-            advice="Split the document, raise the parser's time limit, or exclude it.",
-            timeout_s=self._limits.timeout_s,
-        )
-
     def _crash_error(self) -> ParseCrashed:
         code = self._process.returncode
         how = f"was ended by {_signal_name(-code)}" if code < 0 else f"exited with {code}"
@@ -189,6 +187,14 @@ class ParserProcess:
         else:
             likely, advice = "", _SAVE_AGAIN
         return ParseCrashed(f"The parser process {how}.{likely}", advice=advice, exit_code=code)
+
+
+def _timeout_error(timeout_s: float) -> ParseTimeout:
+    return ParseTimeout(
+        f"The parser did not finish within {timeout_s:g} s.",
+        advice="Split the document, raise the parser's time limit, or exclude it.",
+        timeout_s=timeout_s,
+    )
 
 
 def _signal_name(number: int) -> str:
@@ -255,11 +261,11 @@ class _Unpickler(pickle.Unpickler):
         return found
 
 
-def _unpickle(payload: bytes) -> ParsedDocument | RevectorError:
+def _unpickle(payload: bytes) -> ParsedDocument | Unpacked | RevectorError:
     try:
         outcome = _Unpickler(io.BytesIO(payload)).load()
     except Exception as exc:  # a payload that is not a result can raise anything
         raise _BadReply from exc
-    if not isinstance(outcome, ParsedDocument | RevectorError):
+    if not isinstance(outcome, ParsedDocument | Unpacked | RevectorError):
         raise _BadReply
     return outcome

@@ -7,7 +7,7 @@ import zlib
 from dataclasses import asdict, astuple
 from datetime import datetime
 
-from schemas.document import Element, Metadata, ParsedDocument
+from schemas.document import Element, Metadata, ParsedDocument, PartProblem
 
 _LEVEL = 1  # text compresses well enough at the fastest level
 
@@ -19,6 +19,8 @@ def dump_parsed(parsed: ParsedDocument) -> bytes:
         "mime": parsed.mime,
         "elements": [astuple(element) for element in parsed.elements],
         "metadata": asdict(parsed.metadata),
+        "scans": parsed.scans,
+        "problems": [astuple(problem) for problem in parsed.problems],
     }
     text = json.dumps(data, ensure_ascii=False, default=datetime.isoformat)
     return zlib.compress(text.encode("utf-8", "surrogatepass"), _LEVEL)
@@ -41,4 +43,6 @@ def load_parsed(data: bytes) -> ParsedDocument:
             tags=tuple(meta["tags"]),
             extra=meta["extra"],
         ),
+        scans=tuple(raw.get("scans", ())),
+        problems=tuple(PartProblem(*fields) for fields in raw.get("problems", ())),
     )

@@ -4,33 +4,37 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from schemas.document import ParsedDocument
-from schemas.errors import DocumentError, ParseCrashed, RevectorError
+from schemas.errors import ParseCrashed, RevectorError
+from tasks.parsing.jobs import Job, ParseJob
 from tasks.parsing.limits import ParseLimits
-from tasks.parsing.process import ParserProcess
+from tasks.parsing.process import Outcome, ParserProcess
 
-__all__ = ["ParseLimits", "ParseRequest", "ParserPool"]
+__all__ = ["ParseLimits", "ParserPool", "Request"]
 
-Outcome = ParsedDocument | DocumentError
+FIRST_RUNG = ParseJob()
 
 
 @dataclass(frozen=True, slots=True)
-class ParseRequest:
-    """A local file and the uri it stands for (which only helps to choose the parser)."""
+class Request:
+    """A local file, the uri it stands for, what to do with it and for how long.
+
+    `uri` only helps to choose the parser; `timeout_s` is the pool's own limit where None.
+    """
 
     path: Path
     uri: str
+    job: Job = FIRST_RUNG
+    timeout_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
-    request: ParseRequest
+class _Task:
+    request: Request
     result: Future[Outcome]
 
 
@@ -40,7 +44,7 @@ class ParserPool:
     Args:
         workers: most processes at a time.
         limits: what one document may cost.
-        parse: ``module:function`` that a process calls with path and uri.
+        parse: ``module:function`` that a process calls with path, uri and job.
     """
 
     def __init__(
@@ -48,16 +52,17 @@ class ParserPool:
         workers: int,
         limits: ParseLimits | None = None,
         *,
-        parse: str = "tasks.parsing.base:parse_file",
+        parse: str = "tasks.parsing.jobs:do_job",
     ) -> None:
         self._workers = max(1, workers)
         self._limits = limits or ParseLimits()
         self._parse = parse
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._processes: set[ParserProcess] = set()
         self._lock = threading.Lock()
         self._closed = False
+        self._unfinished = 0
         self._broken: RevectorError | None = None
 
     def __enter__(self) -> ParserPool:
@@ -71,21 +76,23 @@ class ParserPool:
     ) -> None:
         self.close()
 
-    def parse_many(self, requests: Sequence[ParseRequest]) -> list[Outcome]:
-        """For each request, in order, the document or the error that rejects it.
+    def submit(self, request: Request) -> Future[Outcome]:
+        """The answer to come, or the error that rejects the document.
+
+        The future raises RevectorError where a parser process cannot be started on this
+        machine, and RuntimeError where the pool was closed meanwhile.
 
         Raises:
-            RevectorError: a parser process cannot be started on this machine.
-            RuntimeError: the pool is closed, or was closed by another thread meanwhile.
+            RuntimeError: the pool is closed.
         """
-        jobs = [_Job(request, Future()) for request in requests]
+        task = _Task(request, Future())
         with self._lock:
             if self._closed:
                 raise RuntimeError("the parser pool is closed")
-            self._start_threads(len(jobs))
-            for job in jobs:
-                self._jobs.put(job)
-        return [job.result.result() for job in jobs]
+            self._unfinished += 1
+            self._start_thread()
+            self._tasks.put(task)
+        return task.result
 
     def close(self) -> None:
         """End all processes now; documents under way are given up."""
@@ -94,12 +101,13 @@ class ParserPool:
             for process in self._processes:
                 process.kill()
         for _ in self._threads:
-            self._jobs.put(None)
+            self._tasks.put(None)
         for thread in self._threads:
             thread.join()
 
-    def _start_threads(self, jobs: int) -> None:
-        while len(self._threads) < min(self._workers, jobs):
+    def _start_thread(self) -> None:
+        """One more where all are busy. For the holder of the lock."""
+        if len(self._threads) < min(self._workers, self._unfinished):
             name = f"parser-{len(self._threads)}"
             thread = threading.Thread(target=self._drive, name=name, daemon=True)
             self._threads.append(thread)
@@ -107,25 +115,31 @@ class ParserPool:
 
     def _drive(self) -> None:
         process: ParserProcess | None = None
-        while (job := self._jobs.get()) is not None:
+        while (task := self._tasks.get()) is not None:
             try:
-                process, outcome = self._run(process, job.request)
-                job.result.set_result(outcome)
-            except BaseException as error:  # the caller waits for this job: it must be told
+                process, outcome = self._run(process, task.request)
+            except BaseException as error:  # the caller waits for this: it must be told
                 self._end(process)
                 process = None
                 if isinstance(error, RevectorError):
                     self._broken = self._broken or error
-                job.result.set_exception(error)
+                self._finish()
+                task.result.set_exception(error)
+            else:
+                self._finish()
+                task.result.set_result(outcome)
         self._end(process)
 
-    def _run(
-        self, process: ParserProcess | None, request: ParseRequest
-    ) -> tuple[ParserProcess | None, Outcome]:
+    def _finish(self) -> None:
+        with self._lock:
+            self._unfinished -= 1
+
+    def _run(self, process: ParserProcess | None, request: Request) -> tuple[ParserProcess | None, Outcome]:
         """The outcome and the process for the next request, None where it has ended."""
         fresh = process is None
         process = process or self._start()
-        outcome = process.parse(str(request.path), request.uri)
+        timeout_s = self._limits.timeout_s if request.timeout_s is None else request.timeout_s
+        outcome = process.ask(str(request.path), request.uri, request.job, timeout_s)
         if self._closed:
             self._end(process)  # nobody else knows of one that was started here
             raise RuntimeError("the parser pool was closed")

@@ -30,9 +30,11 @@ class Lister(Protocol):
         ...
 
 
-def open_lister(source: Source, *, home: Path | None = None) -> Lister:
+def open_lister(source: Source, *, home: Path | None = None, follow_links: bool = False) -> Lister:
     """The lister for a source; our own data directory inside it is not a part of it."""
-    return RemoteFolder(source) if is_remote(source.root_url) else LocalFolder(source, home=home)
+    if is_remote(source.root_url):
+        return RemoteFolder(source)
+    return LocalFolder(source, home=home, follow_links=follow_links)
 
 
 def find_nested(scope: Scope, known: list[Source]) -> list[Source]:

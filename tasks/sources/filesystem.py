@@ -18,6 +18,8 @@ from tasks.sources.patterns import Match, compile_patterns
 _INODE_MASK = (1 << 63) - 1
 _name = attrgetter("name")
 
+LINK_ADVICE = "set follow_links = true for the collection if it is meant"
+
 MAX_URI_CHARACTERS = 600
 """Of at most 4 bytes each: PostgreSQL indexes no more than 2,704 bytes."""
 
@@ -25,12 +27,14 @@ MAX_URI_CHARACTERS = 600
 class LocalFolder:
     """Walks a folder with scandir; one stat call a file, no byte read.
 
-    Links to files are followed. Links to folders are followed where they lead out of the
-    source; inside it what they point to is listed anyway, so loops cannot arise.
+    Links to files of the source are followed; links to its folders are not: what they point to
+    is listed anyway, so loops cannot arise. Links that lead out of the source are followed only
+    with `follow_links`: else whoever may write to the source could have any file indexed.
     """
 
-    def __init__(self, source: Source, *, home: Path | None = None) -> None:
+    def __init__(self, source: Source, *, home: Path | None = None, follow_links: bool = False) -> None:
         self._root = Path(source.root_url)
+        self._follow_links = follow_links
         self._home = home
         self._skip = compile_patterns(source.exclude)
         self._take = compile_patterns(source.include)
@@ -41,7 +45,7 @@ class LocalFolder:
         Raises:
             SourceNotFound: the source's root is gone, cannot be read, or is our own data.
         """
-        walk = _Walk(self._root, self._skip, self._take, self._home)
+        walk = _Walk(self._root, self._skip, self._take, self._home, follow_links=self._follow_links)
         spelled = scope.path or scope.prefix
         start = self._root / spelled
         if self._home and start.is_relative_to(self._home):
@@ -69,6 +73,8 @@ class LocalFolder:
             FetchFailed: it cannot be read, or is gone.
         """
         try:
+            if not self._follow_links and not _is_inside(self._root / path, self._root):
+                raise FetchFailed(f"{uri} is a link that leads out of the source.", advice=LINK_ADVICE)
             # never block on a fifo that took the file's place
             descriptor = os.open(self._root / path, os.O_RDONLY | os.O_NONBLOCK)
             with os.fdopen(descriptor, "rb") as stream:
@@ -88,8 +94,11 @@ class LocalFolder:
 
 
 class _Walk:
-    def __init__(self, root: Path, skip: Match | None, take: Match | None, home: Path | None) -> None:
+    def __init__(
+        self, root: Path, skip: Match | None, take: Match | None, home: Path | None, *, follow_links: bool
+    ) -> None:
         self._root = root
+        self._follow_links = follow_links
         self._home = str(home) if home else None
         self._skip = skip
         self._take = take
@@ -131,6 +140,8 @@ class _Walk:
             if skip and skip(name, uri):
                 continue
             try:
+                if entry.is_symlink() and not self._may_follow(Path(entry.path), uri):
+                    continue
                 if entry.is_dir():
                     if self._enter(entry, uri):
                         yield entry.path, f"{spelled}{name}/", f"{uri}/"
@@ -180,6 +191,12 @@ class _Walk:
         self._links.add(key)
         return True
 
+    def _may_follow(self, link: Path, uri: str) -> bool:
+        if self._follow_links or _is_inside(link, self._root):
+            return True
+        self._problem(uri, f"a link that leads out of the source is not followed; {LINK_ADVICE}")
+        return False
+
     def _unicode(self, uri: str) -> str:
         try:
             uri.encode()
@@ -191,6 +208,11 @@ class _Walk:
 
     def _problem(self, uri: str, message: str) -> None:
         self.problems.append(ListingProblem(uri, message))
+
+
+def _is_inside(path: Path, root: Path) -> bool:
+    """Whether what the path leads to, links resolved, lies in the source."""
+    return Path(os.path.realpath(path)).is_relative_to(root)
 
 
 def _stat(found: os.stat_result) -> Stat:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from schemas.document import Element, ParsedDocument
 from schemas.errors import EmptyDocument
+from tasks.parsing.jobs import Job
 
 _calls = 0
 _hoard: list[bytearray] = []
@@ -19,7 +20,7 @@ HELPER = ["sleep", "300.125"]
 """Of no other process on the machine."""
 
 
-def parse(path: Path, uri: str) -> ParsedDocument:
+def parse(path: Path, uri: str, job: Job) -> ParsedDocument:
     """Do what the uri says."""
     global _calls
     _calls += 1

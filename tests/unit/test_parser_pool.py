@@ -24,7 +24,7 @@ from schemas.errors import (
     ParseFailed,
     ParseTimeout,
 )
-from tasks.parsing.worker import ParseLimits, ParseRequest, ParserPool
+from tasks.parsing.worker import ParseLimits, ParserPool, Request
 from tests.unit.hostile_parsers import HELPER
 
 HOSTILE = "tests.unit.hostile_parsers:parse"
@@ -32,13 +32,18 @@ LIMITS = ParseLimits(timeout_s=1.5, memory_mb=300, output_mb=2, recycle_after=50
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def request(action: str, path: Path = Path("/nowhere")) -> ParseRequest:
-    return ParseRequest(path, action)
+def request(action: str, path: Path = Path("/nowhere")) -> Request:
+    return Request(path, action)
+
+
+def ask(pool: ParserPool, requests: list[Request]) -> list[object]:
+    answers = [pool.submit(request) for request in requests]
+    return [answer.result() for answer in answers]
 
 
 def run(pool: ParserPool, *actions: str) -> list[object]:
     """Texts of documents, errors as they are."""
-    outcomes = pool.parse_many([request(action) for action in actions])
+    outcomes = ask(pool, [request(action) for action in actions])
     return [o.elements[0].text if isinstance(o, ParsedDocument) else o for o in outcomes]
 
 
@@ -68,7 +73,7 @@ def test_results_come_in_the_order_of_the_requests(tmp_path: Path) -> None:
         files.append(tmp_path / f"{i}.txt")
         files[-1].write_text(f"text {i}")
     with ParserPool(3) as pool:
-        outcomes = pool.parse_many([ParseRequest(file, file.name) for file in files])
+        outcomes = ask(pool, [Request(file, file.name) for file in files])
     assert [o.elements[0].text for o in outcomes if isinstance(o, ParsedDocument)] == [
         f"text {i}" for i in range(40)
     ]
@@ -78,7 +83,7 @@ def test_an_unreadable_file_is_an_error_of_its_own(tmp_path: Path) -> None:
     good = tmp_path / "a.md"
     good.write_text("# Title")
     with ParserPool(1) as pool:
-        missing, parsed = pool.parse_many([ParseRequest(tmp_path / "no", "no"), ParseRequest(good, "a.md")])
+        missing, parsed = ask(pool, [Request(tmp_path / "no", "no"), Request(good, "a.md")])
     assert isinstance(missing, FetchFailed)
     assert isinstance(parsed, ParsedDocument)
     assert parsed.elements[0].kind == "heading"
@@ -86,7 +91,7 @@ def test_an_unreadable_file_is_an_error_of_its_own(tmp_path: Path) -> None:
 
 def test_no_request_starts_no_process() -> None:
     with ParserPool(4) as pool:
-        assert pool.parse_many([]) == []
+        assert ask(pool, []) == []
         assert not psutil.Process().children()
 
 
@@ -275,7 +280,7 @@ def test_a_child_runs_from_any_directory_whatever_lies_there(
     (tmp_path / "a.txt").write_text("words")
     monkeypatch.chdir(tmp_path)
     with ParserPool(1) as pool:
-        (outcome,) = pool.parse_many([ParseRequest(Path("a.txt"), "a.txt")])
+        (outcome,) = ask(pool, [Request(Path("a.txt"), "a.txt")])
     assert isinstance(outcome, ParsedDocument)
 
 
@@ -284,7 +289,7 @@ import sys
 from pathlib import Path
 from tasks.parsing.worker import *
 with ParserPool(1, ParseLimits(timeout_s=60), parse=sys.argv[1]) as pool:
-    pool.parse_many([ParseRequest(Path("x"), "hang:" + sys.argv[2])])
+    ask(pool, [Request(Path("x"), "hang:" + sys.argv[2])])
 """
 
 

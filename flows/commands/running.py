@@ -1,0 +1,51 @@
+"""Run an ingest: as a Prefect flow where the environment names a server, else as plain functions."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from flows.configuration import load_settings
+from flows.session import open_session
+from schemas.report import RunReport
+
+
+def run_ingest(
+    config: Path | None,
+    path: str,
+    collection: str,
+    *,
+    allow_deletions: bool = False,
+    reapply: bool = False,
+    only: frozenset[str] | None = None,
+    quiet: bool = False,
+) -> RunReport:
+    """The run's report; see `flows.pipeline.ingest_location`."""
+    settings = load_settings(config)
+    if os.environ.get("PREFECT_API_URL"):
+        from flows.ingest import ingest, require_server
+
+        require_server()
+        return ingest(
+            path,
+            collection=collection,
+            allow_deletions=allow_deletions,
+            reapply=reapply,
+            only=None if only is None else sorted(only),
+            config=str(config) if config else None,
+        )
+    from flows.pipeline import ingest_location
+    from flows.progress import show_progress
+    from tasks.batch import plain_steps
+
+    with open_session(settings) as session, plain_steps() as steps, show_progress(quiet=quiet) as progress:
+        return ingest_location(
+            session,
+            steps,
+            path,
+            collection,
+            allow_deletions=allow_deletions,
+            reapply=reapply,
+            only=only,
+            progress=progress,
+        )

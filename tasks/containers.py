@@ -1,0 +1,180 @@
+"""Look into the archives and mails of a source: what they hold is listed like any other file."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import PurePosixPath
+
+from registry.containers import known_containers
+from schemas.container import Container, Refused, Unpacked, problems_of
+from schemas.errors import DocumentError, ParseCrashed, ParseTimeout
+from schemas.plan import Known
+from schemas.source import Listing, ListingProblem, Stat
+from tasks.changes import is_racy, is_under
+from tasks.parsing.base import choose_parser
+from tasks.parsing.sniff import HEAD_BYTES, SNIFF_VERSION
+from tasks.parsing.unpack import CONTAINERS, UNPACK_VERSION
+from tasks.pipeline_fingerprint import hash_facts
+from tasks.sources.base import is_remote
+from tasks.sources.members import member_path
+from tasks.sources.patterns import Match, compile_patterns
+from tasks.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+PEEK_THREADS = 8
+REMOTE_SUFFIXES = frozenset(".zip .tar .gz .tgz .bz2 .tbz2 .xz .txz .eml .msg".split())
+"""On a remote source a look at a file's head is a request: only names that promise a container get one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A listing with what is inside its containers.
+
+    Attributes:
+        listing: an archive's files stand in its place, a mail's attachments beside it.
+        looked_into: by uri, containers that were opened now: to be remembered.
+        gone: uris of containers to be forgotten.
+    """
+
+    listing: Listing
+    looked_into: dict[str, Container]
+    gone: tuple[str, ...]
+
+
+def open_containers(
+    workspace: Workspace, listing: Listing, known: Mapping[str, Known], rejected: Mapping[str, Known]
+) -> Opened:
+    """The listing with what its containers hold; only new and changed files are read.
+
+    Args:
+        workspace: the run's surroundings.
+        listing: what the source lists.
+        known: by uri, active documents.
+        rejected: by uri, what stands rejected or is held back.
+    """
+    source_id = workspace.scope.source.id
+    remembered = known_containers(workspace.db, source_id) if source_id is not None else {}
+    fingerprint = unpack_fingerprint(workspace)
+    current = {
+        uri: container
+        for uri, container in remembered.items()
+        if container.stat is not None
+        and container.stat == listing.items.get(uri)
+        and container.fingerprint == fingerprint
+    }
+    fresh = {
+        uri: _look_inside(workspace, listing, uri, kind, fingerprint)
+        for uri, kind in _find_containers(workspace, listing, current, known, rejected)
+    }
+    blocked = tuple(problem.blocked for problem in listing.problems)
+    gone = tuple(
+        uri
+        for uri in remembered
+        if uri not in current
+        and uri not in fresh
+        and workspace.scope.covers(uri)
+        and not is_under(uri, blocked)
+    )
+    if not current and not fresh:
+        return Opened(listing, {}, gone)
+    if fresh:
+        log.info("looked into %d archives and mails", len(fresh))
+    return Opened(_expand(workspace, listing, current | fresh), fresh, gone)
+
+
+def unpack_fingerprint(workspace: Workspace) -> bytes:
+    """Of the rules by which containers are unpacked; with others they are looked into anew."""
+    return hash_facts(
+        {"unpack": UNPACK_VERSION, "sniffing": SNIFF_VERSION, "limits": asdict(workspace.unpack_limits)}
+    )
+
+
+def _find_containers(
+    workspace: Workspace,
+    listing: Listing,
+    current: Mapping[str, Container],
+    known: Mapping[str, Known],
+    rejected: Mapping[str, Known],
+) -> list[tuple[str, str]]:
+    """(uri, parser), in order, of files that their first bytes call containers, and not known as they are."""
+    remote = is_remote(workspace.scope.source.root_url)
+    suspects = []
+    for uri, stat in listing.items.items():
+        past = (rejected.get(uri) if rejected else None) or known.get(uri)
+        if past is not None and past.stat == stat and past.parser not in ("", *CONTAINERS):
+            continue
+        if uri in current or (remote and PurePosixPath(uri).suffix.lower() not in REMOTE_SUFFIXES):
+            continue
+        suspects.append(uri)
+    if not suspects:
+        return []
+    with ThreadPoolExecutor(PEEK_THREADS) as threads:
+        kinds = threads.map(lambda uri: _kind(workspace, listing, uri), suspects)
+        return sorted((uri, kind) for uri, kind in zip(suspects, kinds, strict=True) if kind in CONTAINERS)
+
+
+def _kind(workspace: Workspace, listing: Listing, uri: str) -> str:
+    try:
+        with workspace.lister.open(uri, listing.paths.get(uri, uri)) as (stream, _):
+            return choose_parser(stream.read(HEAD_BYTES), uri)
+    except DocumentError:  # fetching it will say why
+        return ""
+
+
+def _look_inside(
+    workspace: Workspace, listing: Listing, uri: str, kind: str, fingerprint: bytes
+) -> Container:
+    """What the container holds now; where it cannot be opened, why."""
+    started_ns = workspace.clock_ns()
+    stat: Stat | None = listing.items[uri]
+    try:
+        inside, stat = workspace.lister.look_inside(uri, listing.paths.get(uri, uri))
+    except DocumentError as error:
+        inside = Unpacked(refused=(Refused("", type(error).__name__, str(error)),))
+        if error.retryable or isinstance(error, ParseTimeout | ParseCrashed):
+            stat = None  # worth another look
+    remembered = None if stat is None or is_racy(stat, started_ns) else stat
+    return Container(remembered, fingerprint, inside, is_document=kind != "archive")
+
+
+def _expand(workspace: Workspace, listing: Listing, containers: Mapping[str, Container]) -> Listing:
+    source = workspace.scope.source
+    skip, take = compile_patterns(source.exclude), compile_patterns(source.include)
+    items, paths = dict(listing.items), dict(listing.paths)
+    problems = list(listing.problems)
+    for uri, container in sorted(containers.items()):
+        spelled = paths.get(uri, uri)
+        if not container.is_document:
+            del items[uri]
+        for member in container.inside.members:
+            name = f"{uri}/{member.name}"
+            if not _is_taken(member.name, name, skip, take):
+                continue
+            if name in listing.items:  # an object store may have both
+                problems.append(ListingProblem(name, "a file beside the archive has the name of one inside"))
+                continue
+            items[name], paths[name] = member.stat, member_path(spelled, member.name)
+        problems += _problems(uri, container, skip, take)
+    return replace(listing, items=items, paths=paths, problems=tuple(problems))
+
+
+def _problems(
+    uri: str, container: Container, skip: Match | None, take: Match | None
+) -> Iterator[ListingProblem]:
+    for problem in problems_of(uri, container):
+        inner = problem.uri[len(uri) + 1 :]
+        if not inner or _is_taken(inner, problem.uri, skip, take):
+            yield problem
+
+
+def _is_taken(inner: str, uri: str, skip: Match | None, take: Match | None) -> bool:
+    """Whether the patterns take a member; a folder that is skipped takes all below it along."""
+    parts = inner.split("/")
+    root = uri[: len(uri) - len(inner)]
+    if skip and any(skip(part, root + "/".join(parts[: i + 1])) for i, part in enumerate(parts)):
+        return False
+    return not take or take(parts[-1], uri)

@@ -1,0 +1,123 @@
+"""The parser's result for each document of a window: kept by the registry, or made now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from registry.documents import find_parsed
+from registry.staging import ParsedRow
+from schemas.document import ParsedDocument
+from schemas.errors import DocumentError
+from schemas.source import Stat
+from schemas.version import Action, StoredVersion
+from tasks.fetching import Fetched
+from tasks.parsing.formats import PARSERS
+from tasks.parsing.ladder import Reading, ReadRequest, read_documents
+from tasks.parsing.stored import dump_parsed, load_parsed
+from tasks.pipeline_fingerprint import by_ocr, under_limits
+from tasks.workspace import Workspace
+
+Key = tuple[bytes, str]
+"""Content hash and parser's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkItem:
+    """One document to process.
+
+    Attributes:
+        uri: its name; `path` is how the source spells it.
+        action: added, changed or moved.
+        stat: as listed.
+        base_version_id: the active version the plan saw.
+    """
+
+    uri: str
+    path: str
+    action: Action
+    stat: Stat
+    base_version_id: int | None
+
+
+@dataclass(slots=True)
+class DocumentJob:
+    """A document on its way.
+
+    Attributes:
+        item: what is to be done.
+        fetched: its bytes.
+        parser: which reads it.
+        variant: the parser's name with what else had a part in the result.
+        stored: the document's versions.
+        outcome: what reading it gave.
+    """
+
+    item: WorkItem
+    fetched: Fetched
+    parser: str
+    variant: str
+    stored: list[StoredVersion] = field(default_factory=list)
+    outcome: ParsedDocument | DocumentError | None = None
+
+    @property
+    def key(self) -> Key:
+        """What the outcome depends on."""
+        return self.fetched.sha256, self.parser
+
+
+def read_jobs(workspace: Workspace, jobs: Sequence[DocumentJob]) -> list[ParsedRow]:
+    """Give the jobs their outcome and variant; returns the results to keep.
+
+    Equal bytes are read once.
+    """
+    kept = _find_kept(workspace, jobs)
+    asked: dict[Key, ReadRequest] = {}
+    for job in jobs:
+        parsed = kept.get(job.key)
+        whole = kept.get((job.fetched.sha256, by_ocr(job.parser)))
+        if parsed is not None and (whole or not parsed.scans):
+            job.outcome = whole or parsed
+            job.variant = by_ocr(job.parser) if parsed.scans else job.parser
+        else:
+            asked[job.key] = ReadRequest(job.fetched.path, job.item.uri, job.parser, parsed)
+    read = _read(workspace, asked)
+    for job in jobs:
+        if job.outcome is None:
+            reading = read[job.key]
+            job.outcome = reading.outcome
+            job.variant = by_ocr(job.parser) if reading.has_scans else job.parser
+            job.variant = under_limits(job.variant) if reading.limited else job.variant
+    return [row for key, reading in read.items() for row in _rows(workspace, key, reading)]
+
+
+def _find_kept(workspace: Workspace, jobs: Iterable[DocumentJob]) -> dict[Key, ParsedDocument]:
+    """What the registry has: results before OCR, and with it."""
+    versions = workspace.parser_versions
+    keys = {(*job.key, versions[job.parser]) for job in jobs}
+    keys |= {
+        (job.fetched.sha256, by_ocr(job.parser), versions[by_ocr(job.parser)])
+        for job in jobs
+        if PARSERS[job.parser].reads_scans
+    }
+    found = find_parsed(workspace.db, workspace.require_target().collection_id, list(keys))
+    return {key: load_parsed(data) for key, data in found.items()}
+
+
+def _read(workspace: Workspace, asked: dict[Key, ReadRequest]) -> dict[Key, Reading]:
+    if not asked:
+        return {}
+    timeout_s = workspace.settings.limits.parse_timeout_s
+    readings = read_documents(workspace.pool, list(asked.values()), timeout_s=timeout_s, ocr=workspace.ocr)
+    return dict(zip(asked, readings, strict=True))
+
+
+def _rows(workspace: Workspace, key: Key, reading: Reading) -> Iterator[ParsedRow]:
+    """What spares a later run the work: results that no limit had a part in."""
+    sha256, parser = key
+    versions = workspace.parser_versions
+    if reading.parsed is not None:
+        yield ParsedRow(sha256, parser, versions[parser], dump_parsed(reading.parsed))
+    if reading.has_scans and not reading.limited and isinstance(reading.outcome, ParsedDocument):
+        name = by_ocr(parser)
+        yield ParsedRow(sha256, name, versions[name], dump_parsed(reading.outcome))
