@@ -9,11 +9,13 @@ import typer
 from typer.exceptions import TyperException
 
 from flows import output
-from flows.commands import checking, duplicates, everyday, exporting, past, purging
+from flows.commands import checking, duplicates, everyday, exporting, failing, past, purging
 from flows.commands.shared import app
 from schemas.errors import ConfigurationError, RevectorError
 
-__all__ = ["app", "checking", "duplicates", "everyday", "exporting", "failing", "main", "past", "purging", "run"]
+__all__ = [
+    "app", "checking", "duplicates", "everyday", "exporting", "failing", "main", "past", "purging", "run"
+]  # fmt: skip
 
 
 def main() -> None:

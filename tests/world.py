@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from schemas.plan import ChangePlan
 from schemas.release import Rejection, Release
 from schemas.report import RunReport
 from schemas.search import Hit
-from schemas.settings import Settings
+from schemas.settings import CollectionSettings, Settings
 from tasks.batch import plain_steps
 from tests.fake_embedder import FakeEmbedder
 
@@ -41,6 +42,12 @@ class World:
         chosen = Settings(home=base / "home", database_url=url, **settings)  # type: ignore[arg-type]
         with open_session(chosen, load_embedder=lambda card, _: embedder) as session:
             yield cls(folder, session, embedder)
+
+    def configure(self, **settings: Any) -> None:
+        """Give the collection `default` these settings."""
+        chosen = CollectionSettings.model_validate(settings)
+        changed = self.session.settings.model_copy(update={"collections": {"default": chosen}})
+        self.session = replace(self.session, settings=changed)
 
     def write(self, name: str, text: str | bytes) -> Path:
         path = self.folder / name

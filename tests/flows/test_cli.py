@@ -27,7 +27,7 @@ def test_ingest_reports_by_the_contract(run_json, docs):
         report
     )
     assert set(report["documents"]) == {
-        "added", "changed", "moved", "deleted", "unchanged", "duplicate", "rejected"
+        "added", "changed", "moved", "deleted", "unchanged", "duplicate", "rejected", "partial"
     }  # fmt: skip
     assert report["chunks"] == {"total": 2, "reused": 0, "embedded": 2}
     assert {"total", "list", "parse", "embed", "write"} <= set(report["seconds"])

@@ -7,7 +7,9 @@ import unicodedata
 
 import pytest
 
-from schemas.errors import MassDeletion, SourceNotFound
+from schemas.errors import FetchFailed, MassDeletion, SourceNotFound
+from schemas.source import Scope, Source
+from tasks.sources.filesystem import LocalFolder
 from tests.world import World
 
 GOOD = "A good document about otters."
@@ -45,11 +47,36 @@ def test_links_that_loop_are_reported_and_not_followed(world):
     assert set(world.rejections()) == {"sub/up", "self", "fifo.txt"}
 
 
-def test_a_link_to_a_file_is_followed(world, tmp_path):
-    target = tmp_path / "target.txt"
-    target.write_text("The target of a link.")
-    (world.folder / "link.txt").symlink_to(target)
-    assert world.ingest().documents.added == 1
+def test_a_link_to_a_file_of_the_source_is_followed(world):
+    world.write("target.txt", "The target of a link.")
+    (world.folder / "link.txt").symlink_to(world.folder / "target.txt")
+    assert world.ingest().documents.added == 2
+
+
+def test_a_link_out_of_the_source_is_followed_only_where_that_is_allowed(world, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret.txt").write_text("The secret of another folder.")
+    (world.folder / "file.txt").symlink_to(outside / "secret.txt")
+    (world.folder / "folder").symlink_to(outside)
+    assert world.ingest().documents.added == 0
+    assert set(world.rejections()) == {"file.txt", "folder"}
+    assert "follow_links = true" in world.rejections()["file.txt"].message
+    world.configure(follow_links=True)
+    assert world.ingest().documents.added == 2
+    assert world.rejections() == {}
+
+
+def test_a_file_that_became_a_link_after_it_was_listed_is_not_read(world, tmp_path):
+    (tmp_path / "secret.txt").write_text("The secret of another folder.")
+    world.write("a.txt", "A plain file.")
+    source = Source("docs", str(world.folder))
+    lister = LocalFolder(source)
+    assert set(lister.list(Scope(source)).items) == {"a.txt"}
+    (world.folder / "a.txt").unlink()
+    (world.folder / "a.txt").symlink_to(tmp_path / "secret.txt")
+    with pytest.raises(FetchFailed, match="leads out of the source"), lister.open("a.txt", "a.txt"):
+        pass
 
 
 def test_a_missing_path_is_an_error_that_says_what_to_do(world):

@@ -289,7 +289,7 @@ import sys
 from pathlib import Path
 from tasks.parsing.worker import *
 with ParserPool(1, ParseLimits(timeout_s=60), parse=sys.argv[1]) as pool:
-    ask(pool, [Request(Path("x"), "hang:" + sys.argv[2])])
+    pool.submit(Request(Path("x"), "hang:" + sys.argv[2])).result()
 """
 
 
