@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from schemas.document import Metadata, ParsedDocument, PartProblem
 from schemas.errors import EmptyDocument, EncryptedDocument, ParseFailed
 from tasks.parsing.dates import parse_date
+from tasks.parsing.ocr_image import MAX_PIXELS
 from tasks.parsing.pdf_forms import with_fields
 from tasks.parsing.pdf_layout import Outline, elements_of
 from tasks.parsing.pdf_lines import Page, read_page
@@ -18,10 +19,15 @@ from tasks.parsing.pdf_usable import has_little_text, is_garbage, is_scan, look_
 
 if TYPE_CHECKING:
     import pypdfium2
+    from PIL import Image
 
 MAX_PAGES = 20_000
 MAX_BROKEN_PAGES = 500
 MAX_OUTLINE = 5000
+MAX_INCHES = 2000
+MAX_SQUARE_INCHES = 5000
+"""Of a page to be rendered: at 25 million pixels larger ones come out under 70 dpi."""
+
 MAX_BLANK_PAGES_CHECKED = 50
 _PLACEHOLDERS = ("", "untitled", "anonymous", "unspecified", "(unspecified)")
 
@@ -77,6 +83,25 @@ def open_pdf(data: bytes) -> Iterator[pypdfium2.PdfDocument]:
         raise _damaged() from exc
     finally:
         document.close()
+
+
+def render_page(data: bytes, number: int, dpi: int) -> tuple[Image.Image, int]:
+    """The page in grey as it is seen, and its dpi: less than asked for where it is huge.
+
+    Raises:
+        ParseFailed: PDFium cannot render it.
+    """
+    with open_pdf(data[max(data[:1024].find(b"%PDF-"), 0) :]) as document:
+        page = document[number - 1]
+        width, height = page.get_size()
+        inches = width * height / 72**2
+        if not 0 < inches < MAX_SQUARE_INCHES or max(width, height) > 72 * MAX_INCHES:
+            raise ParseFailed(
+                f"Page {number} is too large or has no size.", advice="Print it to a new PDF, or exclude it."
+            )
+        dpi = min(dpi, int((MAX_PIXELS / inches) ** 0.5))
+        image: Image.Image = page.render(scale=dpi / 72, grayscale=True).to_pil()
+        return image.copy(), dpi  # its own memory: the bitmap goes with the document
 
 
 def _read(document: pypdfium2.PdfDocument) -> _Found:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pypdf
 from pypdf.generic import NameObject
-from reportlab.lib.colors import grey
+from reportlab.lib.colors import black
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.pdfbase import pdfmetrics
@@ -44,7 +44,7 @@ def section_story(section: Section) -> list[Flowable]:
     flowables += [_paragraph(text) for text in section.paragraphs]
     flowables += [_paragraph(f"- {item}") for item in section.items]
     if section.table:
-        grid = [("GRID", (0, 0), (-1, -1), 0.5, grey), ("FONT", (0, 0), (-1, -1), "Nanum", SIZES[0])]
+        grid = [("GRID", (0, 0), (-1, -1), 0.5, black), ("FONT", (0, 0), (-1, -1), "Nanum", SIZES[0])]
         flowables += [Table([list(row) for row in section.table], style=grid, hAlign="LEFT"), Spacer(1, 8)]
     return flowables
 
