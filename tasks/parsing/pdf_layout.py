@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby, pairwise
 
 from schemas.document import Element, ElementKind
@@ -14,6 +14,9 @@ from tasks.parsing.pdf_margins import body_lines, body_size
 
 Outline = dict[int, list[tuple[str, int]]]
 """Page number to (title, level) in order; 1 is the outermost level."""
+
+LevelOf = Callable[[float], int]
+"""From a heading's size, relative to the body's, to its level; 0 for text."""
 
 HEADING_RATIO = 1.12
 """A heading's type is larger than the body's by at least this."""
@@ -34,8 +37,12 @@ _MARKER = re.compile(
 _Paragraph = list[Line]
 
 
-def elements_of(pages: Sequence[Page], outline: Outline) -> list[Element]:
+def elements_of(
+    pages: Sequence[Page], outline: Outline, *, level_of: LevelOf | None = None
+) -> list[Element]:
     """Paragraphs and headings in the order of the content.
+
+    `level_of` gives a heading's level where ranks of size would not do.
 
     Lines of a paragraph stay lines. Their ends follow the contract that cleaning joins
     by: a space at the end is a space, a soft hyphen a divided word, and between Hangul
@@ -47,7 +54,7 @@ def elements_of(pages: Sequence[Page], outline: Outline) -> list[Element]:
     edges = _RightEdges(lines)
     paragraphs = list(_paragraphs(lines, edges))
     texts = _texts(paragraphs, edges, [line.text for line in lines])
-    levels = _heading_levels(paragraphs, texts, outline)
+    levels = _heading_levels(paragraphs, texts, outline, level_of)
     elements: list[Element] = []
     for row, run in groupby(range(len(texts)), key=_row_runs(paragraphs, levels).__getitem__):
         if row:
@@ -226,7 +233,9 @@ def _text(paragraph: _Paragraph, spaces: Iterator[bool]) -> str:
 # --- headings ------------------------------------------------------------------------
 
 
-def _heading_levels(paragraphs: Sequence[_Paragraph], texts: Sequence[str], outline: Outline) -> list[int]:
+def _heading_levels(
+    paragraphs: Sequence[_Paragraph], texts: Sequence[str], outline: Outline, level_of: LevelOf | None
+) -> list[int]:
     """Level by paragraph, 0 for text; the outline decides where the file has one."""
     levels = _levels_by_outline(paragraphs, texts, outline)
     if any(levels):
@@ -236,6 +245,9 @@ def _heading_levels(paragraphs: Sequence[_Paragraph], texts: Sequence[str], outl
         _size_key(p[0]) if _is_heading(p, text, body) else 0
         for p, text in zip(paragraphs, texts, strict=True)
     ]
+    if level_of:
+        found = zip(sizes, paragraphs, strict=True)
+        return [level_of(p[0].size / body) if size else 0 for size, p in found]
     ranks = {size: rank for rank, size in enumerate(sorted({*sizes} - {0}, reverse=True), 1)}
     levels = [min(ranks.get(size, 0), _MAX_LEVELS) for size in sizes]
     chars = sum(len(text) for text, level in zip(texts, levels, strict=True) if level)

@@ -1,0 +1,205 @@
+"""From the words that tesseract finds to lines, columns and paragraphs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from statistics import median
+
+from schemas.document import Element
+from tasks.parsing.pdf_layout import elements_of
+from tasks.parsing.pdf_lines import Line, Page
+
+MIN_WORD_CONFIDENCE = 15.0
+MIN_LINE_CONFIDENCE = 45.0
+MIN_SHORT_LINE_CONFIDENCE = 70.0
+"""Of a line of one or two letters: specks read as letters."""
+
+_SURE_LATIN = 60.0
+_LATIN_LEAD = 10.0
+_SAME_SIZE = (0.7, 1.3)
+_HEADINGS = ((1.6, 1), (1.3, 2))
+_MIN_COLUMN_LINES = 8
+_MIN_FILL = 0.7
+_GUTTER = 0.012
+_MAX_CROSSING = 0.2
+_RULE = re.compile(r"[|ㅣ_—–=~¦!\[\]{}]+|[-—–]{2,}")
+_LATIN = re.compile(r"[A-Za-z]{2,}")
+_HANGUL = re.compile("[\uac00-\ud7a3]")
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word in pixels, y downward; `line` is the same for words of one line."""
+
+    text: str
+    confidence: float
+    left: int
+    top: int
+    right: int
+    bottom: int
+    line: tuple[int, int, int]
+
+
+def words_of(tsv: str) -> list[Word]:
+    """The words of tesseract's TSV; rows that are none or broken are left out."""
+    words = []
+    for row in tsv.splitlines():
+        fields = row.split("\t")
+        if len(fields) != 12 or fields[0] != "5" or not fields[11].strip():
+            continue
+        _, _, block, par, line, _, left, top, width, height = map(int, fields[:10])
+        box = (left, top, left + width, top + height)
+        words.append(Word(fields[11].strip(), float(fields[10]), *box, (block, par, line)))
+    return words
+
+
+def confidence(words: Iterable[Word]) -> float:
+    """Mean over the letters and digits, 0 to 100; 0 without any."""
+    weighted = [(sum(map(str.isalnum, word.text)), word.confidence) for word in words]
+    total = sum(weight for weight, _ in weighted)
+    return sum(weight * value for weight, value in weighted) / total if total else 0.0
+
+
+def hangul_share(words: Iterable[Word]) -> float:
+    """Share of Hangul among the letters of the words."""
+    text = "".join(word.text for word in words)
+    letters = sum(map(str.isalpha, text))
+    return len(_HANGUL.findall(text)) / letters if letters else 0.0
+
+
+def with_latin(korean: Sequence[Word], both: Sequence[Word]) -> list[Word]:
+    """The words of a Korean reading, with Latin ones of another reading where it is surer of them."""
+    result = list(korean)
+    for latin in both:
+        if not _LATIN.search(latin.text) or latin.confidence < _SURE_LATIN:
+            continue
+        under = [word for word in result if _covers(latin, word)]
+        if under and confidence(under) + _LATIN_LEAD < latin.confidence:
+            at = result.index(under[0])
+            result = [word for word in result if word not in under]
+            result.insert(at, replace(latin, line=under[0].line))
+    return result
+
+
+def _covers(word: Word, other: Word) -> bool:
+    middle = (other.top + other.bottom) / 2
+    overlap = min(word.right, other.right) - max(word.left, other.left)
+    return word.top <= middle <= word.bottom and overlap > 0.5 * (other.right - other.left)
+
+
+def elements_of_words(words: Sequence[Word], number: int, *, height: int, dpi: int) -> tuple[Element, ...]:
+    """Paragraphs and headings of one page in reading order, columns one after the other.
+
+    Args:
+        words: line by line.
+        number: the page's.
+        height: of the image, in pixels.
+        dpi: of the image.
+    """
+    rows = [row for row in map(_without_noise, _rows(words)) if row]
+    columns = _in_columns(rows)
+    sizes = _sizes(columns)
+    lines = [_line(row, number, size, height, dpi) for row, size in zip(columns, sizes, strict=True)]
+    page = Page(number, height * 72 / dpi, tuple(lines))
+    return tuple(elements_of([page], {}, level_of=_level))
+
+
+_Row = list[Word]
+
+
+def _rows(words: Sequence[Word]) -> Iterator[_Row]:
+    for _, row in groupby(words, key=lambda word: word.line):
+        yield list(row)
+
+
+def _without_noise(row: _Row) -> _Row:
+    """The line without ruled lines and specks read as signs; none where hardly anything is sure."""
+    row = [word for word in row if word.confidence >= MIN_WORD_CONFIDENCE and not _RULE.fullmatch(word.text)]
+    letters = sum(map(str.isalnum, "".join(word.text for word in row)))
+    enough = MIN_SHORT_LINE_CONFIDENCE if letters < 3 else MIN_LINE_CONFIDENCE
+    return row if letters and confidence(row) >= enough else []
+
+
+def _line(row: _Row, number: int, size: float, height: int, dpi: int) -> Line:
+    pt = 72 / dpi
+    left, right = min(word.left for word in row), max(word.right for word in row)
+    top, bottom = min(word.top for word in row), max(word.bottom for word in row)
+    text = " ".join(word.text for word in row)
+    return Line(
+        text, number, left * pt, right * pt, (height - bottom) * pt, (height - top) * pt, size * pt
+    )
+
+
+def _sizes(rows: Sequence[_Row]) -> list[float]:
+    """Type size by line in pixels: the body's where it is near, for boxes vary with the letters."""
+    heights = [float(max(word.bottom - word.top for word in row)) for row in rows]
+    body = median(heights) if heights else 0.0
+    low, high = _SAME_SIZE
+    return [body if low * body <= size <= high * body else size for size in heights]
+
+
+def _level(ratio: float) -> int:
+    """Level by size relative to the body's: pages are read alone, so ranks would not agree."""
+    return next((level for least, level in _HEADINGS if ratio >= least), 0)
+
+
+# --- columns ---------------------------------------------------------------------------
+
+
+def _in_columns(rows: list[_Row]) -> list[_Row]:
+    """The lines, of a page in two columns first those of the left one.
+
+    Lines across both columns stay where they are and divide what is above from what is below.
+    """
+    middle = _gutter(rows)
+    if middle is None:
+        return rows
+    result: list[_Row] = []
+    right: list[_Row] = []
+    for row in rows:
+        if any(word.left < middle < word.right for word in row) or _is_across(row, middle):
+            result, right = [*result, *right, row], []
+            continue
+        result += [[word for word in row if word.right <= middle]]
+        right += [[word for word in row if word.left >= middle]]
+    return [row for row in (*result, *right) if row]
+
+
+def _is_across(row: _Row, middle: float) -> bool:
+    """Whether the words around the gutter are no further apart than those of a line."""
+    before = [word.right for word in row if word.right <= middle]
+    after = [word.left for word in row if word.left >= middle]
+    if not before or not after:
+        return False
+    return min(after) - max(before) < 0.5 * max(word.bottom - word.top for word in row)
+
+
+def _gutter(rows: Sequence[_Row]) -> float | None:
+    """Where the white space between two columns of running text lies, None without one.
+
+    Columns of a table have white space too, but their cells do not fill it from both sides.
+    """
+    if len(rows) < _MIN_COLUMN_LINES:
+        return None
+    left = min(word.left for row in rows for word in row)
+    right = max(word.right for row in rows for word in row)
+    step = max((right - left) * _GUTTER, 1.0)
+    places = [left + step * i for i in range(int(0.3 / _GUTTER), int(0.7 / _GUTTER) + 1)]
+    crossing = {x: sum(any(w.left < x + step and w.right > x for w in row) for row in rows) for x in places}
+    best = min(crossing.values())
+    free = [x for x in places if crossing[x] == best]
+    middle = median(free) + step / 2
+    if best > _MAX_CROSSING * len(rows):
+        return None
+    sides = ((left, middle, [[w for w in row if w.right <= middle] for row in rows]),
+             (middle, right, [[w for w in row if w.left >= middle] for row in rows]))  # fmt: skip
+    return middle if all(_is_text(parts, b - a) for a, b, parts in sides) else None
+
+
+def _is_text(parts: Sequence[_Row], width: float) -> bool:
+    """Whether most lines of a column fill its width with words."""
+    filled = [sum(w.right - w.left for w in part) / width for part in parts if part]
+    return len(filled) >= _MIN_COLUMN_LINES and median(filled) >= _MIN_FILL
