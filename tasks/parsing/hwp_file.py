@@ -7,17 +7,18 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from enum import IntFlag
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from schemas.document import Metadata
 from schemas.errors import DocumentError, EncryptedDocument, ParseFailed, UnsupportedFormat
-from tasks.parsing.dates import parse_date
 
 if TYPE_CHECKING:
     from olefile import OleFileIO
 
 MAX_UNPACKED_BYTES = 64 * 2**20
+MAX_PROPERTIES = 100
 Record = tuple[int, int, bytes]
 """Tag, level and body."""
 
@@ -25,6 +26,7 @@ _KEPT = frozenset((25, 26, 66, 67, 71, 72, 76, 77, 88))
 """Tags of the records that a reader of the text needs."""
 
 _FIRST_TAG = 16
+_TEXT, _DATE = 0x1F, 0x40
 _SECTION = re.compile(r"Section(\d{1,9})")
 
 
@@ -139,19 +141,40 @@ def records_of(data: bytes) -> tuple[list[Record], bool]:
 def metadata_of(ole: OleFileIO) -> Metadata:
     """Title, author, date and keywords of the summary; empty where it is damaged."""
     try:
-        facts: dict[int, Any] = ole.getproperties("\x05HwpSummaryInformation", convert_time=True)
-    except Exception:  # missing or damaged: the text does not need it
+        words, dates = _summary(raw(ole, ["\x05HwpSummaryInformation"]))
+    except (struct.error, OverflowError):
         return Metadata()
-    # olefile 0.47 takes a string's first characters for its length and reads on into the next one
-    words = {key: value.partition("\0")[0].strip() for key, value in facts.items() if isinstance(value, str)}
     extra = {name: words[key] for name, key in (("subject", 3), ("comments", 6)) if words.get(key)}
     return Metadata(
         title=words.get(2) or None,
         author=words.get(4) or None,
-        authored_at=parse_date(facts.get(12) or facts.get(13) or ""),
+        authored_at=dates.get(12) or dates.get(13),
         tags=tuple(tag.strip() for tag in re.split("[,;]", words.get(5, "")) if tag.strip()),
         extra=extra,
     )
+
+
+def _summary(data: bytes) -> tuple[dict[int, str], dict[int, datetime]]:
+    """Texts and dates of the first property set, by number.
+
+    olefile 0.47 reads strings beyond their end and loops for hours on absurd counts.
+    Source: [MS-OLEPS] 2.20 and 2.21.
+    """
+    words: dict[int, str] = {}
+    dates: dict[int, datetime] = {}
+    (start,) = struct.unpack_from("<I", data, 44)
+    (count,) = struct.unpack_from("<I", data, start + 4)
+    for index in range(min(count, MAX_PROPERTIES)):
+        number, offset = struct.unpack_from("<II", data, start + 8 + 8 * index)
+        at = start + offset
+        kind, size = struct.unpack_from("<II", data, at)
+        if kind == _TEXT:
+            text = data[at + 8 : at + 8 + 2 * size].decode("utf-16-le", "replace")
+            words[number] = text.partition("\0")[0].strip()
+        elif kind == _DATE and any(data[at + 4 : at + 12]):
+            (ticks,) = struct.unpack_from("<Q", data, at + 4)
+            dates[number] = datetime(1601, 1, 1, tzinfo=UTC) + timedelta(microseconds=ticks // 10)
+    return words, dates
 
 
 def damaged() -> DocumentError:
