@@ -81,5 +81,23 @@ PARSERS: dict[str, Parser] = {
     "python": Parser("Python", "tasks.parsing.code:parse_python", 1, (), ("charset-normalizer",)),
     "archive": Parser("ZIP, TAR, GZ, BZ2, XZ (their files are documents)", "tasks.parsing.archives:parse", 1),
     "code": Parser("other source code", "tasks.parsing.code:parse", 1, (), ("charset-normalizer",)),
+    "hwp": Parser(
+        "HWP 5",
+        "tasks.parsing.hwp:parse",
+        1,
+        ("headings", "tables", "metadata"),
+        ("olefile", "unhwp", "markdown-it-py"),
+        thorough="tasks.parsing.hwp:parse_thorough",
+        plain="tasks.parsing.hwp:parse_plain",
+    ),
+    "hwpx": Parser(
+        "HWPX",
+        "tasks.parsing.hwpx:parse",
+        1,
+        ("headings", "tables", "metadata"),
+        ("lxml", "unhwp", "markdown-it-py"),
+        thorough="tasks.parsing.hwpx:parse_thorough",
+        plain="tasks.parsing.hwpx:parse_plain",
+    ),
 }
 """By name. The name is part of a version's identity: a renamed parser parses all its files anew."""
