@@ -1,0 +1,140 @@
+"""Spreadsheets (XLSX, XLSM, XLSB, XLS, ODS): each sheet a heading with its blocks of cells."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+from schemas.document import Element, Metadata, ParsedDocument, PartProblem
+from schemas.errors import DocumentError, ParseFailed
+from tasks.parsing import opendocument
+from tasks.parsing.package import damaged, encrypted, open_package
+from tasks.parsing.properties import core_metadata, ole_metadata
+from tasks.parsing.sheet_blocks import Cells, cells_of, sheet_elements
+
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+XLSB = "application/vnd.ms-excel.sheet.binary.macroenabled.12"
+XLS = "application/vnd.ms-excel"
+MAX_AREA = 20_000_000
+"""Cells from a sheet's first used one to its last: the fast reader holds them all, 32 bytes each."""
+MAX_FILLED = 200_000
+"""Cells of a sheet that get the value of the merged cell that covers them."""
+
+_OLE = b"\xd0\xcf\x11\xe0"
+_ROW = re.compile(rb"""\br=["'](\d{1,7})["']""")
+_COLUMN = re.compile(rb"""\br=["']([A-Z]{1,3})\d""")
+_Result = TypeVar("_Result")
+_Range = tuple[tuple[int, int], tuple[int, int]]
+
+
+def parse(data: bytes) -> ParsedDocument:
+    """A heading and the blocks of cells of every sheet, hidden ones too; the page is the sheet's number.
+
+    Cells give their last calculated value, never a formula.
+    """
+    if data.startswith(_OLE):
+        return _document(data, XLS, ole_metadata(data), ())
+    package = open_package(data)
+    if "content.xml" in package:  # as calamine holds the area of a sheet, and repeats unfold in it
+        return opendocument.parse(data)
+    for name in package.names():
+        if name.startswith("xl/worksheets/") and name.endswith(".xml"):
+            _refuse_wide(package.read(name), name)
+    mime = XLSB if "xl/workbook.bin" in package else XLSX
+    metadata = core_metadata(package)
+    return _document(data, mime, metadata, tuple(package.problems))
+
+
+def parse_thorough(data: bytes) -> ParsedDocument:
+    """As `parse`, by openpyxl: slower, but a row at a time, so that no sheet is too wide.
+
+    Raises:
+        ParseFailed: the file is no XLSX; this rung reads nothing else.
+    """
+    from openpyxl import load_workbook
+
+    package = open_package(data)
+    if "xl/workbook.xml" not in package:
+        raise damaged("its main part is missing")
+    book = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
+    elements: list[Element] = []
+    for page, sheet in enumerate(book.worksheets, 1):
+        sheet.reset_dimensions()  # those declared may be a million rows where three are there
+        rows = (cells_of(row) for row in sheet.iter_rows(values_only=True))
+        elements += sheet_elements(sheet.title, rows, page)
+    return ParsedDocument("spreadsheet", XLSX, tuple(elements), core_metadata(package))
+
+
+def _document(data: bytes, mime: str, metadata: Metadata, noted: tuple[PartProblem, ...]) -> ParsedDocument:
+    from python_calamine import CalamineWorkbook
+
+    book = _translated(lambda: CalamineWorkbook.from_filelike(io.BytesIO(data)))
+    elements: list[Element] = []
+    problems: list[PartProblem] = []
+    for page, name in enumerate(book.sheet_names, 1):
+        try:
+            sheet = _translated(lambda page=page: book.get_sheet_by_index(page - 1))  # type: ignore[misc]
+            rows = _translated(lambda sheet=sheet: sheet.to_python())  # type: ignore[misc]
+        except ParseFailed as error:
+            problems.append(PartProblem(f"sheet {name}", type(error).__name__, str(error)))
+            continue
+        merged = _from_start(sheet.merged_cell_ranges or (), sheet.start or (0, 0))
+        elements += sheet_elements(name, _filled(rows, merged), page)
+    if problems and not elements:
+        raise damaged("no sheet of it can be read")
+    return ParsedDocument("spreadsheet", mime, tuple(elements), metadata, problems=(*noted, *problems))
+
+
+def _translated(call: Callable[[], _Result]) -> _Result:
+    """What a call into calamine gives; its errors, and a panic of its Rust code, as ours."""
+    from python_calamine import PasswordError
+
+    try:
+        return call()
+    except PasswordError as exc:
+        raise encrypted() from exc
+    except (DocumentError, MemoryError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as exc:  # PanicException is no Exception
+        raise damaged("a sheet of it cannot be read") from exc
+
+
+def _refuse_wide(xml: bytes, name: str) -> None:
+    """Raise ParseFailed where few cells lie so far apart that their area is not held in memory."""
+    rows = [int(row) for row in _ROW.findall(xml)]
+    columns = {_column_number(letters) for letters in set(_COLUMN.findall(xml))}
+    if rows and columns and (max(rows) - min(rows) + 1) * (max(columns) - min(columns) + 1) > MAX_AREA:
+        raise ParseFailed(
+            f"The cells of {name} lie too far apart for the fast reader.",
+            advice="Delete the stray cells at the sheet's end, or exclude the file.",
+        )
+
+
+def _column_number(letters: bytes) -> int:
+    number = 0
+    for letter in letters:
+        number = number * 26 + letter - 64
+    return number
+
+
+def _from_start(merged: Sequence[_Range], start: tuple[int, int]) -> list[_Range]:
+    """Ranges of merged cells counted from the first used cell."""
+    top, left = start
+    return [((a - top, b - left), (c - top, d - left)) for (a, b), (c, d) in merged]
+
+
+def _filled(rows: list[list[object]], merged: Sequence[_Range]) -> Iterator[Cells]:
+    """Cells of each row; a label merged over several rows of one column stands in each of them.
+
+    One merged over columns stays in the first: it is a caption, not a value of each column.
+    """
+    left = MAX_FILLED
+    for (top, column), (bottom, last) in merged:
+        if column != last or not 0 <= top < len(rows) or not 0 <= column < len(rows[top]):
+            continue
+        for row in rows[top + 1 : min(bottom + 1, top + 1 + left)]:
+            row[column] = rows[top][column]
+            left -= 1
+    return map(cells_of, rows)
