@@ -95,7 +95,7 @@ def glob_regex(pattern: str) -> str:
     if "/" in pattern:
         pattern = (pattern + "**" if pattern.endswith("/") else pattern).strip("/")
         return f"^{_translate(pattern)}$"
-    return f"^(?:.*/)?{_translate(pattern)}$"
+    return f"^(?:.*/)?{_translate(pattern.replace('**', '*'))}$"
 
 
 def _translate(pattern: str) -> str:
