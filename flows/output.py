@@ -11,6 +11,7 @@ from typing import Any
 from flows.printable import printable
 from flows.snippet import snippet
 from schemas.errors import RevectorError
+from schemas.filters import Condition
 from schemas.history import DocumentDiff, ReleaseDiff
 from schemas.plan import ChangePlan
 from schemas.release import Rejection, Release
@@ -51,9 +52,10 @@ def plan_json(collection: str, plan: ChangePlan) -> dict[str, Any]:
     }
 
 
-def hits_json(hits: Iterable[Hit]) -> dict[str, Any]:
-    """Search hits, best first."""
+def hits_json(hits: Iterable[Hit], where: Iterable[Condition] = ()) -> dict[str, Any]:
+    """Search hits, best first, and the conditions that hold for their documents."""
     return {
+        "where": [condition.as_json() for condition in where],
         "hits": [
             {
                 "score": round(hit.score, 6),
@@ -65,11 +67,16 @@ def hits_json(hits: Iterable[Hit]) -> dict[str, Any]:
                 "page": hit.page,
                 "heading": hit.heading,
                 "title": hit.title,
+                "author": hit.author,
+                "date": hit.authored_at.isoformat() if hit.authored_at else None,
+                "language": hit.language,
+                "tags": list(hit.tags),
+                "format": hit.format,
                 "documents": list(hit.documents),
                 "duplicates": list(hit.duplicates),
             }
             for hit in hits
-        ]
+        ],
     }
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from flows.session import Session
 from registry.collections import get_collection, get_space
 from registry.history import find_release
 from registry.search import search_collection, space_of_release
 from schemas.errors import ConfigurationError, SpaceMismatch
+from schemas.filters import Condition
 from schemas.release import Collection
 from schemas.search import Hit, SearchMode
 from tasks.chunking.tokens import TokenCounter
@@ -22,6 +25,7 @@ def search_text(
     k: int = 5,
     mode: SearchMode = "hybrid",
     as_of: str | None = None,
+    where: Sequence[Condition] = (),
 ) -> list[Hit]:
     """The k best chunks of a release for a text: the current one, or what `as_of` names.
 
@@ -32,6 +36,7 @@ def search_text(
         k: number of hits.
         mode: vectors, keywords, or both.
         as_of: a release by number, tag or time.
+        where: conditions that all must hold for a document (`schemas.filters.parse_conditions`).
 
     Raises:
         CollectionNotFound, ReleaseNotFound, ReleaseIncomplete, ModelNotAvailable: see the classes.
@@ -45,7 +50,7 @@ def search_text(
     release = None if as_of is None else find_release(db, collection, as_of).number
     space_id = None if mode == "keyword" else space_of_release(db, collection, release)
     if space_id is None:
-        return search_collection(db, collection, k=k, text=text, release=release)
+        return search_collection(db, collection, k=k, text=text, release=release, where=where)
     card = resolve_model(session.settings.collection(collection_name).model)
     _require_model_of(session, collection, release, space_id, card)
     vector = session.load_embedder(card, session.settings).embed_query(text)
@@ -59,6 +64,7 @@ def search_text(
         vector=vector,
         space_id=space_id,
         vector_weight=vector_weight(text, TokenCounter.for_model(card.path)) if is_hybrid else 1.0,
+        where=where,
     )
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from psycopg import sql
 
 from registry.connection import Connection, Database
+from registry.filtering import Scope, narrow
 from registry.history import require_whole
+from registry.hits import describe
 from registry.queries import load
 from registry.vectors import vector_table
 from schemas.errors import SpaceMismatch
+from schemas.filters import Condition
 from schemas.grams import gram_hashes, query_grams
 from schemas.release import Collection
 from schemas.search import Hit
@@ -29,43 +32,8 @@ MAX_EF_SEARCH = 1000
 EXACT_UP_TO_CHUNKS = 2_000
 """A release that shows no more is read as a whole: no slower than the index, and exact. The index
 holds what no release shows any more as well, and looks at 20,000 of its rows before it gives up."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Scope:
-    """The release that is searched, as the snapshot knows it."""
-
-    connection: Connection
-    tenant_id: int
-    collection: Collection
-    number: int
-    space_id: int
-    documents: int
-    chunks: int
-    is_current: bool
-
-    def values(self, **more: Any) -> dict[str, Any]:
-        return {
-            "tenant": self.tenant_id,
-            "collection": self.collection.id,
-            "release": self.number,
-            "documents": self.documents,
-            "chunks": self.chunks,
-            **more,
-        }
-
-
-class _Place(NamedTuple):
-    """A chunk in a document; `shown_id` is the document's, None where it is kept out of search."""
-
-    text: str
-    uri: str
-    source: str
-    version: int
-    page: int | None
-    heading: str
-    title: str | None
-    shown_id: int | None
+SCAN_COST = 3
+"""A row that the index brings up and a filter looks at costs about as much as three rows read as a whole."""
 
 
 def search_collection(
@@ -79,6 +47,7 @@ def search_collection(
     space_id: int | None = None,
     dtype: str = "vector",
     vector_weight: float = 1.0,
+    where: Sequence[Condition] = (),
 ) -> list[Hit]:
     """The k best chunks of a release, best first; one consistent snapshot.
 
@@ -92,6 +61,8 @@ def search_collection(
         space_id: the space of the query vector; None is the collection's active one, if it has one.
         dtype: column type of that space.
         vector_weight: weight of the vector side beside 1 for keywords.
+        where: conditions that all must hold for a document; no other one is searched or named. A
+            chunk's score is the one it has without them.
 
     Raises:
         ReleaseNotFound, ReleaseIncomplete: see the classes.
@@ -110,6 +81,7 @@ def search_collection(
             space_id=space_id,
             dtype=dtype,
             vector_weight=vector_weight,
+            where=where,
         )
 
 
@@ -125,6 +97,7 @@ def search_open(
     space_id: int | None = None,
     dtype: str = "vector",
     vector_weight: float = 1.0,
+    where: Sequence[Condition] = (),
 ) -> list[Hit]:
     """As `search_collection`, inside the caller's transaction.
 
@@ -133,7 +106,8 @@ def search_open(
     if release is not None:
         require_whole(connection, tenant_id, collection, release)
     scope = _find_scope(connection, tenant_id, collection, release)
-    if scope is None:
+    scope = narrow(scope, where) if scope else None
+    if scope is None or scope.documents == 0:
         return []
     most = max(CANDIDATES, 2 * k)
     sides = []
@@ -143,7 +117,7 @@ def search_open(
         _require_space(scope, collection.active_space_id if space_id is None else space_id)
         sides.append((vector_weight, _vector_hits(scope, vector, dtype, most)))
     ranked = (fuse(sides) if len(sides) > 1 else sides[0][1])[:k]
-    return _describe(scope, ranked)
+    return describe(scope, ranked)
 
 
 def space_of_release(db: Database, collection: Collection, release: int | None) -> int | None:
@@ -169,13 +143,13 @@ def fuse(sides: Sequence[tuple[float, Sequence[tuple[int, float]]]]) -> list[tup
 
 def _find_scope(
     connection: Connection, tenant_id: int, collection: Collection, release: int | None
-) -> _Scope | None:
+) -> Scope | None:
     values = {"tenant": tenant_id, "collection": collection.id, "release": release}
     row = connection.execute(_SQL["searched_release"], values).fetchone()
-    return _Scope(connection, tenant_id, collection, *row) if row else None
+    return Scope(connection, tenant_id, collection, *row) if row else None
 
 
-def _require_space(scope: _Scope, space_id: int | None) -> None:
+def _require_space(scope: Scope, space_id: int | None) -> None:
     """Vectors of two models cannot be compared, even where they have the same length."""
     if space_id not in (None, scope.space_id):
         raise SpaceMismatch(
@@ -185,12 +159,15 @@ def _require_space(scope: _Scope, space_id: int | None) -> None:
         )
 
 
-def _keyword_hits(scope: _Scope, text: str, most: int) -> list[tuple[int, float]]:
+def _keyword_hits(scope: Scope, text: str, most: int) -> list[tuple[int, float]]:
     grams = gram_hashes(query_grams(text), scope.collection.id)
     if not grams:
         return []
-    statement = _SQL["keyword_hits" if scope.is_current else "keyword_hits_as_of"]
-    return scope.connection.execute(statement, scope.values(grams=grams, most=most)).fetchall()
+    statement = sql.SQL(_SQL["keyword_hits" if scope.is_current else "keyword_hits_as_of"])
+    if not scope.is_filtered:
+        return scope.connection.execute(statement, scope.values(grams=grams, most=most)).fetchall()
+    filtered = sql.SQL(_SQL["filtered_keyword_hits"]).format(scored=statement, where=scope.where)
+    return scope.run(filtered, scope.values(grams=grams, most=scope.total_chunks, wanted=most))
 
 
 def vector_hits(
@@ -206,31 +183,38 @@ def vector_hits(
     return _vector_hits(scope, vector, dtype, most) if scope else []
 
 
-def _vector_hits(
-    scope: _Scope, vector: NDArray[np.float32], dtype: str, most: int
-) -> list[tuple[int, float]]:
-    suffix = "" if scope.is_current else "_as_of"
+def _vector_hits(scope: Scope, vector: NDArray[np.float32], dtype: str, most: int) -> list[tuple[int, float]]:
+    suffix = "" if scope.is_current and not scope.is_filtered else "_as_of"
     values = scope.values(query=format_vector(vector), most=most)
-    if scope.chunks > EXACT_UP_TO_CHUNKS:
+    if scope.chunks > _exact_up_to(scope, most):
         scope.connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
         effort = min(max(EF_SEARCH, most), MAX_EF_SEARCH)
         scope.connection.execute(sql.SQL("SET LOCAL hnsw.ef_search = {}").format(sql.Literal(effort)))
         hits = _run_vector_statement(scope, f"vector_hits{suffix}", dtype, values)
         if len(hits) == min(most, scope.chunks):
             return hits
-        # the index gave up before it met enough rows of this release
+        # the index gave up before it met enough rows of this release, or of the documents that match
     return _run_vector_statement(scope, f"exact_hits{suffix}", dtype, values)
 
 
+def _exact_up_to(scope: Scope, most: int) -> float:
+    """Number of chunks up to which all of them are read."""
+    if not scope.is_filtered:
+        return EXACT_UP_TO_CHUNKS
+    # of N chunks m match: the index meets `most` of them among its first most * N / m rows
+    return max(EXACT_UP_TO_CHUNKS, math.sqrt(SCAN_COST * most * scope.total_chunks))
+
+
 def _run_vector_statement(
-    scope: _Scope, name: str, dtype: str, values: dict[str, Any]
+    scope: Scope, name: str, dtype: str, values: dict[str, Any]
 ) -> list[tuple[int, float]]:
     query = sql.SQL(_SQL[name]).format(
         vectors=vector_table(scope.space_id),
         dtype=sql.Identifier(dtype),
         collection=sql.Literal(scope.collection.id),  # lets the planner prune partitions
+        where=scope.where,
     )
-    return scope.connection.execute(query, values).fetchall()
+    return scope.run(query, values)
 
 
 def format_vector(vector: Iterable[float]) -> str:
@@ -240,41 +224,3 @@ def format_vector(vector: Iterable[float]) -> str:
     '[1.0,0.5]'
     """
     return "[" + ",".join(str(float(value)) for value in vector) + "]"
-
-
-def _describe(scope: _Scope, ranked: Sequence[tuple[int, float]]) -> list[Hit]:
-    values = scope.values(ids=[chunk for chunk, _ in ranked])
-    places: dict[int, list[_Place]] = {}
-    for chunk, *place in scope.connection.execute(_SQL["describe_chunks"], values):
-        places.setdefault(chunk, []).append(_Place(*place))
-    duplicates = _duplicates(scope, {place.shown_id for found in places.values() for place in found})
-    return [
-        _hit(score, places[chunk], duplicates, scope.number) for chunk, score in ranked if chunk in places
-    ]
-
-
-def _duplicates(scope: _Scope, documents: set[int | None]) -> dict[int, list[str]]:
-    """Of each document that stands for others, the uris of these."""
-    found: dict[int, list[str]] = {}
-    if winners := sorted(id_ for id_ in documents if id_ is not None):
-        for winner, uri in scope.connection.execute(_SQL["duplicates_of"], scope.values(winners=winners)):
-            found.setdefault(winner, []).append(uri)
-    return found
-
-
-def _hit(score: float, places: list[_Place], duplicates: dict[int, list[str]], release: int) -> Hit:
-    first = places[0]
-    shown = dict.fromkeys(place.shown_id for place in places if place.shown_id is not None)
-    return Hit(
-        score=float(score),
-        uri=first.uri,
-        source=first.source,
-        version=first.version,
-        release=release,
-        text=first.text,
-        page=first.page,
-        heading=first.heading,
-        title=first.title,
-        documents=tuple(dict.fromkeys(place.uri for place in places)),
-        duplicates=tuple(dict.fromkeys(uri for id_ in shown for uri in duplicates.get(id_, ()))),
-    )

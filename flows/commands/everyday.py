@@ -82,15 +82,27 @@ def search(
     as_of: Annotated[
         str | None, typer.Option("--as-of", metavar="REF", help="An earlier release: number, tag or time.")
     ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--where",
+            metavar="CONDITION",
+            help="Only documents like author=Kim, 'date>=2026-01', tag=hr|law, 'path=hr/**'; repeatable.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Find chunks by meaning and by words in the current release, or in an earlier one."""
     from flows.searching import search_text
+    from schemas.filters import parse_conditions
 
+    with report_errors(as_json):
+        require_utf8(*(where or ()))
+        conditions = parse_conditions(where or ())
     with session_for(ctx, as_json, text, collection, as_of or "") as session:
-        hits = search_text(session, text, collection, k=k, mode=mode.value, as_of=as_of)
+        hits = search_text(session, text, collection, k=k, mode=mode.value, as_of=as_of, where=conditions)
     if as_json:
-        output.print_json(output.hits_json(hits))
+        output.print_json(output.hits_json(hits, conditions))
     else:
         output.print_hits(text, hits)
 

@@ -17,7 +17,7 @@ FROM {vectors} v
 WHERE v.tenant_id = %(tenant)s AND v.collection_id = {collection} AND EXISTS (
     SELECT FROM version_chunk vc JOIN activation a ON a.version_id = vc.version_id
     WHERE vc.chunk_id = v.chunk_id AND a.tenant_id = %(tenant)s AND a.from_release <= %(release)s
-      AND (a.to_release IS NULL OR a.to_release > %(release)s) AND NOT a.suppressed)
+      AND (a.to_release IS NULL OR a.to_release > %(release)s) AND NOT a.suppressed {where})
 ORDER BY v.embedding <=> %(query)s::{dtype} LIMIT %(most)s
 
 -- name: exact_hits
@@ -35,6 +35,7 @@ WITH active AS MATERIALIZED (
     SELECT a.version_id FROM activation a
     WHERE a.tenant_id = %(tenant)s AND a.collection_id = {collection} AND a.from_release <= %(release)s
       AND (a.to_release IS NULL OR a.to_release > %(release)s) AND NOT a.suppressed
+      {where}
     LIMIT %(documents)s
 ), shown AS MATERIALIZED (
     SELECT DISTINCT vc.chunk_id FROM active JOIN version_chunk vc ON vc.version_id = active.version_id
@@ -52,9 +53,27 @@ SELECT chunk_id, score FROM keyword_hits(%(collection)s, %(grams)s::int[], %(mos
 -- name: keyword_hits_as_of
 SELECT chunk_id, score FROM keyword_hits_as_of(%(collection)s, %(release)s, %(grams)s::int[], %(most)s)
 
+-- name: filtered_keyword_hits
+-- scored as without a filter: what a word is worth does not depend on the documents asked for
+WITH active AS MATERIALIZED (
+    SELECT a.version_id FROM activation a
+    WHERE a.tenant_id = %(tenant)s AND a.collection_id = %(collection)s AND a.from_release <= %(release)s
+      AND (a.to_release IS NULL OR a.to_release > %(release)s) AND NOT a.suppressed
+      {where}
+    LIMIT %(documents)s
+), shown AS MATERIALIZED (
+    SELECT DISTINCT vc.chunk_id FROM active JOIN version_chunk vc ON vc.version_id = active.version_id
+    LIMIT %(chunks)s
+), scored AS MATERIALIZED (
+    {scored}
+)
+SELECT scored.chunk_id, scored.score FROM scored JOIN shown USING (chunk_id)
+ORDER BY scored.score DESC, scored.chunk_id LIMIT %(wanted)s
+
 -- name: describe_chunks
 -- a document that is kept out of search comes last, one that stands for others before those
 SELECT vc.chunk_id, c.text, d.uri, s.name, v.version, vc.page, vc.heading, v.title,
+       v.author, v.authored_at, v.language, v.tags, v.parser,
        CASE WHEN NOT a.suppressed THEN a.document_id END
 FROM version_chunk vc
 JOIN activation a ON a.version_id = vc.version_id AND a.from_release <= %(release)s
@@ -64,6 +83,7 @@ JOIN document_version v ON v.id = vc.version_id
 JOIN document d ON d.id = v.document_id
 JOIN source s ON s.id = d.source_id
 WHERE vc.tenant_id = %(tenant)s AND vc.collection_id = %(collection)s AND vc.chunk_id = ANY(%(ids)s::bigint[])
+  {where}
 ORDER BY a.suppressed, a.winner_id IS NOT NULL, v.authority DESC, s.name, d.uri, vc.ordinal
 
 -- name: duplicates_of
@@ -72,4 +92,5 @@ SELECT a.winner_id, d.uri
 FROM activation a JOIN document d ON d.id = a.document_id
 WHERE a.tenant_id = %(tenant)s AND a.collection_id = %(collection)s AND a.winner_id = ANY(%(winners)s::bigint[])
   AND a.from_release <= %(release)s AND (a.to_release IS NULL OR a.to_release > %(release)s)
+  {where}
 ORDER BY a.similarity DESC, d.uri COLLATE "C"
