@@ -121,7 +121,9 @@ def _read(source: bytes, grammar: str) -> Tree | None:
 
     parser = Parser(Grammar(getattr(importlib.import_module(module), function)()))
     try:
-        return parser.parse(lambda offset, _point: source[offset : offset + 65536], progress_callback=is_too_much)
+        return parser.parse(
+            lambda offset, _point: source[offset : offset + 65536], progress_callback=is_too_much
+        )
     except ValueError:  # it was stopped
         return None
 

@@ -107,8 +107,8 @@ def _document(value: Any) -> Iterator[Element]:
             yield from _lines(lines)
             lines.clear()
             yield Element(f"{key}: {entry}")
-        else:
-            lines.append(f"{key}: {_scalar(entry)}")
+        elif text := _scalar(entry):
+            lines.append(f"{key}: {text}")
     yield from _lines(lines)
 
 
@@ -151,7 +151,9 @@ def _split(leaves: Iterator[tuple[str, Any]]) -> tuple[list[str], list[str]]:
 
 def _named_first(record: Any) -> Any:
     """The record with what names it first: no number does, it would change with every insertion."""
-    name = next((key for key in _NAMES if isinstance(record, dict) and isinstance(record.get(key), str)), None)
+    name = next(
+        (key for key in _NAMES if isinstance(record, dict) and isinstance(record.get(key), str)), None
+    )
     return record if name is None else {name: record[name], **record}
 
 

@@ -11,7 +11,9 @@ _UTF8_SAMPLE_BYTES = 1024 * 1024
 _HIGH_BYTE = re.compile(rb"[\x80-\xff]")
 _HANGUL = re.compile("[\uac00-\ud7a3]")
 # What UTF-16 without a mark must decode to: ASCII, Hangul, kana, CJK and their punctuation.
-_PLAUSIBLE = re.compile("[\t\n\r -~\u00a0-\u00ff\u2010-\u2026\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7a3\uff01-\uff5e]")
+_PLAUSIBLE = re.compile(
+    "[\t\n\r -~\u00a0-\u00ff\u2010-\u2026\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7a3\uff01-\uff5e]"
+)
 _ANCHOR = re.compile("[ \n\r]")
 _CONTROLS = bytes(c for c in range(32) if c not in b"\t\n\r\f\x1b")
 _FALLBACK = "cp1252"

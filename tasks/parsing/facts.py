@@ -33,9 +33,7 @@ def metadata_from(facts: Mapping[str, object], *, extra: bool = False) -> Metada
         authored_at=parse_date(next(iter(_texts(_fact(facts, "date"))), "")),
         language=re.split("[-_]", language[0].lower())[0] or None if language else None,
         tags=_words(facts, "tags"),
-        extra={
-            key: value for key, value in facts.items() if key not in _KNOWN and isinstance(value, str)
-        }
+        extra={key: value for key, value in facts.items() if key not in _KNOWN and isinstance(value, str)}
         if extra
         else {},
     )

@@ -97,7 +97,9 @@ PARSER_OF_SUFFIX = {
     **dict.fromkeys(("jsonl", "ndjson"), "jsonl"),
     "ipynb": "notebook",
     **dict.fromkeys(
-        re.findall(r"\w+", "atom dbk dita docbook fb2 gpx kml plist resx rss tei tmx wsdl xlf xml xsd xsl xslt"),
+        re.findall(
+            r"\w+", "atom dbk dita docbook fb2 gpx kml plist resx rss tei tmx wsdl xlf xml xsd xsl xslt"
+        ),
         "xml",
     ),
     **dict.fromkeys(("py", "pyi", "pyw"), "python"),

@@ -31,7 +31,9 @@ def parse(data: bytes) -> ParsedDocument:
     notebook = load_json(decode(data))
     cells = _cells(notebook)
     if cells is None:
-        raise ParseFailed("The JSON has no cells of a notebook.", advice="Check what wrote it, or exclude it.")
+        raise ParseFailed(
+            "The JSON has no cells of a notebook.", advice="Check what wrote it, or exclude it."
+        )
     own = Metadata()
     elements: list[Element] = []
     for cell in cells:

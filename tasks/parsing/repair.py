@@ -51,9 +51,7 @@ def repair(parsed: ParsedDocument) -> ParsedDocument:
     if elements == parsed.elements and (title, author) == (meta.title, meta.author):
         return parsed
     extra = {**meta.extra, "repaired": "mojibake"}
-    return replace(
-        parsed, elements=elements, metadata=replace(meta, title=title, author=author, extra=extra)
-    )
+    return replace(parsed, elements=elements, metadata=replace(meta, title=title, author=author, extra=extra))
 
 
 def _body_repair(parsed: ParsedDocument) -> _Repair | None:

@@ -135,7 +135,8 @@ class _Walk:
         return (Element(_flat(node), "heading", level=min(self._depth, MAX_LEVEL)),)
 
     def _block(self, node: Any, name: str) -> tuple[Element, ...]:
-        text = node.astext() if name == "line_block" else _flat(node)
+        lines = map(_flat, node.children) if name == "line_block" else [_flat(node)]
+        text = "\n".join(lines)
         if not text.strip() or not self._items:
             return _text(text)
         marker, self._items[-1] = self._items[-1], ""
@@ -205,4 +206,3 @@ def _add(facts: dict[str, object], fields: Sequence[Any]) -> None:
             facts["author"] = [author.astext() for author in field.children]
         else:
             facts[name] = _flat(field)
-

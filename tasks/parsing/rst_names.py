@@ -14,9 +14,13 @@ _DIRECTIVE = re.compile(r"^[ \t]*\.\. (?:\|[^|\n]{1,100}\| )?([a-zA-Z][\w:+.-]{0
 _ROLE = re.compile(r":([a-zA-Z][\w:+.-]{0,60}):`|`:([a-zA-Z][\w:+.-]{0,60}):")
 _TARGET = re.compile(r"\s*<[^<>]*>$")
 _LITERAL = frozenset(
-    "code-block sourcecode testcode testoutput prompt mermaid graphviz ipython literalinclude productionlist".split()
+    """
+    code-block sourcecode testcode testoutput prompt mermaid graphviz ipython literalinclude productionlist
+    """.split()
 )
-_WITHOUT_TEXT = frozenset("toctree highlight default-domain currentmodule module index tabularcolumns".split())
+_WITHOUT_TEXT = frozenset(
+    "toctree highlight default-domain currentmodule module index tabularcolumns".split()
+)
 
 
 def register_names(source: str) -> None:
@@ -55,13 +59,13 @@ def _directive(name: str) -> type[Any]:
     from docutils import nodes
     from docutils.parsers.rst import Directive
 
-    class Unknown(Directive):
+    class Unknown(Directive):  # type: ignore[misc]
         """Its argument as a paragraph, its content as what it is."""
 
         optional_arguments = 1
         final_argument_whitespace = True
         has_content = True
-        option_spec = _AnyOption()
+        option_spec = _AnyOption({"class": _as_it_is})  # an empty one means: no options
 
         def run(self) -> list[nodes.Node]:
             if name in _WITHOUT_TEXT:

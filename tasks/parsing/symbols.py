@@ -58,7 +58,9 @@ def _spans(parent: Node, language: Language, prefix: str, depth: int) -> Iterato
 def _opened(node: Node, whole: Span, language: Language, prefix: str, depth: int) -> Iterator[Span]:
     """A definition as one span, or as its header, its members and its end."""
     scope = node.type in language.scopes or node.type == "ERROR"
-    named = node.type in language.definitions or (scope and not node.type.startswith("preproc"))
+    named = node.type in language.definitions or (
+        scope and node.type != "ERROR" and not node.type.startswith("preproc")
+    )
     name = symbol_of(node) if named else ""
     symbol = _qualified(prefix, name)
     long_class = node.type in language.classes and whole.end - whole.start > LARGE_CLASS_LINES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from schemas.document import Element, ParsedDocument, PartProblem
+from schemas.document import ParsedDocument, PartProblem
 from tasks.parsing.encodings import Decoded, bom_encoding, decode, decode_counted, encoding_of
 from tasks.parsing.wrapping import unwrap
 

@@ -101,7 +101,7 @@ def _is_mail(start: str) -> bool:
         header = _HEADER_LINE.match(line.rstrip("\r") + "\n")
         if header:
             seen.add(header[1].lower())
-        elif not seen or not line[:1] in (" ", "\t"):
+        elif not seen or line[:1] not in (" ", "\t"):
             break
     return len(seen & _MAIL_HEADERS) >= 2
 

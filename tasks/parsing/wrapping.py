@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from schemas.document import Element
 from tasks.parsing.hangul import Break, is_hangul, spaces_at
@@ -23,7 +24,9 @@ MIN_SHARE = 0.7
 
 _CANDIDATES = 12
 _SAMPLE_LINES = 20_000
-_WIDE = re.compile("[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\uff00-\uff60\uffe0-\uffe6]")
+_WIDE = re.compile(
+    "[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\uff00-\uff60\uffe0-\uffe6]"
+)
 _MARKER = re.compile(
     r"[ \t]*(?:[-*+\u2022\u2023\u25aa\u25cb\u25cf\u25e6\u25a0\u25a1\u203b\u00b7\u318d\u3147]"
     r"|\(?\d{1,3}[.)]|\(?[a-zA-Z가-하][.)]|[\u2460-\u2473])[ \t]+\S"
@@ -41,10 +44,6 @@ class _Paragraph:
     lines: tuple[str, ...]
     marker: bool = False
 
-    @property
-    def kind(self) -> str:
-        return "list_item" if self.marker else "text"
-
 
 def unwrap(parts: Sequence[str]) -> tuple[Element, ...]:
     """The parts as elements: lists by their items, wrapped paragraphs with their spaces."""
@@ -52,9 +51,7 @@ def unwrap(parts: Sequence[str]) -> tuple[Element, ...]:
     column = _column([p for p in paragraphs if _is_prose(p)])
     wrapped = {i for i, p in enumerate(paragraphs) if column and _is_prose(p) and _fits(p, column)}
     joined = iter(_with_spaces([paragraphs[i] for i in sorted(wrapped)], paragraphs, column))
-    return tuple(
-        _element(p, next(joined)) if i in wrapped else _element(p) for i, p in enumerate(paragraphs)
-    )
+    return tuple(_element(p, next(joined)) if i in wrapped else _element(p) for i, p in enumerate(paragraphs))
 
 
 def _element(paragraph: _Paragraph, wrapped: str = "") -> Element:
@@ -118,7 +115,7 @@ def _score(breaks: Sequence[tuple[int, int]], column: int) -> int:
 def _needs(paragraph: _Paragraph) -> list[tuple[int, int]]:
     """For each break the width of its line, and what it would be with the next word on it."""
     found = []
-    for line, after in zip(paragraph.lines, paragraph.lines[1:], strict=False):
+    for line, after in pairwise(paragraph.lines):
         width, start = display_width(line.rstrip()), after.lstrip()
         if line.rstrip() and start and is_hangul(line.rstrip()[-1]) and is_hangul(start[0]):
             # The column may cut a Korean word: one more syllable would not have fitted.
@@ -152,7 +149,7 @@ def _with_spaces(wrapped: Sequence[_Paragraph], whole: Sequence[_Paragraph], col
     breaks = [
         Break(line, after, max(0, column - display_width(line.rstrip())) / 2)
         for p in wrapped
-        for line, after in zip(p.lines, p.lines[1:], strict=False)
+        for line, after in pairwise(p.lines)
     ]
     known = {word.lower() for p in whole for line in p.lines for word in _WORD.findall(line)}
     spaces = iter(spaces_at(breaks, [line for p in whole for line in p.lines]))
@@ -160,7 +157,7 @@ def _with_spaces(wrapped: Sequence[_Paragraph], whole: Sequence[_Paragraph], col
 
 
 def _joined(lines: Sequence[str], spaces: Iterator[bool], known: set[str]) -> Iterator[str]:
-    for line, after in zip(lines, lines[1:], strict=False):
+    for line, after in pairwise(lines):
         body, space = line.rstrip(), next(spaces)
         if hyphen := _HYPHENATED.search(body):
             yield _dehyphenated(body, hyphen[1], after.lstrip(), known)

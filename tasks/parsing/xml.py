@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _DECLARATION = re.compile(r"\s*<\?xml[^>]*\?>")
 _CDATA = re.compile(r"<!\[CDATA\[|\]\]>")
+_SUBSET = re.compile(r"<!DOCTYPE[^\[>]{0,500}\[.{0,50000}?\]\s*>", re.S)
 _TAG = re.compile(r"<[^<>]*>")
 _BLANKS = re.compile(r"[ \t]*\n(?:[ \t]*\n)*[ \t]*")
 _FEEDS = frozenset(("rss", "feed", "RDF"))
@@ -48,8 +49,8 @@ def parse(data: bytes) -> ParsedDocument:
 
 def parse_plain(data: bytes) -> ParsedDocument:
     """The text between the tags, for what no XML parser takes."""
-    text = _CDATA.sub("", decode(data))
-    text = unescape(_BLANKS.sub("\n", _TAG.sub("\n", text))).removesuffix("]>")
+    text = _CDATA.sub("", _SUBSET.sub("", decode(data), count=1))
+    text = unescape(_BLANKS.sub("\n", _TAG.sub("\n", text)))
     return ParsedDocument("xml", "text/plain", tuple(map(Element, split_blank_lines(text))))
 
 
@@ -63,7 +64,8 @@ def _root(data: bytes) -> _Element:
             root = _read(_DECLARATION.sub("", decode(data), count=1).encode("utf-8", "replace"))
         except etree.XMLSyntaxError as exc:
             raise ParseFailed(
-                f"The XML is not well formed (line {exc.lineno}).", advice="Check what wrote it, or exclude it."
+                f"The XML is not well formed (line {exc.lineno}).",
+                advice="Check what wrote it, or exclude it.",
             ) from exc
     dtd = root.getroottree().docinfo.internalDTD
     if dtd is not None and any(True for _ in dtd.iterentities()):
@@ -122,8 +124,8 @@ def _metadata(root: _Element) -> Metadata:
     nodes = [node for child in head.iterchildren() for node in (child, *child.iterchildren())]
     for node in nodes[:200]:
         name = wanted.get(local(node))
-        if name and name not in facts and local(node.getparent()) not in ("item", "entry"):
-            if text := text_of(node):
-                facts[name] = text
+        own = local(node.getparent()) not in ("item", "entry")
+        if name and own and name not in facts and (text := text_of(node)):
+            facts[name] = text
     language = root.get("{http://www.w3.org/XML/1998/namespace}lang")
     return metadata_from({**facts, **({"language": language} if language else {})})

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lxml.etree import _Element
 
 MAX_LEVEL = 6
+MAX_PATH = 8
 _HEADINGS = frozenset("title head article-title subtitle bridgehead".split())
 _CODE = frozenset("programlisting screen literallayout code preformat codeblock eg".split())
 _TABLES = frozenset("table informaltable simpletable tgroup".split())
@@ -124,14 +125,14 @@ def _record_lines(record: _Element) -> Iterator[str]:
     for event, node in etree.iterwalk(record, events=("start", "end")):
         if event == "start":
             path.append(local(node))
-            yield from _leaf_lines(node, ".".join(path[1:][-8:]) or path[0])
+            yield from _leaf_lines(node, ".".join(path[1:][-MAX_PATH:]))
         else:
             path.pop()
 
 
 def _leaf_lines(node: _Element, path: str) -> Iterator[str]:
     if node.text and node.text.strip():
-        yield f"{path}: {' '.join(node.text.split())}"
+        yield f"{path or local(node)}: {' '.join(node.text.split())}"
     yield from _attributes(node, path)
     if node.tail and node.tail.strip():
         yield " ".join(node.tail.split())
@@ -140,7 +141,8 @@ def _leaf_lines(node: _Element, path: str) -> Iterator[str]:
 def _attributes(node: _Element, path: str) -> Iterator[str]:
     for name, value in node.items():
         if value.strip() and not name.startswith(_XSI):
-            yield f"{path}.{name.rpartition('}')[2]}: {' '.join(value.split())}"
+            key = name.rpartition("}")[2]
+            yield f"{path}.{key}: {' '.join(value.split())}" if path else f"{key}: {' '.join(value.split())}"
 
 
 def feed_elements(root: _Element) -> Iterator[Element]:
