@@ -18,6 +18,7 @@ from schemas.errors import (
     ParseFailed,
 )
 from tasks.parsing.formats import PARSERS
+from tasks.parsing.repair import repair
 from tasks.parsing.sniff import HEAD_BYTES, choose_parser
 
 __all__ = ["PARSERS", "choose_parser", "parse_file", "parser_version"]
@@ -57,7 +58,7 @@ def parse_file(path: Path, uri: str, rung: int = 0) -> ParsedDocument:
     name = choose_parser(data[:HEAD_BYTES], uri)
     try:
         rungs = PARSERS[name].rungs
-        parsed = _load(rungs[min(rung, len(rungs) - 1)][1])(data)
+        parsed = repair(_load(rungs[min(rung, len(rungs) - 1)][1])(data))
     except (DocumentError, MemoryError):
         raise
     except ImportError as exc:

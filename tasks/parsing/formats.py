@@ -44,7 +44,7 @@ class Parser:
 
 
 PARSERS: dict[str, Parser] = {
-    "text": Parser("plain text", "tasks.parsing.text:parse", 1, (), ("charset-normalizer",)),
+    "text": Parser("plain text", "tasks.parsing.text:parse", 2, (), ("charset-normalizer",)),
     "markdown": Parser(
         "Markdown",
         "tasks.parsing.markdown:parse",
@@ -119,9 +119,70 @@ PARSERS: dict[str, Parser] = {
         ("lxml", "charset-normalizer"),
         plain="tasks.parsing.damaged_package:parse_epub",
     ),
-    "csv": Parser("CSV, TSV", "tasks.parsing.tables:parse", 1, ("tables",), ("charset-normalizer",)),
+    "csv": Parser("CSV, TSV", "tasks.parsing.tables:parse", 2, ("tables",), ("charset-normalizer",)),
     "python": Parser("Python", "tasks.parsing.code:parse_python", 1, (), ("charset-normalizer",)),
     "archive": Parser("ZIP, TAR, GZ, BZ2, XZ (their files are documents)", "tasks.parsing.archives:parse", 1),
+    "rst": Parser(
+        "reStructuredText",
+        "tasks.parsing.rst:parse",
+        1,
+        ("headings", "tables", "metadata"),
+        ("charset-normalizer", "docutils"),
+        plain="tasks.parsing.rst:parse_plain",
+    ),
+    "json": Parser(
+        "JSON",
+        "tasks.parsing.data:parse_json",
+        1,
+        (),
+        ("charset-normalizer",),
+        plain="tasks.parsing.data:parse_plain",
+    ),
+    "jsonl": Parser(
+        "JSON lines",
+        "tasks.parsing.data:parse_jsonl",
+        1,
+        (),
+        ("charset-normalizer",),
+        plain="tasks.parsing.data:parse_plain",
+    ),
+    "xml": Parser(
+        "XML: records, RSS, Atom, DocBook, TEI, JATS",
+        "tasks.parsing.xml:parse",
+        1,
+        (),
+        ("charset-normalizer", "lxml"),
+        plain="tasks.parsing.xml:parse_plain",
+    ),
+    "notebook": Parser(
+        "Jupyter notebooks",
+        "tasks.parsing.notebook:parse",
+        1,
+        ("headings", "tables", "metadata"),
+        ("charset-normalizer", "lxml", "markdown-it-py", "PyYAML"),
+        plain="tasks.parsing.data:parse_plain",
+    ),
+    **{
+        name: Parser(
+            f"{title} source code",
+            f"tasks.parsing.code:parse_{name}",
+            2 if name == "python" else 1,
+            (),
+            ("charset-normalizer", "tree-sitter", f"tree-sitter-{name}"),
+            plain="tasks.parsing.code:parse",
+        )
+        for name, title in (
+            ("python", "Python"),
+            ("javascript", "JavaScript"),
+            ("typescript", "TypeScript"),
+            ("java", "Java"),
+            ("go", "Go"),
+            ("c", "C"),
+            ("cpp", "C++"),
+            ("rust", "Rust"),
+            ("sql", "SQL"),
+        )
+    },
     "code": Parser("other source code", "tasks.parsing.code:parse", 1, (), ("charset-normalizer",)),
     "hwp": Parser(
         "HWP 5",

@@ -28,6 +28,9 @@ from tasks.parsing.ocr_layout import (
 if TYPE_CHECKING:
     from PIL import Image
 
+OCR_VERSION = 1
+"""Raised whenever the same page may give another text."""
+
 HOPELESS = 50.0
 """Mean confidence under which the page may lie on its side or stand on its head."""
 

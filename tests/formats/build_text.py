@@ -1,7 +1,9 @@
-"""Write the report as Markdown, HTML and plain text: `python -m tests.formats.build_text`."""
+"""Write the report as text of all kinds and encodings: `python -m tests.formats.build_text`."""
 
 from __future__ import annotations
 
+import textwrap
+import unicodedata
 from html import escape
 from pathlib import Path
 
@@ -58,12 +60,80 @@ def plain(report: Report) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def rst(report: Report) -> str:
+    lines = ["=" * 70, report.title, "=" * 70, "", f":author: {report.author}",
+             f":date: {report.authored_at.date()}", f":keywords: {', '.join(report.keywords)}", ""]  # fmt: skip
+    for section in report.sections:
+        lines += [section.title, {2: "=", 3: "-"}[section.level] * 70, ""]
+        for paragraph in section.paragraphs:
+            lines += [paragraph, ""]
+        lines += [f"- {item}" for item in section.items] + [""]
+        if section.table:
+            lines += [".. list-table::", "   :header-rows: 1", ""]
+            for row in section.table:
+                lines += [
+                    f"   {'-' if i else '* -'} {cell}".replace("   -", "     -") for i, cell in enumerate(row)
+                ]
+            lines.append("")
+    return "\n".join(lines)
+
+
+def wrapped(report: Report, column: int) -> str:
+    """Plain text with its lines cut at a column, as editors do: English at words, Korean inside them."""
+    fill = _cut if report is REPORTS["ko"] else textwrap.fill
+    parts = [report.title]
+    for section in report.sections:
+        parts += [section.title, *(fill(paragraph, column) for paragraph in section.paragraphs)]
+        parts += ["\n".join(f"- {item}" for item in section.items)] * bool(section.items)
+        parts += ["\n".join("\t".join(row) for row in section.table)] * bool(section.table)
+    return "\n\n".join(parts) + "\n"
+
+
+def _cut(text: str, column: int) -> str:
+    lines, width = [""], 0
+    for char in text:
+        size = 2 if char >= "\uac00" else 1
+        if width + size > column:
+            lines, width = [*lines, ""], 0
+        lines[-1] += char
+        width += size
+    return "\n".join(line.strip() for line in lines)
+
+
+def table(report: Report, delimiter: str) -> str:
+    rows = next(section.table for section in report.sections if section.table)
+    return "".join(delimiter.join(row) + "\r\n" for row in rows)
+
+
+def variants(text: str) -> dict[str, bytes]:
+    """The text as careless programs store it."""
+    utf8 = text.encode()
+    twice = utf8.decode("latin-1").encode()
+    return {
+        "utf16": ("\ufeff" + text).encode("utf-16-le"),
+        "utf16be": text.encode("utf-16-be"),
+        "nfd": unicodedata.normalize("NFD", text).encode(),
+        "mojibake": twice,
+        "mojibake2": twice.decode("latin-1").encode(),
+    }
+
+
 def main() -> None:
     for language, report in REPORTS.items():
         stem = FIXTURES / f"report.{language}"
         stem.with_suffix(f".{language}.md").write_text(markdown(report), encoding="utf-8")
         stem.with_suffix(f".{language}.html").write_text(html(report, language), encoding="utf-8")
         stem.with_suffix(f".{language}.txt").write_text(plain(report), encoding="utf-8")
+        stem.with_suffix(f".{language}.rst").write_text(rst(report), encoding="utf-8")
+        stem.with_suffix(f".{language}.wrapped.txt").write_text(wrapped(report, 72), encoding="utf-8")
+    korean, text = REPORTS["ko"], plain(REPORTS["ko"])
+    for name, data in variants(text).items():
+        (FIXTURES / f"report.ko.{name}.txt").write_bytes(data)
+    (FIXTURES / "report.ko.cp949.txt").write_bytes(text.encode("cp949"))
+    (FIXTURES / "report.ko.latin1.txt").write_bytes(text.encode("cp949").decode("latin-1").encode())
+    (FIXTURES / "table.ko.csv").write_bytes(table(korean, ";").encode("cp949"))
+    (FIXTURES / "table.ko.tsv").write_bytes(("\ufeff" + table(korean, "\t")).encode("utf-16-le"))
+    (FIXTURES / "table.excel.csv").write_text("sep=;\r\n" + table(korean, ";"), encoding="utf-8", newline="")
 
 
 if __name__ == "__main__":
