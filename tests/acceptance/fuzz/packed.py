@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import io
 import random
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from tests.acceptance.fuzz.mutate import mutate
 from tests.formats.ole import compound_file
 
-_PDF_STREAM = re.compile(rb"stream\r?\n(.*?)\r?\nendstream", re.S)
+_PDF_STREAM = re.compile(rb"stream\r?\n(.*?)(?:\r?\n)?endstream", re.S)
 _LENGTH = re.compile(rb"/Length \d+(?! \d+ R)")
 _DATE = (2024, 3, 15, 9, 30, 0)
 
@@ -79,9 +80,12 @@ def _in_pdf(rng: random.Random, data: bytes, other: bytes) -> tuple[str, bytes] 
     if not found:
         return None
     match = rng.choice(found)
-    content, is_packed = _inflate(match[1], 15)
+    written = match[1]
+    is_ascii = written.endswith(b"~>")
+    content, is_packed = _inflate(base64.a85decode(b"<~" + written, adobe=True) if is_ascii else written, 15)
     name, content = mutate(rng, content, other)
     packed = zlib.compress(content) if is_packed else content
+    packed = base64.a85encode(packed) + b"~>" if is_ascii else packed
     head = _set_length(data[: match.start(1)], len(packed)) if rng.random() < 0.8 else data[: match.start(1)]
     return f"pdf {name}", head + packed + data[match.end(1) :]
 
