@@ -37,7 +37,7 @@ _ACTIVE = (
 _SOURCE = "SELECT id FROM source WHERE collection_id = %s"
 _BAD_TEXTS = (
     "SELECT DISTINCT uri FROM current_places p JOIN chunk c ON c.id = p.chunk_id WHERE p.collection_id = %s "
-    r"AND (concat(c.text, p.title, p.author, p.heading, p.uri) ~ '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]' "
+    r"AND (concat(c.text, p.title, p.author, p.heading) ~ '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]' "
     r"OR p.metadata::text ~ '[^\\]\\u00(0[0-8bcef]|1)')"
 )
 
