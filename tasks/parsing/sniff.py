@@ -31,6 +31,7 @@ _BY_SUFFIX = {
     **dict.fromkeys(("csv", "tsv"), "csv"),
     **dict.fromkeys(("py", "pyi", "pyw"), "python"),
     **dict.fromkeys(_CODE_SUFFIXES, "code"),
+    "eml": "mail",
 }
 
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (
