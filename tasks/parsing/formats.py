@@ -90,5 +90,13 @@ PARSERS: dict[str, Parser] = {
         ("charset-normalizer", "lxml"),
         plain="tasks.parsing.mail:parse_plain",
     ),
+    "rtf": Parser(
+        "RTF",
+        "tasks.parsing.rtf:parse",
+        1,
+        ("headings", "tables", "metadata"),
+        (),
+        plain="tasks.parsing.rtf:parse_plain",
+    ),
 }
 """By name. The name is part of a version's identity: a renamed parser parses all its files anew."""

@@ -117,9 +117,13 @@ def korean_mail() -> bytes:
 
 def main() -> None:
     for language, report in REPORTS.items():
-        (FIXTURES / f"report.{language}.eml").write_bytes(report_mail(report, language))
-    (FIXTURES / "plain.eml").write_bytes(plain_mail())
-    (FIXTURES / "korean.eml").write_bytes(korean_mail())
+        _save(f"report.{language}.eml", report_mail(report, language))
+    _save("plain.eml", plain_mail())
+    _save("korean.eml", korean_mail())
+
+
+def _save(name: str, data: bytes) -> None:
+    (FIXTURES / name).write_bytes(data.replace(b"\r\n", b"\n"))  # git may turn line ends of text
 
 
 if __name__ == "__main__":
