@@ -70,7 +70,8 @@ def test_spaces_tabs_and_breaks_are_text_and_line_ends_of_the_xml_are_not() -> N
 def test_deleted_text_comments_and_indexes_are_left_out() -> None:
     body = (
         "<text:tracked-changes><text:p>deleted</text:p></text:tracked-changes>"
-        "<text:table-of-content><text:index-body><text:p>H 1</text:p></text:index-body></text:table-of-content>"
+        "<text:table-of-content><text:index-body><text:p>H 1</text:p></text:index-body>"
+        "</text:table-of-content>"
         "<text:p>kept<office:annotation><text:p>comment</text:p></office:annotation> too</text:p>"
     )
     assert texts(body) == ["kept too"]
@@ -124,7 +125,8 @@ def test_sheets_show_dates_as_iso_numbers_as_shown_and_errors_not_at_all() -> No
 def test_repeated_cells_and_rows_stand_as_often_as_they_are_shown() -> None:
     rows = (
         cell("a", 'table:number-columns-repeated="2"') + cell("b"),
-        f'<table:table-row table:number-rows-repeated="2">{cell("1") + cell("2") + cell("3")}</table:table-row>',
+        '<table:table-row table:number-rows-repeated="2">'
+        f"{cell('1') + cell('2') + cell('3')}</table:table-row>",
     )
     assert texts(sheet(*rows), "spreadsheet")[1] == (
         "| a | a | b |\n| --- | --- | --- |\n| 1 | 2 | 3 |\n| 1 | 2 | 3 |"
@@ -149,8 +151,8 @@ def test_blank_rows_repeated_to_the_end_of_a_sheet_cost_nothing() -> None:
 def test_absurd_counts_do_no_harm(count: str) -> None:
     body = (
         f'<text:p>a<text:s text:c="{count}"/>b</text:p><text:h text:outline-level="{count}">h</text:h>'
-        f'<text:list><text:list-item text:start-value="{count}"><text:p>i</text:p></text:list-item></text:list>'
-        + sheet(cell("x", f'table:number-columns-repeated="{count}"') + cell("y"))
+        f'<text:list><text:list-item text:start-value="{count}"><text:p>i</text:p></text:list-item>'
+        "</text:list>" + sheet(cell("x", f'table:number-columns-repeated="{count}"') + cell("y"))
     )
     found = parse(body)
     assert [e.kind for e in found] == ["text", "heading", "list_item", "table"]
