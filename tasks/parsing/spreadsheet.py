@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
@@ -23,6 +24,8 @@ MAX_FILLED = 200_000
 """Cells of a sheet that get the value of the merged cell that covers them."""
 
 _OLE = b"\xd0\xcf\x11\xe0"
+_FILEPASS = 0x2F
+_PASSWORD_WITHIN = 8192
 _ROW = re.compile(rb"""\br=["'](\d{1,7})["']""")
 _COLUMN = re.compile(rb"""\br=["']([A-Z]{1,3})\d""")
 _Result = TypeVar("_Result")
@@ -35,6 +38,8 @@ def parse(data: bytes) -> ParsedDocument:
     Cells give their last calculated value, never a formula.
     """
     if data.startswith(_OLE):
+        if _has_password(data):
+            raise encrypted()
         return _document(data, XLS, ole_metadata(data), ())
     package = open_package(data)
     if "content.xml" in package:  # as calamine holds the area of a sheet, and repeats unfold in it
@@ -99,6 +104,24 @@ def _translated(call: Callable[[], _Result]) -> _Result:
         raise
     except BaseException as exc:  # PanicException is no Exception
         raise damaged("a sheet of it cannot be read") from exc
+
+
+def _has_password(data: bytes) -> bool:
+    """Whether an XLS file says so: calamine then only says that it does not know the format."""
+    import olefile
+
+    try:
+        with olefile.OleFileIO(data) as file:
+            book = file.openstream("Workbook").read(_PASSWORD_WITHIN)
+    except Exception:  # damaged: whether it had a password does not matter
+        return False
+    at = 0
+    while at + 4 <= len(book):
+        kind, size = struct.unpack_from("<HH", book, at)
+        if kind == _FILEPASS:
+            return True
+        at += 4 + size
+    return False
 
 
 def _refuse_wide(xml: bytes, name: str) -> None:
