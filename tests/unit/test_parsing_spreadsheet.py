@@ -10,7 +10,9 @@ import xlsxwriter
 from schemas.document import Element
 from schemas.errors import DocumentError, EncryptedDocument, ParseFailed
 from tasks.parsing import spreadsheet
+from tasks.parsing.package import open_package
 from tasks.parsing.sheet_blocks import cells_of, sheet_elements, shown
+from tests.formats.build_office import zipped
 from tests.formats.build_sheets import xls, xlsb
 from tests.unit.parsing_inputs import package
 
@@ -218,6 +220,30 @@ def test_xls_with_a_password_is_encrypted() -> None:
 def test_xlsb_is_read() -> None:
     parsed = spreadsheet.parse(xlsb({"자료": [("이름", "값"), ("가", "1")]}))
     assert [e.text for e in parsed.elements] == ["자료", "| 이름 | 값 |\n| --- | --- |\n| 가 | 1 |"]
+
+
+def test_binary_sheets_with_cells_far_apart_are_refused_before_they_are_opened() -> None:
+    data = xlsb({"S": [("a",), ("b",)]})
+    sheet = open_package(data).read("xl/worksheets/sheet1.bin")
+    last_row = sheet.replace(b"\0\x11\1\0\0\0", b"\0\x11\xff\xff\x0f\0")
+    wide = last_row.replace(b"\6\x0e\0\0\0\0", b"\6\x0e\xff\x3f\0\0", 1)
+    parts = {name: open_package(data).read(name) for name in open_package(data).names()}
+    with pytest.raises(ParseFailed, match="too far apart"):
+        spreadsheet.parse(zipped(parts | {"xl/worksheets/sheet1.bin": wide}))
+
+
+def test_old_sheets_with_cells_far_apart_are_refused_before_they_are_opened() -> None:
+    label = bytes.fromhex("04020b00") + bytes(4)
+    data = xls({"S": [("a",), ("b",)]}).replace(label, bytes.fromhex("04020b00") + b"\xff\xff\xff\xff", 1)
+    with pytest.raises(ParseFailed, match="too far apart"):
+        spreadsheet.parse(data)
+
+
+def test_a_header_that_counts_more_sectors_than_there_are_is_refused() -> None:
+    data = bytearray(xls({"S": [("a",)]}))
+    data[44:48] = b"\xff\xff\xff\x7f"
+    with pytest.raises(ParseFailed, match="more sectors"):
+        spreadsheet.parse(bytes(data))
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
