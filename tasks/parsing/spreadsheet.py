@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
@@ -12,19 +11,16 @@ from schemas.errors import DocumentError, ParseFailed
 from tasks.parsing import opendocument
 from tasks.parsing.package import damaged, encrypted, open_package
 from tasks.parsing.properties import core_metadata, ole_metadata
+from tasks.parsing.sheet_area import refuse_wide, refuse_wide_or_encrypted
 from tasks.parsing.sheet_blocks import Cells, cells_of, sheet_elements
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 XLSB = "application/vnd.ms-excel.sheet.binary.macroenabled.12"
 XLS = "application/vnd.ms-excel"
-MAX_AREA = 20_000_000
-"""Cells from a sheet's first used one to its last: the fast reader holds them all, 32 bytes each."""
 MAX_FILLED = 200_000
 """Cells of a sheet that get the value of the merged cell that covers them."""
 
 _OLE = b"\xd0\xcf\x11\xe0"
-_ROW = re.compile(rb"""\br=["'](\d{1,7})["']""")
-_COLUMN = re.compile(rb"""\br=["']([A-Z]{1,3})\d""")
 _Result = TypeVar("_Result")
 _Range = tuple[tuple[int, int], tuple[int, int]]
 
@@ -35,13 +31,12 @@ def parse(data: bytes) -> ParsedDocument:
     Cells give their last calculated value, never a formula.
     """
     if data.startswith(_OLE):
+        refuse_wide_or_encrypted(data)
         return _document(data, XLS, ole_metadata(data), ())
     package = open_package(data)
     if "content.xml" in package:  # as calamine holds the area of a sheet, and repeats unfold in it
         return opendocument.parse(data)
-    for name in package.names():
-        if name.startswith("xl/worksheets/") and name.endswith(".xml"):
-            _refuse_wide(package.read(name), name)
+    refuse_wide(package)
     mime = XLSB if "xl/workbook.bin" in package else XLSX
     metadata = core_metadata(package)
     return _document(data, mime, metadata, tuple(package.problems))
@@ -99,24 +94,6 @@ def _translated(call: Callable[[], _Result]) -> _Result:
         raise
     except BaseException as exc:  # PanicException is no Exception
         raise damaged("a sheet of it cannot be read") from exc
-
-
-def _refuse_wide(xml: bytes, name: str) -> None:
-    """Raise ParseFailed where few cells lie so far apart that their area is not held in memory."""
-    rows = [int(row) for row in _ROW.findall(xml)]
-    columns = {_column_number(letters) for letters in set(_COLUMN.findall(xml))}
-    if rows and columns and (max(rows) - min(rows) + 1) * (max(columns) - min(columns) + 1) > MAX_AREA:
-        raise ParseFailed(
-            f"The cells of {name} lie too far apart for the fast reader.",
-            advice="Delete the stray cells at the sheet's end, or exclude the file.",
-        )
-
-
-def _column_number(letters: bytes) -> int:
-    number = 0
-    for letter in letters:
-        number = number * 26 + letter - 64
-    return number
 
 
 def _from_start(merged: Sequence[_Range], start: tuple[int, int]) -> list[_Range]:
