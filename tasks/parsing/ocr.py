@@ -144,7 +144,7 @@ def _read_words(image: Image.Image, dpi: int, options: OcrOptions) -> list[Word]
 
 
 def _arguments(languages: str, options: OcrOptions) -> tuple[str, ...]:
-    return ("--psm", str(options.page_mode), "-l", languages, "tsv")
+    return ("--psm", str(options.page_mode), "-l", languages, "tsv", "txt")
 
 
 def _tesseract(image: Image.Image, dpi: int, arguments: tuple[str, ...]) -> str:

@@ -25,6 +25,7 @@ _MIN_COLUMN_LINES = 8
 _MIN_FILL = 0.7
 _GUTTER = 0.012
 _MAX_CROSSING = 0.2
+_LOOK_AHEAD = 200
 _RULE = re.compile(r"[|ㅣ_—–=~¦!\[\]{}]+|[-—–]{2,}")
 _LATIN = re.compile(r"[A-Za-z]{2,}")
 _HANGUL = re.compile("[\uac00-\ud7a3]")
@@ -43,17 +44,50 @@ class Word:
     line: tuple[int, int, int]
 
 
-def words_of(tsv: str) -> list[Word]:
-    """The words of tesseract's TSV; rows that are none or broken are left out."""
-    words = []
-    for row in tsv.splitlines():
-        fields = row.split("\t")
-        if len(fields) != 12 or fields[0] != "5" or not fields[11].strip():
-            continue
-        _, _, block, par, line, _, left, top, width, height = map(int, fields[:10])
-        box = (left, top, left + width, top + height)
-        words.append(Word(fields[11].strip(), float(fields[10]), *box, (block, par, line)))
+def words_of(answer: str) -> list[Word]:
+    """The words of tesseract's TSV, followed by its plain text, which alone has the spaces.
+
+    In the TSV a Korean word is in pieces. Rows that are none or broken are left out.
+    """
+    pieces, end = [], 0
+    for row in answer.splitlines(keepends=True):
+        fields = row.rstrip("\n").split("\t")
+        if len(fields) == 12:
+            end += len(row)
+            if fields[0] == "5" and fields[11].strip():
+                pieces.append(_piece(fields))
+    return _joined(pieces, answer[end:])
+
+
+def _piece(fields: list[str]) -> Word:
+    _, _, block, par, line, _, left, top, width, height = map(int, fields[:10])
+    box = (left, top, left + width, top + height)
+    return Word(fields[11].strip(), float(fields[10]), *box, (block, par, line))
+
+
+def _joined(pieces: Sequence[Word], text: str) -> list[Word]:
+    """The pieces, those put together between which the text has no space."""
+    words: list[Word] = []
+    at = 0
+    for piece in pieces:
+        found = text.find(piece.text, at, at + len(piece.text) + _LOOK_AHEAD)
+        together = found >= 0 and found == at > 0 and words[-1].line == piece.line
+        at = found + len(piece.text) if found >= 0 else at
+        words[-1:] = [_both(words[-1], piece)] if together else [*words[-1:], piece]
     return words
+
+
+def _both(word: Word, piece: Word) -> Word:
+    length = len(word.text) + len(piece.text)
+    return Word(
+        word.text + piece.text,
+        (word.confidence * len(word.text) + piece.confidence * len(piece.text)) / length,
+        min(word.left, piece.left),
+        min(word.top, piece.top),
+        max(word.right, piece.right),
+        max(word.bottom, piece.bottom),
+        word.line,
+    )
 
 
 def confidence(words: Iterable[Word]) -> float:

@@ -122,7 +122,7 @@ def _written_part(page: Image.Image) -> Image.Image:
 
 def _save_jpeg(image: Image.Image, path: Path, report: Report) -> None:
     exif = Image.Exif()
-    exif[0x010E], exif[0x013B] = report.title, report.author
+    exif[0x010E], exif[0x013B] = report.title.encode(), report.author.encode()
     exif[0x0132] = f"{report.authored_at:%Y:%m:%d %H:%M:%S}"
     image.save(path, quality=18, dpi=(DPI, DPI), exif=exif)
 
