@@ -17,8 +17,11 @@ MIN_LINE_CONFIDENCE = 45.0
 MIN_SHORT_LINE_CONFIDENCE = 70.0
 """Of a line of one or two letters: specks read as letters."""
 
-_SURE_LATIN = 60.0
+_SURE_LATIN = 88.0
+"""Of a Latin word on a Korean page: true ones have 90 and more, "OFS" for two syllables 87."""
+
 _LATIN_LEAD = 10.0
+_GHOST_OVERLAP = 0.6
 _SAME_SIZE = (0.7, 1.3)
 _HEADINGS = ((1.6, 1), (1.3, 2))
 _MIN_COLUMN_LINES = 8
@@ -133,12 +136,18 @@ def elements_of_words(words: Sequence[Word], number: int, *, height: int, dpi: i
         height: of the image, in pixels.
         dpi: of the image.
     """
-    rows = [row for row in map(_without_noise, _rows(words)) if row]
+    rows = _without_ghosts([row for row in map(_without_noise, _rows(words)) if row])
     columns = _in_columns(rows)
     sizes = _sizes(columns)
     lines = [_line(row, number, size, height, dpi) for row, size in zip(columns, sizes, strict=True)]
     page = Page(number, height * 72 / dpi, tuple(lines))
-    return tuple(elements_of([page], {}, level_of=_level))
+    return tuple(map(_without_false_heading, elements_of([page], {}, level_of=_level)))
+
+
+def _without_false_heading(element: Element) -> Element:
+    """Sizes are measured from letters: a sentence that seems large is still a sentence."""
+    is_sentence = element.kind == "heading" and element.text.rstrip().endswith((".", ",", ";"))
+    return replace(element, kind="text", level=0) if is_sentence else element
 
 
 _Row = list[Word]
@@ -157,10 +166,34 @@ def _without_noise(row: _Row) -> _Row:
     return row if letters and confidence(row) >= enough else []
 
 
+def _without_ghosts(rows: list[_Row]) -> list[_Row]:
+    """Without a line that lies in another: large type is read once by its upper half as well."""
+    kept: list[_Row] = []
+    for row in rows:
+        if kept and _lie_together(kept[-1], row):
+            kept[-1] = max(kept[-1], row, key=confidence)
+        else:
+            kept.append(row)
+    return kept
+
+
+def _lie_together(one: _Row, other: _Row) -> bool:
+    (top, bottom), (top2, bottom2) = _extent(one), _extent(other)
+    high = min(bottom, bottom2) - max(top, top2)
+    wide = min(one[-1].right, other[-1].right) - max(one[0].left, other[0].left)
+    narrower = min(one[-1].right - one[0].left, other[-1].right - other[0].left)
+    return high > _GHOST_OVERLAP * min(bottom - top, bottom2 - top2) and wide > 0.5 * narrower
+
+
+def _extent(row: _Row) -> tuple[float, float]:
+    """Top and bottom as most words of the line have them: single boxes are far too high."""
+    return median(word.top for word in row), median(word.bottom for word in row)
+
+
 def _line(row: _Row, number: int, size: float, height: int, dpi: int) -> Line:
     pt = 72 / dpi
     left, right = min(word.left for word in row), max(word.right for word in row)
-    top, bottom = min(word.top for word in row), max(word.bottom for word in row)
+    top, bottom = _extent(row)
     text = " ".join(word.text for word in row)
     return Line(
         text, number, left * pt, right * pt, (height - bottom) * pt, (height - top) * pt, size * pt
@@ -169,7 +202,7 @@ def _line(row: _Row, number: int, size: float, height: int, dpi: int) -> Line:
 
 def _sizes(rows: Sequence[_Row]) -> list[float]:
     """Type size by line in pixels: the body's where it is near, for boxes vary with the letters."""
-    heights = [float(max(word.bottom - word.top for word in row)) for row in rows]
+    heights = [bottom - top for top, bottom in map(_extent, rows)]
     body = median(heights) if heights else 0.0
     low, high = _SAME_SIZE
     return [body if low * body <= size <= high * body else size for size in heights]

@@ -21,6 +21,7 @@ from reportlab.platypus import PageBreak
 from tests.formats.build_pdf import (
     FIXTURES,
     document,
+    paragraph,
     register_fonts,
     report_pdf,
     section_story,
@@ -65,7 +66,7 @@ def two_pages(report: Report) -> bytes:
     """The report with a page break before its table."""
     first = [f for section in report.sections[:2] for f in section_story(section)]
     last = [f for section in report.sections[2:] for f in section_story(section)]
-    return document(report, [*first, PageBreak(), *last])
+    return document(report, [paragraph(report.title, 1), *first, PageBreak(), *last])
 
 
 def mixed_pdf(report: Report) -> bytes:
