@@ -26,6 +26,8 @@ _SAME_SIZE = (0.7, 1.3)
 _HEADINGS = ((1.6, 1), (1.3, 2))
 _MIN_COLUMN_LINES = 8
 _MIN_FILL = 0.7
+_MIN_COLUMN_WIDTH = 0.3
+_MIN_WORDS = 3
 _GUTTER = 0.012
 _MAX_CROSSING = 0.2
 _LOOK_AHEAD = 200
@@ -195,9 +197,7 @@ def _line(row: _Row, number: int, size: float, height: int, dpi: int) -> Line:
     left, right = min(word.left for word in row), max(word.right for word in row)
     top, bottom = _extent(row)
     text = " ".join(word.text for word in row)
-    return Line(
-        text, number, left * pt, right * pt, (height - bottom) * pt, (height - top) * pt, size * pt
-    )
+    return Line(text, number, left * pt, right * pt, (height - bottom) * pt, (height - top) * pt, size * pt)
 
 
 def _sizes(rows: Sequence[_Row]) -> list[float]:
@@ -261,12 +261,18 @@ def _gutter(rows: Sequence[_Row]) -> float | None:
     middle = median(free) + step / 2
     if best > _MAX_CROSSING * len(rows):
         return None
-    sides = ((left, middle, [[w for w in row if w.right <= middle] for row in rows]),
-             (middle, right, [[w for w in row if w.left >= middle] for row in rows]))  # fmt: skip
-    return middle if all(_is_text(parts, b - a) for a, b, parts in sides) else None
+    sides = (
+        [[word for word in row if word.right <= middle] for row in rows],
+        [[word for word in row if word.left >= middle] for row in rows],
+    )
+    return middle if all(_is_text([part for part in side if part], right - left) for side in sides) else None
 
 
-def _is_text(parts: Sequence[_Row], width: float) -> bool:
-    """Whether most lines of a column fill its width with words."""
-    filled = [sum(w.right - w.left for w in part) / width for part in parts if part]
-    return len(filled) >= _MIN_COLUMN_LINES and median(filled) >= _MIN_FILL
+def _is_text(parts: Sequence[_Row], page_width: float) -> bool:
+    """Whether most lines of a column are words that fill its width, and it is no narrow one."""
+    if len(parts) < _MIN_COLUMN_LINES:
+        return False
+    width = median(part[-1].right for part in parts) - median(part[0].left for part in parts)
+    filled = median(sum(word.right - word.left for word in part) for part in parts)
+    words = median(map(len, parts))
+    return width >= _MIN_COLUMN_WIDTH * page_width and filled >= _MIN_FILL * width and words >= _MIN_WORDS

@@ -47,7 +47,12 @@ def test_broken_rows_of_the_answer_do_no_harm() -> None:
 
 
 def test_lines_of_specks_and_ruled_lines_are_left_out() -> None:
-    words = [*row("A sure line of words", 1), *row("zq wx", 2, conf=30), *row("| —— |", 3), *row("i", 4, conf=60)]
+    words = [
+        *row("A sure line of words", 1),
+        *row("zq wx", 2, conf=30),
+        *row("| —— |", 3),
+        *row("i", 4, conf=60),
+    ]
     assert texts(words) == ["A sure line of words"]
 
 
@@ -60,7 +65,7 @@ def test_two_columns_of_text_are_read_one_after_the_other() -> None:
     words = [*row("Title across both of the columns of this page of a long journal", 1)]
     for line in range(2, 14):
         words += row(f"left column words of {line}", line)
-        words += [w for w in row(f"right column words {line}", line, left=520)]
+        words += row(f"right column words {line}", line, left=520)
     text = "\n".join(texts(words))
     assert text.index("of 13") < text.index("right column words 2")
 
@@ -167,8 +172,8 @@ def test_a_korean_page_is_read_once_more_with_korean_alone(monkeypatch: pytest.M
 
     monkeypatch.setattr(ocr, "_tesseract", answer)
     image = Image.new("L", (1300, 100), 255)
-    ocr._read_words(image, 200, OcrOptions())
-    ocr._read_words(image, 200, OcrOptions(languages="eng"))
+    ocr._read_upright(image, 200, OcrOptions())
+    ocr._read_upright(image, 200, OcrOptions(languages="eng"))
     assert asked == ["kor+eng", "kor", "eng"]
 
 
@@ -198,11 +203,17 @@ def test_a_stamp_gives_way_to_the_page_and_stays_where_nothing_was_read() -> Non
 
 def test_lines_at_the_edges_of_most_pages_are_left_out_and_those_within_stay() -> None:
     read = {
-        n: page(n, "Annual report", f"Start of {'abcd'[n]}", "Annual report", f"End of {'abcd'[n]}", f"- {n} -")
+        n: page(
+            n, "Annual report", f"Start of {'abcd'[n]}", "Annual report", f"End of {'abcd'[n]}", f"- {n} -"
+        )
         for n in range(4)
     }
     merged = merge_pages(ParsedDocument("pdf", "", (), scans=(0, 1, 2, 3)), read)
-    assert [text for number, text in pages_of(merged) if number == 2] == ["Start of c", "Annual report", "End of c"]
+    assert [text for number, text in pages_of(merged) if number == 2] == [
+        "Start of c",
+        "Annual report",
+        "End of c",
+    ]
 
 
 def test_problems_of_pages_are_kept() -> None:
