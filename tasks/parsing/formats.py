@@ -61,7 +61,7 @@ PARSERS: dict[str, Parser] = {
     ),
     "pdf": Parser("PDF", "tasks.parsing.pdf:parse", 1, ("headings", "pages", "metadata"), ("pypdfium2",)),
     "docx": Parser("DOCX", "tasks.parsing.office:parse", 2, ("headings", "tables", "metadata"), ("lxml",)),
-    "csv": Parser("CSV, TSV", "tasks.parsing.tables:parse", 2, ("tables",), ("charset-normalizer",)),
+    "csv": Parser("CSV, TSV", "tasks.parsing.delimited:parse", 2, ("tables",), ("charset-normalizer",)),
     "rst": Parser(
         "reStructuredText",
         "tasks.parsing.rst:parse",
