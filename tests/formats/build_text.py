@@ -70,10 +70,8 @@ def rst(report: Report) -> str:
         lines += [f"- {item}" for item in section.items] + [""]
         if section.table:
             lines += [".. list-table::", "   :header-rows: 1", ""]
-            for row in section.table:
-                lines += [
-                    f"   {'-' if i else '* -'} {cell}".replace("   -", "     -") for i, cell in enumerate(row)
-                ]
+            for first, *others in section.table:
+                lines += [f"   * - {first}", *(f"     - {cell}" for cell in others)]
             lines.append("")
     return "\n".join(lines)
 
@@ -102,7 +100,7 @@ def _cut(text: str, column: int) -> str:
 
 def table(report: Report, delimiter: str) -> str:
     rows = next(section.table for section in report.sections if section.table)
-    return "".join(delimiter.join(row) + "\r\n" for row in rows)
+    return "".join(delimiter.join(row) + "\n" for row in rows)
 
 
 def variants(text: str) -> dict[str, bytes]:
@@ -133,7 +131,7 @@ def main() -> None:
     (FIXTURES / "report.ko.latin1.txt").write_bytes(text.encode("cp949").decode("latin-1").encode())
     (FIXTURES / "table.ko.csv").write_bytes(table(korean, ";").encode("cp949"))
     (FIXTURES / "table.ko.tsv").write_bytes(("\ufeff" + table(korean, "\t")).encode("utf-16-le"))
-    (FIXTURES / "table.excel.csv").write_text("sep=;\r\n" + table(korean, ";"), encoding="utf-8", newline="")
+    (FIXTURES / "table.excel.csv").write_text("sep=;\n" + table(korean, ";"), encoding="utf-8")
 
 
 if __name__ == "__main__":
