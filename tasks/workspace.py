@@ -138,9 +138,11 @@ class Workspace:
         The name "" stands for items rejected before a parser was chosen, and the name of
         `under_limits` for those that a parser's limits stopped.
         """
+        paths = self.collection.metadata.paths
         common = {
             "cleaning": CLEANING_VERSION,
-            "metadata": METADATA_VERSION,
+            # without templates as before there were any: no document gets a new version
+            "metadata": [METADATA_VERSION, *paths] if paths else METADATA_VERSION,
             "masking": [MASKING_VERSION, self.collection.mask],
             "signature": SIGNATURE_VERSION,
             "chunking": [CHUNKING_VERSION, asdict(self.policy)],
