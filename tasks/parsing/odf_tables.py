@@ -73,5 +73,7 @@ def _cells(row: _Element, budget: Budget, text_of: Callable[[_Element], str]) ->
 
 
 def _repeats(node: _Element, name: str) -> int:
-    count = node.get(_TABLE + name) or "1"
+    count = node.get(_TABLE + name)
+    if not count:
+        return 1
     return max(int(count), 1) if count.isdecimal() and len(count) < 10 else 1
