@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 MAX_UNPACKED_BYTES = 64 * 2**20
 MAX_PROPERTIES = 100
+MAX_RECORDS = 1_000_000
+"""Of a section; an empty one of 4 bytes costs some 300 bytes of memory."""
+
 Record = tuple[int, int, bytes]
 """Tag, level and body."""
 
@@ -117,7 +120,7 @@ def records_of(data: bytes) -> tuple[list[Record], bool]:
         if size == 0xFFF and at + 4 <= end:
             (size,) = struct.unpack_from("<I", data, at)
             at += 4
-        if tag < _FIRST_TAG:
+        if tag < _FIRST_TAG or len(found) >= MAX_RECORDS:
             return found, True
         if tag in _KEPT:
             found.append((tag, level, data[at : at + size]))

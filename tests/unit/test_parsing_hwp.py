@@ -116,6 +116,13 @@ def test_a_bomb_is_refused_before_it_is_unpacked(monkeypatch):
             rung(data)
 
 
+def test_records_without_number_end_the_reading_and_are_told(monkeypatch):
+    monkeypatch.setattr(hwp_file, "MAX_RECORDS", 30)
+    parsed = hwp.parse(write_hwp(KO, paragraph("글") * 100))
+    assert 5 < len(parsed.elements) < 30
+    assert parsed.problems
+
+
 def test_a_document_for_distribution_gives_its_preview_and_says_so():
     data = write_hwp(KO, flags=COMPRESSED | DISTRIBUTION, preview="제목\r\n<가><나>\r\n<1><2>")
     parsed = hwp.parse(data)
@@ -233,6 +240,12 @@ def test_cells_without_addresses_stand_in_their_order():
     )
     assert bare != row
     assert texts(hwpx.parse(write_hwpx(KO, bare))) == ["| 가 | 나 |\n| --- | --- |"]
+
+
+def test_a_row_of_very_many_cells_takes_linear_time():
+    row = "<hp:tc/>" * 100_000 + f"<hp:tc>{p('글')}</hp:tc>"  # quadratic time would be minutes
+    body = f"<hp:p><hp:run><hp:tbl><hp:tr>{row}</hp:tr></hp:tbl></hp:run></hp:p>"
+    assert "글" in texts(hwpx.parse(write_hwpx(KO, body)))[0]
 
 
 def test_both_formats_read_the_same_features():
