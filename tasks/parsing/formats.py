@@ -218,5 +218,13 @@ PARSERS: dict[str, Parser] = {
         (),
         plain="tasks.parsing.rtf:parse_plain",
     ),
+    "outlook": Parser(
+        "Outlook message (MSG)",
+        "tasks.parsing.outlook:parse",
+        1,
+        ("headings", "tables", "metadata"),
+        ("charset-normalizer", "lxml", "olefile"),
+        plain="tasks.parsing.outlook:parse_plain",
+    ),
 }
 """By name. The name is part of a version's identity: a renamed parser parses all its files anew."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import email
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from email.errors import HeaderParseError
 from email.message import Message
 from email.policy import compat32
@@ -17,6 +17,7 @@ from tasks.parsing.mail_text import (
     Headers,
     addresses,
     base64_bytes,
+    below_subject,
     best_body,
     decode_bytes,
     header_text,
@@ -46,7 +47,7 @@ def parse(data: bytes) -> ParsedDocument:
     message = _message(data)
     parts = _parts(message)
     headers = headers_of(message, parts)
-    elements = (*headers.elements(), *_below(_body(parts)))
+    elements = (*headers.elements(), *below_subject(list(_body(parts))))
     return ParsedDocument("mail", MIME, elements, headers.metadata(), problems=tuple(parts.problems))
 
 
@@ -255,13 +256,6 @@ def _parameter(part: Message, name: str) -> str:
     except (HeaderParseError, ValueError, LookupError, TypeError, IndexError):
         return ""
     return str(value[2] if isinstance(value, tuple) else value or "")
-
-
-def _below(body: Iterator[Element]) -> list[Element]:
-    """The body's headings below the subject, which is the only one of level 1."""
-    elements = list(body)
-    shift = any(e.kind == "heading" and e.level == 1 for e in elements)
-    return [replace(e, level=e.level + 1) if shift and e.kind == "heading" else e for e in elements]
 
 
 def _flat_text(piece: bytes) -> tuple[str, str]:

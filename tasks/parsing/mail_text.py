@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import binascii
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import getaddresses
 
 from schemas.document import Element, Metadata
@@ -191,3 +191,9 @@ def best_body(plain: list[Element], rich: list[Element]) -> list[Element]:
 
 def _words(elements: list[Element]) -> int:
     return sum(len(element.text.replace("|", " ").split()) for element in elements)
+
+
+def below_subject(body: list[Element]) -> list[Element]:
+    """The body with its headings below the subject, which is the only one of level 1."""
+    shift = any(e.kind == "heading" and e.level == 1 for e in body)
+    return [replace(e, level=e.level + 1) if shift and e.kind == "heading" else e for e in body]

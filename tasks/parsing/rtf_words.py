@@ -9,15 +9,15 @@ import codecs
 import re
 
 TOKEN = re.compile(
-    rb"\\(?P<word>[a-zA-Z]{1,32})(?P<number>-?[0-9]{1,10})? ?|(?P<hex>(?:\\'[0-9a-fA-F]{2})+)"
+    rb"\\(?P<word>[a-zA-Z]{1,32})(?P<number>-?[0-9]{1,30})? ?|(?P<hex>(?:\\'[0-9a-fA-F]{2})+)"
     rb"|\\(?P<symbol>[^a-zA-Z])|(?P<brace>[{}])|(?P<text>[^\\{}\r\n]+)|[\r\n]+|\\",
     re.S,
 )
 
 CHARSETS = {
     2: "latin-1", 77: "mac_roman", 128: "cp932", 129: "cp949", 130: "johab", 134: "gb18030", 136: "cp950",
-    161: "cp1253", 162: "cp1254", 163: "cp1258", 177: "cp1255", 178: "cp1256", 186: "cp1257", 204: "cp1251", 222: "cp874",
-    238: "cp1250", 254: "cp437",
+    161: "cp1253", 162: "cp1254", 163: "cp1258", 177: "cp1255", 178: "cp1256", 186: "cp1257", 204: "cp1251",
+    222: "cp874", 238: "cp1250", 254: "cp437",
 }  # fmt: skip
 """Codecs of a font's character set; 0 and 1 mean the document's own, 2 symbols."""
 

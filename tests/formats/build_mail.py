@@ -6,10 +6,14 @@ Sources: RFC 5322, 2045-2047, 2231, 3676; [MS-OXMSG] for Outlook.
 from __future__ import annotations
 
 import base64
+import struct
+from datetime import UTC, datetime
 from email.utils import format_datetime
 from pathlib import Path
 
+from tests.formats.build_rtf import hexed
 from tests.formats.build_text import html, plain
+from tests.formats.ole import compound_file
 from tests.formats.source import KO, REPORTS, Report
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -115,9 +119,92 @@ def korean_mail() -> bytes:
     )
 
 
+# --- Outlook -----------------------------------------------------------------------------
+
+
+def properties(
+    texts: dict[int, str], values: dict[int, bytes], *, header: int, folder: str = ""
+) -> dict[str, bytes]:
+    """The streams of a message, recipient or attachment."""
+    streams = {
+        f"{folder}__substg1.0_{number:04X}001F": text.encode("utf-16-le") for number, text in texts.items()
+    }
+    table = bytes(header)
+    for number, text in texts.items():
+        table += struct.pack("<HHIII", 0x1F, number, 6, len(text) * 2 + 2, 0)
+    for number, value in values.items():
+        table += struct.pack("<HHI8s", 0x40 if len(value) == 8 else 0x3, number, 6, value)
+    return {f"{folder}__properties_version1.0": table} | streams
+
+
+def ticks(time: datetime) -> bytes:
+    return struct.pack("<Q", int((time - datetime(1601, 1, 1, tzinfo=UTC)).total_seconds()) * 10**7)
+
+
+def recipient(number: int, name: str, address: str, kind: int = 1) -> dict[str, bytes]:
+    folder = f"__recip_version1.0_#{number:08X}/"
+    return properties(
+        {0x3001: name, 0x39FE: address}, {0x0C15: struct.pack("<I", kind)}, header=8, folder=folder
+    )
+
+
+def attachment(number: int, name: str, content: bytes, **more: str) -> dict[str, bytes]:
+    folder = f"__attach_version1.0_#{number:08X}/"
+    texts = {0x3707: name} | ({0x3712: more["content_id"]} if more else {})
+    return properties(texts, {0x3705: struct.pack("<I", 1)}, header=8, folder=folder) | {
+        f"{folder}__substg1.0_37010102": content
+    }
+
+
+def embedded(number: int, texts: dict[int, str]) -> dict[str, bytes]:
+    folder = f"__attach_version1.0_#{number:08X}/"
+    inside = properties(texts, {}, header=24, folder=f"{folder}__substg1.0_3701000D/")
+    return properties({}, {0x3705: struct.pack("<I", 5)}, header=8, folder=folder) | inside
+
+
+def report_message(report: Report, language: str) -> bytes:
+    page = html(report, language).replace(f"<h1>{report.title}</h1>\n", "")
+    texts = {0x001A: "IPM.Note", 0x0037: report.title, 0x1000: plain(report).partition("\n\n")[2],
+             0x0C1A: report.author, 0x5D01: "author@example.org"}  # fmt: skip
+    streams = properties(texts, {0x0039: ticks(report.authored_at)}, header=32)
+    streams["__substg1.0_10130102"] = page.encode()
+    return compound_file(streams | recipient(0, "Harbour", "harbour@example.org"))
+
+
+def rtf_message() -> bytes:
+    """An RTF body only, in code page 949 without Unicode; a file, a picture and a message attached."""
+    body = (
+        r"{\rtf1\ansi\ansicpg949\deff0{\fonttbl{\f0\fcharset129 Batang;}}\f0 "
+        + hexed("서식 있는 본문")
+        + r"\par}"
+    )
+    data = body.encode()
+    packed = struct.pack("<II4sI", len(data) + 12, len(data), b"MELA", 0) + data
+    streams = properties({0x001A: "IPM.Note"}, {0x3FFD: struct.pack("<I", 949)}, header=32)
+    for number, text in ((0x0037, "회의 자료"), (0x0C1A, "한서윤"), (0x0C1F, "/O=ORG/CN=HAN")):
+        streams[f"__substg1.0_{number:04X}001E"] = text.encode("cp949")
+    streams["__substg1.0_10090102"] = packed
+    streams |= recipient(0, "부산항", "busan@example.org") | recipient(1, "", "copy@example.org", 2)
+    streams |= attachment(0, "점검표.csv", "방,온도".encode()) | attachment(
+        1, "logo.png", PIXEL, content_id="logo"
+    )
+    streams |= embedded(
+        2,
+        {
+            0x0037: "원래 메일",
+            0x1000: "안녕하세요.\n\n부탁드립니다.",
+            0x0C1A: "김",
+            0x5D01: "kim@example.org",
+        },
+    )
+    return compound_file(streams)
+
+
 def main() -> None:
     for language, report in REPORTS.items():
         _save(f"report.{language}.eml", report_mail(report, language))
+        (FIXTURES / f"report.{language}.msg").write_bytes(report_message(report, language))
+    (FIXTURES / "rtf.msg").write_bytes(rtf_message())
     _save("plain.eml", plain_mail())
     _save("korean.eml", korean_mail())
 
