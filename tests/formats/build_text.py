@@ -61,8 +61,12 @@ def plain(report: Report) -> str:
 
 
 def rst(report: Report) -> str:
-    lines = ["=" * 70, report.title, "=" * 70, "", f":author: {report.author}",
-             f":date: {report.authored_at.date()}", f":keywords: {', '.join(report.keywords)}", ""]  # fmt: skip
+    facts = {
+        "author": report.author,
+        "date": report.authored_at.date(),
+        "keywords": ", ".join(report.keywords),
+    }
+    lines = ["=" * 70, report.title, "=" * 70, "", *(f":{name}: {fact}" for name, fact in facts.items()), ""]
     for section in report.sections:
         lines += [section.title, {2: "=", 3: "-"}[section.level] * 70, ""]
         for paragraph in section.paragraphs:
@@ -77,7 +81,7 @@ def rst(report: Report) -> str:
 
 
 def wrapped(report: Report, column: int) -> str:
-    """Plain text with its lines cut at a column, as editors do: English at words, Korean inside them."""
+    """Plain text with its lines cut at a column: English between words, Korean inside them."""
     fill = _cut if report is REPORTS["ko"] else textwrap.fill
     parts = [report.title]
     for section in report.sections:
