@@ -153,6 +153,13 @@ def test_the_information_dictionary_is_metadata() -> None:
     assert metadata.authored_at == datetime(2026, 5, 31, 12, tzinfo=UTC)
 
 
+def test_an_entry_that_is_no_text_costs_only_itself() -> None:
+    data = pdf(lines("x"), title="wxyz", created="D:20260531120000Z").replace(b"(wxyz)", b"<FEFFD800>")
+    parsed = parser.parse(data)
+    assert parsed.metadata.title in (None, "\ufffd")
+    assert parsed.metadata.authored_at == datetime(2026, 5, 31, 12, tzinfo=UTC)
+
+
 def encrypted(user_password: str) -> bytes:
     writer = pypdf.PdfWriter(clone_from=io.BytesIO(pdf(lines("Secret words"))))
     writer.encrypt(user_password, "owner", algorithm="RC4-128")
