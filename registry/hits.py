@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from registry.filtering import Scope
@@ -69,7 +69,7 @@ def _hit(score: float, places: list[_Place], duplicates: dict[int, list[str]], r
         documents=tuple(dict.fromkeys(place.uri for place in places)),
         duplicates=tuple(dict.fromkeys(uri for id_ in shown for uri in duplicates.get(id_, ()))),
         author=first.author,
-        authored_at=first.authored_at,
+        authored_at=first.authored_at.astimezone(UTC) if first.authored_at else None,
         language=first.language,
         tags=tuple(first.tags),
         format=first.format,

@@ -79,5 +79,6 @@ def _check(text: str, tokens: tuple[Token, ...]) -> None:
     if len(tokens) > MAX_PARTS:
         raise ValueError(f"{text!r} has more than {MAX_PARTS} parts")
     for before, after in pairwise(tokens):
-        if before.kind != "text" and after.kind != "text" and before.value != "**/":
+        is_clear = "text" in (before.kind, after.kind) or "?" in (before.value, after.value)
+        if not is_clear and before.value != "**/":
             raise ValueError(f"{text!r}: nothing stands between {before.value!r} and {after.value!r}")
