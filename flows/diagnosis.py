@@ -39,7 +39,7 @@ def diagnose(settings: Settings) -> list[Check]:
         *_check_database(settings),
         *(_check_model(settings, name) for name in names),
         _check_gpu(),
-        _check_tesseract(),
+        *[_check_tesseract(found) for found in sorted({settings.collection(name).ocr.languages for name in names})],
         _check_prefect(),
     ]
 
@@ -94,17 +94,13 @@ def _check_gpu() -> Check:
     return Check("gpu", True, gpus, optional=True)
 
 
-def _check_tesseract() -> Check:
-    advice = "This version reads no scans yet; for later: scripts/install-debian.sh."
-    if shutil.which("tesseract") is None:
-        return Check("tesseract", False, "not installed.", advice, optional=True)
-    found = subprocess.run(
-        ["tesseract", "--list-langs"], capture_output=True, text=True, timeout=10, check=False
-    )
-    missing = {"eng", "kor"} - set(found.stdout.split())
-    if missing:
-        return Check("tesseract", False, f"lacks {', '.join(sorted(missing))}.", advice, optional=True)
-    return Check("tesseract", True, "with kor and eng", optional=True)
+def _check_tesseract(languages: str) -> Check:
+    from tasks.parsing.ocr import missing_advice, tesseract_version
+
+    version = tesseract_version(languages)
+    if version is None:
+        return Check("tesseract", False, "scanned pages cannot be read.", missing_advice(languages), optional=True)
+    return Check("tesseract", True, version, optional=True)
 
 
 def _check_prefect() -> Check:

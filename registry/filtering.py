@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, LiteralString
 
 from psycopg import sql
 
@@ -28,6 +28,7 @@ class Scope:
             many chunks they hold.
         total_chunks: how many the release shows, whatever the filter.
         where: SQL that follows the conditions on an activation ``a``; empty without a filter.
+        where_alone: the same for activations that are found by something else.
         parameters: of that SQL.
     """
 
@@ -41,6 +42,7 @@ class Scope:
     is_current: bool
     total_chunks: int = 0
     where: sql.Composable = field(default_factory=lambda: sql.SQL(""))
+    where_alone: sql.Composable = field(default_factory=lambda: sql.SQL(""))
     parameters: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -60,6 +62,10 @@ class Scope:
             **more,
         }
 
+    def compose(self, statement: LiteralString, **parts: sql.Composable) -> sql.Composed:
+        """The statement with its parts, the filter among them."""
+        return sql.SQL(statement).format(where=self.where, where_alone=self.where_alone, **parts)
+
     def run(self, statement: sql.Composed, values: dict[str, Any]) -> list[tuple[Any, ...]]:
         """The rows of a statement.
 
@@ -76,11 +82,15 @@ def narrow(scope: Scope, conditions: Sequence[Condition]) -> Scope:
         return scope
     parameters: dict[str, Any] = {}
     parts = [_condition(condition, number, parameters) for number, condition in enumerate(conditions)]
-    where = sql.SQL(_SQL["document_matches"]).format(conditions=sql.SQL(" AND ").join(parts))
-    scope = replace(scope, where=where, parameters=parameters, total_chunks=scope.chunks)
-    ((documents, chunks),) = scope.run(
-        sql.SQL(_SQL["matching_documents"]).format(where=where), scope.values()
+    both = sql.SQL(" AND ").join(parts)
+    scope = replace(
+        scope,
+        where=sql.SQL(_SQL["document_matches"]).format(conditions=both),
+        where_alone=sql.SQL(_SQL["document_matches_alone"]).format(conditions=both),
+        parameters=parameters,
+        total_chunks=scope.chunks,
     )
+    ((documents, chunks),) = scope.run(scope.compose(_SQL["matching_documents"]), scope.values())
     return replace(scope, documents=documents, chunks=min(chunks, scope.total_chunks))
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
-
-from psycopg import sql
 
 from registry.filtering import Scope
 from registry.queries import load
@@ -37,7 +35,7 @@ def describe(scope: Scope, ranked: Sequence[tuple[int, float]]) -> list[Hit]:
     """The hits of (chunk id, score), in that order; only documents that the scope holds are named."""
     values = scope.values(ids=[chunk for chunk, _ in ranked])
     places: dict[int, list[_Place]] = {}
-    for chunk, *place in scope.run(sql.SQL(_SQL["describe_chunks"]).format(where=scope.where), values):
+    for chunk, *place in scope.run(scope.compose(_SQL["describe_chunks"]), values):
         places.setdefault(chunk, []).append(_Place(*place))
     duplicates = _duplicates(scope, {place.shown_id for found in places.values() for place in found})
     return [
@@ -49,7 +47,7 @@ def _duplicates(scope: Scope, documents: set[int | None]) -> dict[int, list[str]
     """Of each document that stands for others, the uris of these."""
     found: dict[int, list[str]] = {}
     if winners := sorted(id_ for id_ in documents if id_ is not None):
-        statement = sql.SQL(_SQL["duplicates_of"]).format(where=scope.where)
+        statement = scope.compose(_SQL["duplicates_of"])
         for winner, uri in scope.run(statement, scope.values(winners=winners)):
             found.setdefault(winner, []).append(uri)
     return found
@@ -71,7 +69,7 @@ def _hit(score: float, places: list[_Place], duplicates: dict[int, list[str]], r
         documents=tuple(dict.fromkeys(place.uri for place in places)),
         duplicates=tuple(dict.fromkeys(uri for id_ in shown for uri in duplicates.get(id_, ()))),
         author=first.author,
-        authored_at=first.authored_at,
+        authored_at=first.authored_at.astimezone(UTC) if first.authored_at else None,
         language=first.language,
         tags=tuple(first.tags),
         format=first.format,

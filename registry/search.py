@@ -163,10 +163,10 @@ def _keyword_hits(scope: Scope, text: str, most: int) -> list[tuple[int, float]]
     grams = gram_hashes(query_grams(text), scope.collection.id)
     if not grams:
         return []
-    statement = sql.SQL(_SQL["keyword_hits" if scope.is_current else "keyword_hits_as_of"])
+    scored = scope.compose(_SQL["keyword_hits" if scope.is_current else "keyword_hits_as_of"])
     if not scope.is_filtered:
-        return scope.connection.execute(statement, scope.values(grams=grams, most=most)).fetchall()
-    filtered = sql.SQL(_SQL["filtered_keyword_hits"]).format(scored=statement, where=scope.where)
+        return scope.run(scored, scope.values(grams=grams, most=most))
+    filtered = scope.compose(_SQL["filtered_keyword_hits"], scored=scored)
     return scope.run(filtered, scope.values(grams=grams, most=scope.total_chunks, wanted=most))
 
 
@@ -184,17 +184,24 @@ def vector_hits(
 
 
 def _vector_hits(scope: Scope, vector: NDArray[np.float32], dtype: str, most: int) -> list[tuple[int, float]]:
-    suffix = "" if scope.is_current and not scope.is_filtered else "_as_of"
     values = scope.values(query=format_vector(vector), most=most)
     if scope.chunks > _exact_up_to(scope, most):
         scope.connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
         effort = min(max(EF_SEARCH, most), MAX_EF_SEARCH)
         scope.connection.execute(sql.SQL("SET LOCAL hnsw.ef_search = {}").format(sql.Literal(effort)))
-        hits = _run_vector_statement(scope, f"vector_hits{suffix}", dtype, values)
+        hits = _run_vector_statement(scope, _variant(scope, "vector_hits"), dtype, values)
         if len(hits) == min(most, scope.chunks):
             return hits
         # the index gave up before it met enough rows of this release, or of the documents that match
-    return _run_vector_statement(scope, f"exact_hits{suffix}", dtype, values)
+    exact = "exact_hits_as_of" if scope.is_filtered else _variant(scope, "exact_hits")
+    return _run_vector_statement(scope, exact, dtype, values)
+
+
+def _variant(scope: Scope, name: str) -> str:
+    """Name of the statement for the scope."""
+    if scope.is_filtered:
+        return f"filtered_{name}"
+    return name if scope.is_current else f"{name}_as_of"
 
 
 def _exact_up_to(scope: Scope, most: int) -> float:
@@ -208,11 +215,11 @@ def _exact_up_to(scope: Scope, most: int) -> float:
 def _run_vector_statement(
     scope: Scope, name: str, dtype: str, values: dict[str, Any]
 ) -> list[tuple[int, float]]:
-    query = sql.SQL(_SQL[name]).format(
+    query = scope.compose(
+        _SQL[name],
         vectors=vector_table(scope.space_id),
         dtype=sql.Identifier(dtype),
         collection=sql.Literal(scope.collection.id),  # lets the planner prune partitions
-        where=scope.where,
     )
     return scope.run(query, values)
 

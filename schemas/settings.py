@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from schemas.duplicate import DEFAULT_RULES, MIN_DIFFERENCE, THRESHOLD, Policy, Rule
+from schemas.path_template import parse_template
 
 DEFAULT_EXCLUDE = (
     ".*", "~$*", "*.tmp", "__pycache__", "__MACOSX", "node_modules", "Thumbs.db", "desktop.ini"
@@ -75,6 +76,19 @@ class OcrSettings(_Section):
     max_pages: int = Field(default=500, ge=1)
 
 
+class MetadataSettings(_Section):
+    """Facts about documents that their paths state: templates, of which the first that matches is read."""
+
+    paths: tuple[str, ...] = Field(default=(), max_length=100)
+
+    @field_validator("paths")
+    @classmethod
+    def _can_be_read(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
+        for path in paths:
+            parse_template(path)
+        return paths
+
+
 class CollectionSettings(_Section):
     """One collection."""
 
@@ -89,6 +103,7 @@ class CollectionSettings(_Section):
     retention: RetentionSettings = RetentionSettings()
     gate: GateSettings = GateSettings()
     duplicates: DuplicateSettings = DuplicateSettings()
+    metadata: MetadataSettings = MetadataSettings()
 
 
 class LimitSettings(_Section):

@@ -132,7 +132,9 @@ def absorb_nested(
     )
 
 
-def restrict(listing: Listing, known: Mapping[str, Known], only: Collection[str]) -> ChangePlan:
+def restrict(
+    plan: ChangePlan, listing: Listing, known: Mapping[str, Known], only: Collection[str]
+) -> ChangePlan:
     """The plan for some documents that are listed: they are tried even where they were rejected before.
 
     A uri of an archive or a mail stands for all it holds.
@@ -144,6 +146,7 @@ def restrict(listing: Listing, known: Mapping[str, Known], only: Collection[str]
         added=tuple(sorted(due - known.keys())),
         changed=changed,
         bases={uri: known[uri].version_id for uri in changed},
+        forgotten=tuple(uri for uri in plan.forgotten if is_under(uri, tried)),
     )
 
 

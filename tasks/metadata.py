@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
 from schemas.document import Metadata, ParsedDocument
 from tasks.cleaning import clean_line
+from tasks.metadata_paths import PathFacts, read_path
 
 METADATA_VERSION = 1
 """Raised whenever the same document may get other metadata."""
@@ -38,21 +40,44 @@ _NO = {"false", "no", "0"}
 _DRAFTS = {"draft", "초안"}
 
 
-def complete_metadata(parsed: ParsedDocument, text: str, uri: str) -> Metadata:
+def complete_metadata(
+    parsed: ParsedDocument, text: str, uri: str, *, patterns: Sequence[str] = ()
+) -> Metadata:
     """The file's own facts, what is missing from its text and its path; all of them clean.
 
-    The title falls back to the first heading of level 1, then to the file's name; the date
-    to one in the path; tags to the names of the folders. `text` is the cleaned text.
+    What the file does not say comes from the first of `patterns` that its path matches
+    (`schemas.path_template`). What that does not say either: the title falls back to the first
+    heading of level 1, then to the file's name; the date to one in the path; tags to the names
+    of the folders. `text` is the cleaned text.
     """
-    known = parsed.metadata
-    author = _short(known.author)
+    stated = _with_path(parsed.metadata, read_path(uri, patterns)) if patterns else parsed.metadata
     return Metadata(
-        title=_short(known.title) or _first_heading(parsed) or title_from_path(uri),
-        author=author,
-        authored_at=known.authored_at or date_from_path(uri),
-        language=_short(known.language) or detect_language(text),
-        tags=_tags(known.tags) or _tags(PurePosixPath(uri).parts[:-1]),
-        extra=_extra(known.extra),
+        title=_short(stated.title) or _first_heading(parsed) or title_from_path(uri),
+        author=_short(stated.author),
+        authored_at=stated.authored_at or date_from_path(uri),
+        language=_short(stated.language) or detect_language(text),
+        tags=_tags(stated.tags) or _tags(PurePosixPath(uri).parts[:-1]),
+        extra=_extra(stated.extra),
+    )
+
+
+def _with_path(own: Metadata, path: PathFacts) -> Metadata:
+    """The file's own facts and those of its path; the file's win but where the template says otherwise."""
+    stated = {"title": own.title, "author": own.author, "language": own.language}
+    first = {name: value for name, value in path.fields.items() if name in path.winners}
+    known = path.fields | {name: value for name, value in stated.items() if value} | first
+    said = {key.casefold() for key in own.extra}
+    free = {name: value for name, value in path.fields.items() if name not in stated}
+    extra = {key: value for key, value in own.extra.items() if key.casefold() not in first}
+    extra |= {name: value for name, value in free.items() if name in first or name not in said}
+    date_first, tags_first = "date" in path.winners, "tag" in path.winners
+    return Metadata(
+        title=known.get("title"),
+        author=known.get("author"),
+        language=known.get("language"),
+        authored_at=(path.date or own.authored_at) if date_first else (own.authored_at or path.date),
+        tags=(path.tags or own.tags) if tags_first else (own.tags or path.tags),
+        extra=extra,
     )
 
 

@@ -56,9 +56,11 @@ def fingerprints(
 
     The name "" stands for items rejected before a parser was chosen.
     """
+    paths = collection.metadata.paths
     common = {
         "cleaning": CLEANING_VERSION,
-        "metadata": METADATA_VERSION,
+        # without templates as before there were any: no document gets a new version
+        "metadata": [METADATA_VERSION, *paths] if paths else METADATA_VERSION,
         "masking": [MASKING_VERSION, collection.mask],
         "signature": SIGNATURE_VERSION,
         "chunking": [CHUNKING_VERSION, asdict(policy)],

@@ -97,7 +97,7 @@ def plan_run(
     plan = absorb_nested(plan, listing, nested, known.keys(), absent=absent, shown_as=shown_as)
     plan = replace(_forget_outweighed(plan, workspace, listing, outweighed), reelect=workspace.reelect)
     if only is not None:
-        plan = restrict(listing, known, only)
+        plan = restrict(plan, listing, known, only)
     log.info(
         "planned: %d added, %d changed, %d moved, %d deleted, %d unchanged, %d held, %d rejected before",
         len(plan.added), len(plan.changed), len(plan.moved), len(plan.deleted), plan.unchanged,

@@ -142,7 +142,8 @@ def _draft(workspace: Workspace, job: DocumentJob, parsed: ParsedDocument) -> Ve
     chunks = chunk_document(document, workspace.policy, workspace.counter)
     if not chunks:
         raise EmptyDocument(f"{job.item.uri} holds no text.", advice="Exclude it, or give it text.")
-    metadata = complete_metadata(parsed, document.text, job.item.uri)
+    paths = workspace.collection.metadata.paths
+    metadata = complete_metadata(parsed, document.text, job.item.uri, patterns=paths)
     text_sha256 = hashlib.sha256(document.text.encode()).digest()
     fingerprint = workspace.fingerprints[job.variant]
     meta_sha256 = metadata_sha256(metadata)

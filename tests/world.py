@@ -49,6 +49,12 @@ class World:
         changed = self.session.settings.model_copy(update={"collections": {"default": chosen}})
         self.session = replace(self.session, settings=changed)
 
+    def limit(self, **limits: Any) -> None:
+        """Change limits of the settings."""
+        settings = self.session.settings
+        changed = {"limits": settings.limits.model_copy(update=limits)}
+        self.session = replace(self.session, settings=settings.model_copy(update=changed))
+
     def write(self, name: str, text: str | bytes) -> Path:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -146,6 +146,17 @@ def collections(ctx: typer.Context, as_json: Json = False) -> None:
 
 
 @app.command()
+def formats(as_json: Json = False) -> None:
+    """What can be read: formats, and what is found in each."""
+    from flows.formats import formats_json, formats_markdown
+
+    if as_json:
+        output.print_json({"formats": formats_json()})
+    else:
+        print(formats_markdown())
+
+
+@app.command()
 def doctor(ctx: typer.Context, as_json: Json = False) -> None:
     """Check database, model, tools and GPU: what works, and what to install."""
     from flows.diagnosis import diagnose

@@ -4,6 +4,13 @@ AND EXISTS (
     SELECT FROM document_version v
     WHERE v.id = a.version_id AND v.tenant_id = %(tenant)s AND {conditions})
 
+-- name: document_matches_alone
+-- the same for a few activations that are found by something else: OFFSET keeps the planner, which takes
+-- any filter for a narrow one, from beginning with the documents that match
+AND EXISTS (
+    SELECT FROM document_version v
+    WHERE v.id = a.version_id AND v.tenant_id = %(tenant)s AND {conditions} OFFSET 0)
+
 -- name: matching_documents
 -- how many documents a filtered search looks through, and at most how many chunks they hold
 SELECT count(*), coalesce(sum(held.chunks), 0)::bigint

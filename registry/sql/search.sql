@@ -17,7 +17,19 @@ FROM {vectors} v
 WHERE v.tenant_id = %(tenant)s AND v.collection_id = {collection} AND EXISTS (
     SELECT FROM version_chunk vc JOIN activation a ON a.version_id = vc.version_id
     WHERE vc.chunk_id = v.chunk_id AND a.tenant_id = %(tenant)s AND a.from_release <= %(release)s
-      AND (a.to_release IS NULL OR a.to_release > %(release)s) AND NOT a.suppressed {where})
+      AND (a.to_release IS NULL OR a.to_release > %(release)s) AND NOT a.suppressed)
+ORDER BY v.embedding <=> %(query)s::{dtype} LIMIT %(most)s
+
+-- name: filtered_vector_hits
+-- OFFSET as in document_matches_alone: else all vectors that match are read
+SELECT v.chunk_id, 1 - (v.embedding <=> %(query)s::{dtype}) AS score
+FROM {vectors} v
+WHERE v.tenant_id = %(tenant)s AND v.collection_id = {collection} AND EXISTS (
+    SELECT FROM version_chunk vc JOIN activation a ON a.version_id = vc.version_id
+    WHERE vc.chunk_id = v.chunk_id AND a.tenant_id = %(tenant)s AND a.from_release <= %(release)s
+      AND (a.to_release IS NULL OR a.to_release > %(release)s) AND NOT a.suppressed
+      {where_alone}
+    OFFSET 0)
 ORDER BY v.embedding <=> %(query)s::{dtype} LIMIT %(most)s
 
 -- name: exact_hits
@@ -83,7 +95,7 @@ JOIN document_version v ON v.id = vc.version_id
 JOIN document d ON d.id = v.document_id
 JOIN source s ON s.id = d.source_id
 WHERE vc.tenant_id = %(tenant)s AND vc.collection_id = %(collection)s AND vc.chunk_id = ANY(%(ids)s::bigint[])
-  {where}
+  {where_alone}
 ORDER BY a.suppressed, a.winner_id IS NOT NULL, v.authority DESC, s.name, d.uri, vc.ordinal
 
 -- name: duplicates_of
@@ -92,5 +104,5 @@ SELECT a.winner_id, d.uri
 FROM activation a JOIN document d ON d.id = a.document_id
 WHERE a.tenant_id = %(tenant)s AND a.collection_id = %(collection)s AND a.winner_id = ANY(%(winners)s::bigint[])
   AND a.from_release <= %(release)s AND (a.to_release IS NULL OR a.to_release > %(release)s)
-  {where}
+  {where_alone}
 ORDER BY a.similarity DESC, d.uri COLLATE "C"

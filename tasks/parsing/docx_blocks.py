@@ -42,8 +42,7 @@ class Blocks:
     def elements(self, parent: _Element, depth: int = 0) -> Iterator[Element]:
         """Elements of a body, note, content control or text box, in order."""
         if depth > MAX_NESTING:
-            words = " ".join(node.text or "" for node in parent.iter(*_WORDS))
-            yield from (Element(words),) if words.strip() else ()
+            yield from _flat(parent)
             return
         for node in _children(parent):
             if node.tag == f"{W}p":
@@ -83,8 +82,7 @@ class Blocks:
         inner: list[_Element] = []
         yield from table_elements([self._row(row, inner) for row in rows])
         for nested in inner:
-            if depth < MAX_NESTING:
-                yield from self._table(nested, depth + 1)
+            yield from self._table(nested, depth + 1) if depth < MAX_NESTING else _flat(nested)
 
     def _row(self, cells: list[_Element], inner: list[_Element]) -> list[str]:
         row: list[str] = []
@@ -94,6 +92,12 @@ class Blocks:
             if span.isdecimal() and len(span) < 5:
                 row += [""] * (min(int(span), MAX_SPAN) - 1)
         return row
+
+
+def _flat(parent: _Element) -> Iterator[Element]:
+    """All words under a node as one text."""
+    words = " ".join(node.text or "" for node in parent.iter(*_WORDS))
+    yield from (Element(words),) if words.strip() else ()
 
 
 def _cell_texts(cell: _Element, inner: list[_Element]) -> Iterator[str]:

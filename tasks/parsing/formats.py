@@ -202,5 +202,29 @@ PARSERS: dict[str, Parser] = {
         thorough="tasks.parsing.hwpx:parse_thorough",
         plain="tasks.parsing.hwpx:parse_plain",
     ),
+    "mail": Parser(
+        "mail (EML)",
+        "tasks.parsing.mail:parse",
+        1,
+        ("headings", "tables", "metadata"),
+        ("charset-normalizer", "lxml"),
+        plain="tasks.parsing.mail:parse_plain",
+    ),
+    "rtf": Parser(
+        "RTF",
+        "tasks.parsing.rtf:parse",
+        1,
+        ("headings", "tables", "metadata"),
+        (),
+        plain="tasks.parsing.rtf:parse_plain",
+    ),
+    "outlook": Parser(
+        "Outlook message (MSG)",
+        "tasks.parsing.outlook:parse",
+        1,
+        ("headings", "tables", "metadata"),
+        ("charset-normalizer", "lxml", "olefile"),
+        plain="tasks.parsing.outlook:parse_plain",
+    ),
 }
 """By name. The name is part of a version's identity: a renamed parser parses all its files anew."""

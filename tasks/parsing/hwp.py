@@ -29,15 +29,14 @@ from tasks.parsing.hwp_blocks import (
 from tasks.parsing.hwp_file import (
     MAX_UNPACKED_BYTES,
     Flag,
-    damaged,
     flags_of,
     metadata_of,
     open_file,
-    raw,
     records_of,
     sections,
     unpacked,
 )
+from tasks.parsing.ole import damaged, stream
 
 if TYPE_CHECKING:
     from olefile import OleFileIO
@@ -70,7 +69,7 @@ def parse(data: bytes) -> ParsedDocument:
             if is_cut:
                 problems.append(_cut_off(name))
     if problems and not elements:
-        raise damaged()
+        raise damaged("Hangul")
     return ParsedDocument("hwp", MIME, tuple(elements), metadata, problems=tuple(problems))
 
 
@@ -258,7 +257,7 @@ def _counted(body: bytes, at: int) -> str:
 
 def _preview(ole: OleFileIO, metadata: Metadata) -> ParsedDocument:
     """The preview, the beginning of the text: all that a document for distribution shows."""
-    text = raw(ole, ["PrvText"]).decode("utf-16-le", "replace")
+    text = stream(ole, "PrvText").decode("utf-16-le", "replace")
     elements = preview_elements(text)
     if not elements:
         raise ParseFailed(

@@ -10,6 +10,9 @@ from schemas.document import Element, ElementKind, PartProblem
 from tasks.parsing.tables import table_elements
 
 MAX_SPAN = 100
+MAX_LABEL_CHARS = 200
+"""Only a short text of a merged cell stands in every row of it."""
+
 MAX_HEADING_CHARS = 200
 """Some authors number whole paragraphs by outline levels; those are text."""
 
@@ -96,8 +99,10 @@ def _grid(cells: Sequence[Cell]) -> list[list[str]]:
         return [[_text(cell)] for cell in cells]
     rows = [[""] * width for _ in range(height)]
     for cell in cells:
-        for row in rows[cell.row : cell.row + min(max(cell.down, 1), MAX_SPAN)]:
-            row[cell.column] = row[cell.column] or _text(cell)
+        text = _text(cell)
+        down = min(max(cell.down, 1), MAX_SPAN) if len(text) <= MAX_LABEL_CHARS else 1
+        for row in rows[cell.row : cell.row + down]:
+            row[cell.column] = row[cell.column] or text
     return rows
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import struct
 import zlib
@@ -12,13 +11,17 @@ from enum import IntFlag
 from typing import TYPE_CHECKING
 
 from schemas.document import Metadata
-from schemas.errors import DocumentError, EncryptedDocument, ParseFailed, UnsupportedFormat
+from schemas.errors import EncryptedDocument, ParseFailed, UnsupportedFormat
+from tasks.parsing.ole import damaged, listing, open_ole, stream
 
 if TYPE_CHECKING:
     from olefile import OleFileIO
 
 MAX_UNPACKED_BYTES = 64 * 2**20
 MAX_PROPERTIES = 100
+MAX_RECORDS = 1_000_000
+"""Of a section; an empty one of 4 bytes costs some 300 bytes of memory."""
+
 Record = tuple[int, int, bytes]
 """Tag, level and body."""
 
@@ -49,18 +52,13 @@ def open_file(data: bytes) -> OleFileIO:
         UnsupportedFormat: it is of HWP 3.
         ParseFailed: it is no compound file, or a damaged one.
     """
-    import olefile
-
     if data.startswith(b"HWP Document File"):
         raise UnsupportedFormat(
             "The file is in the format of HWP 3 (before the year 2000).",
             advice="Open it in Hangul and save it as HWPX, or exclude it.",
             format="HWP 3 document",
         )
-    try:
-        return olefile.OleFileIO(io.BytesIO(data))
-    except Exception as exc:  # of many classes, by where the damage is
-        raise damaged() from exc
+    return open_ole(data, "Hangul")
 
 
 def flags_of(ole: OleFileIO) -> int:
@@ -69,9 +67,9 @@ def flags_of(ole: OleFileIO) -> int:
     Raises:
         EncryptedDocument: a password, a certificate or rights management keeps the text.
     """
-    header = raw(ole, ["FileHeader"])
+    header = stream(ole, "FileHeader")
     if not header.startswith(b"HWP Document File") or len(header) < 40:
-        raise damaged()
+        raise damaged("Hangul")
     flags = int(struct.unpack_from("<I", header, 36)[0])
     if flags & Flag.LOCKED:
         raise EncryptedDocument(
@@ -81,17 +79,9 @@ def flags_of(ole: OleFileIO) -> int:
     return flags
 
 
-def raw(ole: OleFileIO, path: list[str]) -> bytes:
-    """A stream's bytes, none where it is missing or damaged."""
-    try:
-        return bytes(ole.openstream(path).read())
-    except Exception:  # OSError, struct.error, IndexError: by where the damage is
-        return b""
-
-
 def unpacked(ole: OleFileIO, path: list[str], flags: int, limit: int) -> tuple[bytes, bool]:
     """A stream unpacked and whether its end is missing."""
-    data = raw(ole, path)
+    data = stream(ole, *path)
     if not flags & Flag.COMPRESSED:
         return data, not data
     inflate, out = zlib.decompressobj(-15), bytearray()
@@ -111,7 +101,7 @@ def unpacked(ole: OleFileIO, path: list[str], flags: int, limit: int) -> tuple[b
 def sections(ole: OleFileIO, flags: int) -> Iterator[tuple[str, list[Record], bool]]:
     """Name, records and whether the end is missing, of each section of the body."""
     left = MAX_UNPACKED_BYTES
-    found = [(_SECTION.fullmatch(path[-1]), path) for path in ole.listdir() if path[0] == "BodyText"]
+    found = [(_SECTION.fullmatch(path[-1]), path) for path in listing(ole) if path[0] == "BodyText"]
     for number, path in sorted((int(match[1]), path) for match, path in found if match):
         data, cut = unpacked(ole, path, flags, left)
         left -= len(data)
@@ -130,7 +120,7 @@ def records_of(data: bytes) -> tuple[list[Record], bool]:
         if size == 0xFFF and at + 4 <= end:
             (size,) = struct.unpack_from("<I", data, at)
             at += 4
-        if tag < _FIRST_TAG:
+        if tag < _FIRST_TAG or len(found) >= MAX_RECORDS:
             return found, True
         if tag in _KEPT:
             found.append((tag, level, data[at : at + size]))
@@ -141,7 +131,7 @@ def records_of(data: bytes) -> tuple[list[Record], bool]:
 def metadata_of(ole: OleFileIO) -> Metadata:
     """Title, author, date and keywords of the summary; empty where it is damaged."""
     try:
-        words, dates = _summary(raw(ole, ["\x05HwpSummaryInformation"]))
+        words, dates = _summary(stream(ole, "\x05HwpSummaryInformation"))
     except (struct.error, OverflowError):
         return Metadata()
     extra = {name: words[key] for name, key in (("subject", 3), ("comments", 6)) if words.get(key)}
@@ -175,11 +165,3 @@ def _summary(data: bytes) -> tuple[dict[int, str], dict[int, datetime]]:
             (ticks,) = struct.unpack_from("<Q", data, at + 4)
             dates[number] = datetime(1601, 1, 1, tzinfo=UTC) + timedelta(microseconds=ticks // 10)
     return words, dates
-
-
-def damaged() -> DocumentError:
-    """The error for a file that gives nothing."""
-    return ParseFailed(
-        "The HWP document is damaged or cut off.",
-        advice="Fetch the file again, or open and save it in Hangul.",
-    )

@@ -152,16 +152,15 @@ def _table(node: _Element, styles: _Styles) -> tuple[Element, ...]:
         e for part in node.iterchildren("{*}caption") for e in _blocks(part, styles)
     )
     cells = [
-        _cell(cell, number, styles)
+        _cell(cell, number, column, styles)
         for number, row in enumerate(node.iterchildren("{*}tr"))
-        for cell in row.iterchildren("{*}tc")
+        for column, cell in enumerate(row.iterchildren("{*}tc"))
     ]
     return (*caption, *table_blocks(cells))
 
 
-def _cell(cell: _Element, row: int, styles: _Styles) -> Cell:
+def _cell(cell: _Element, row: int, column: int, styles: _Styles) -> Cell:
     place, span = cell.find("{*}cellAddr"), cell.find("{*}cellSpan")
-    column = sum(1 for _ in cell.itersiblings("{*}tc", preceding=True)) if place is None else 0
     return Cell(
         _number(place, "rowAddr", row),
         _number(place, "colAddr", column),

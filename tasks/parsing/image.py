@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from schemas.document import Metadata, ParsedDocument
@@ -15,8 +15,8 @@ from tasks.parsing.dates import parse_date
 if TYPE_CHECKING:
     from PIL import Image
 
-MAX_PIXELS = 120_000_000
-"""Of one frame: A2 at 600 dpi has 140 million; decoded to four channels this takes 480 MB."""
+MAX_PIXELS = 100_000_000
+"""Of one frame: A3 at 600 dpi has 70 million; decoded to four channels 100 million take 400 MB."""
 
 MAX_FRAMES = 1000
 MIN_SIDE = 8
@@ -38,13 +38,15 @@ def parse(data: bytes) -> ParsedDocument:
         ParseFailed: it is damaged, cut off, or larger than any page.
         EmptyDocument: it is too small to have text.
     """
+    from PIL import Image
+
     with _opened(data) as image:
         if min(image.size) < MIN_SIDE:
             raise EmptyDocument(
                 f"The image is too small to have text ({image.width} x {image.height} pixels).",
                 advice="Exclude it if that is as intended.",
             )
-        mime = image.get_format_mimetype() or "image"
+        mime = Image.MIME.get(image.format or "", "image")
         metadata = _metadata(image)
         frames = _count_frames(image)
         image.seek(0)
@@ -64,8 +66,7 @@ def read_frame(data: bytes, number: int) -> tuple[Image.Image, int]:
         image.seek(number - 1)
         _limit(image)
         image.load()
-        upright = ImageOps.exif_transpose(image)
-        return upright.copy(), _dpi(image)
+        return ImageOps.exif_transpose(image), _dpi(image)
 
 
 @contextmanager
@@ -81,6 +82,8 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
                 yield image
     except (ParseFailed, EmptyDocument, MemoryError):
         raise
+    except Image.DecompressionBombError as exc:  # far beyond: Pillow refuses by itself
+        raise _too_large("more than 178 million") from exc
     except Exception as exc:  # Pillow's plugins raise of all kinds
         raise ParseFailed(
             f"The image is damaged or cut off ({type(exc).__name__}).",
@@ -90,11 +93,14 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
 
 def _limit(image: Image.Image) -> None:
     if image.width * image.height > MAX_PIXELS:
-        raise ParseFailed(
-            f"The image has {image.width} x {image.height} pixels, the limit is {MAX_PIXELS // 10**6} million.",
-            advice="Save it smaller (300 dpi are enough to be read), or exclude it.",
-            pixels=image.width * image.height,
-        )
+        raise _too_large(f"{image.width} x {image.height}")
+
+
+def _too_large(pixels: str) -> ParseFailed:
+    return ParseFailed(
+        f"The image has {pixels} pixels, the limit is {MAX_PIXELS // 10**6} million.",
+        advice="Save it smaller (300 dpi are enough to be read), or exclude it.",
+    )
 
 
 def _check(image: Image.Image) -> None:
@@ -151,8 +157,6 @@ def _text(value: object) -> str:
         return value.decode("utf-16-le", "ignore").strip("\0 ")
     if not isinstance(value, str):
         return ""
-    try:
+    with suppress(UnicodeError):
         value = value.encode("latin-1").decode("utf-8")
-    except UnicodeError:
-        pass
     return value.strip("\0 ")[:1000]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Any
+from unicodedata import normalize
 
 from schemas.document import Element, ElementKind, Metadata, ParsedDocument
 from tasks.parsing.dates import parse_date
@@ -16,8 +18,10 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 MAX_FRONT_MATTER = 64 * 1024
+MAX_WORDS = 200
+MAX_WORD_CHARS = 2000
 _FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|$)", re.S)
-_LIST_OF_WORDS = re.compile(r"[,;]")
+_LIST_OF_WORDS = re.compile(r"[,;、]|\s(?=#)")
 
 
 def parse(data: bytes) -> ParsedDocument:
@@ -127,45 +131,63 @@ def _split_front_matter(source: str) -> tuple[dict[str, Any], str]:
         return {}, source
     if not isinstance(facts, dict):
         return {}, source
-    return {str(key).lower(): value for key, value in facts.items()}, source[match.end() :]
+    return {_key(key): value for key, value in facts.items()}, source[match.end() :]
+
+
+def _key(key: Any) -> str:
+    """Composed: a file written on a Mac may hold Hangul letter by letter."""
+    return normalize("NFC", str(key)).strip().lower()
 
 
 _KNOWN = {
-    "title": ("title",),
-    "author": ("author", "authors", "by"),
-    "date": ("date", "published", "created", "pubdate", "updated"),
-    "tags": ("tags", "keywords", "categories", "category"),
-    "language": ("lang", "language", "locale"),
+    "title": ("title", "제목", "문서명"),
+    "author": ("author", "authors", "by", "작성자", "저자", "글쓴이"),
+    "date": (
+        *("date", "published", "created", "created_at", "pubdate", "publishdate", "작성일", "작성일자"),
+        *("날짜", "일자", "등록일", "게시일", "시행일", "updated", "수정일"),
+    ),
+    "tags": ("tags", "tag", "keywords", "categories", "category", "태그", "키워드", "분류", "카테고리"),
+    "language": ("lang", "language", "locale", "언어"),
 }
 
 
 def _metadata(facts: dict[str, Any]) -> Metadata:
     known = {name for names in _KNOWN.values() for name in names}
-    extra = {
-        key: str(value)
-        for key, value in facts.items()
-        # `published: false` is no date
-        if (key not in known or isinstance(value, bool)) and isinstance(value, str | int | float)
-    }
     language = _words(_fact(facts, "language"))
+    tags = [word for name in _KNOWN["tags"] for word in _words(facts.get(name), is_list=True)]
     return Metadata(
-        title=", ".join(_words(_fact(facts, "title"), split=False)) or None,
-        author=", ".join(_words(_fact(facts, "author"), split=False)) or None,
+        title=", ".join(_words(_fact(facts, "title"))) or None,
+        author=", ".join(_words(_fact(facts, "author"))) or None,
         authored_at=parse_date(_fact(facts, "date") or ""),
         language=re.split("[-_]", language[0].lower())[0] if language else None,
-        tags=_words(_fact(facts, "tags")),
-        extra=extra,
+        tags=tuple(dict.fromkeys(tag for word in tags if (tag := word.lstrip("#").strip()))),
+        # `published: false` is no date
+        extra={
+            key: text
+            for key, value in facts.items()
+            if (key not in known or isinstance(value, bool)) and (text := _text(value)) is not None
+        },
     )
+
+
+def _text(value: Any) -> str | None:
+    """A free field's value: scalars, and lists of them; None for anything nested."""
+    if isinstance(value, list):
+        return ", ".join(_words(value)) or None
+    return str(value) if isinstance(value, str | int | float | date) else None
 
 
 def _fact(facts: dict[str, Any], name: str) -> Any:
     return next((facts[key] for key in _KNOWN[name] if facts.get(key) and facts[key] is not True), None)
 
 
-def _words(value: Any, *, split: bool = True) -> tuple[str, ...]:
-    """Strings of a scalar or a list; nested values are left out."""
-    values = value if isinstance(value, list) else [value]
-    words = [str(v).strip() for v in values if isinstance(v, str | int | float)]
-    if split:
+def _words(value: Any, *, is_list: bool = False) -> tuple[str, ...]:
+    """Strings of a scalar or a list; of a mapping in a list its name. Other nested values are left out."""
+    # YAML may repeat one long text thousands of times by an alias
+    values = value[:MAX_WORDS] if isinstance(value, list) else [value]
+    names = (v.get("name") if isinstance(v, dict) else v for v in values)
+    plain = [v for v in names if isinstance(v, str | int | float | date) and not isinstance(v, bool)]
+    words = [str(v)[:MAX_WORD_CHARS].strip() for v in plain]
+    if is_list:
         words = [part.strip() for word in words for part in _LIST_OF_WORDS.split(word)]
     return tuple(word for word in words if word)

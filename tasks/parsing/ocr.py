@@ -40,7 +40,6 @@ MIN_SHARE = 0.6
 _ASK_TIMEOUT_S = 10
 _EDGE_LINES = 2
 _ROTATE = re.compile(r"^Rotate: (\d+)", re.M)
-_LANGUAGE = re.compile(r"[A-Za-z_]{2,20}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +109,15 @@ def _page_image(path: Path, parser: str, page: int, dpi: int) -> tuple[Image.Ima
 
 def _read_upright(image: Image.Image, dpi: int, options: OcrOptions) -> tuple[Image.Image, list[Word]]:
     """The image as it is best read, and its words; it is turned only where hardly a word is sure."""
-    words = _read_words(image, dpi, options)
+    words = _words(image, dpi, options, options.languages)
     before = confidence(words)
-    if before >= HOPELESS or not words:
-        return image, words
-    angle = _orientation(image, dpi)
-    if not angle:
-        return image, words
-    turned, _ = prepare(image.rotate(-angle, expand=True), dpi)
-    again = _read_words(turned, dpi, options)
-    return (turned, again) if confidence(again) > before else (image, words)
+    angle = _orientation(image, dpi) if words and before < HOPELESS else 0
+    if angle:
+        turned, _ = prepare(image.rotate(-angle, expand=True), dpi)
+        again = _words(turned, dpi, options, options.languages)
+        if confidence(again) > before:
+            image, words = turned, again
+    return image, _with_korean(words, image, dpi, options)
 
 
 def _orientation(image: Image.Image, dpi: int) -> int:
@@ -132,22 +130,21 @@ def _orientation(image: Image.Image, dpi: int) -> int:
     return int(found[1]) % 360 if found else 0
 
 
-def _read_words(image: Image.Image, dpi: int, options: OcrOptions) -> list[Word]:
+def _with_korean(words: list[Word], image: Image.Image, dpi: int, options: OcrOptions) -> list[Word]:
     """The words; a Korean page is read once more with Korean alone.
 
     With English beside it tesseract takes Korean words for Latin ones ("CHAS" for three
     syllables): Korean alone reads 0.98 of the characters right instead of 0.93.
     """
-    words = words_of(_tesseract(image, dpi, _arguments(options.languages, options)))
     parts = options.languages.split("+")
     if "kor" not in parts or len(parts) < 2 or hangul_share(words) < MIN_HANGUL_SHARE:
         return words
-    korean = words_of(_tesseract(image, dpi, _arguments("kor", options)))
-    return with_latin(korean, words)
+    return with_latin(_words(image, dpi, options, "kor"), words)
 
 
-def _arguments(languages: str, options: OcrOptions) -> tuple[str, ...]:
-    return ("--psm", str(options.page_mode), "-l", languages, "tsv")
+def _words(image: Image.Image, dpi: int, options: OcrOptions, languages: str) -> list[Word]:
+    mode = str(options.page_mode)
+    return words_of(_tesseract(image, dpi, ("--psm", mode, "-l", languages, "tsv", "txt")))
 
 
 def _tesseract(image: Image.Image, dpi: int, arguments: tuple[str, ...]) -> str:

@@ -21,6 +21,7 @@ _SMALL = 700
 _RULE_INCH = 0.6
 _MIN_TILT = 0.15
 _FAINT = 0.25
+_RESIZABLE = ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr")
 
 
 def prepare(image: Image.Image, dpi: int) -> tuple[Image.Image, int]:
@@ -29,13 +30,14 @@ def prepare(image: Image.Image, dpi: int) -> tuple[Image.Image, int]:
     Lines are made level and ruled lines taken out: together they bring the share of Korean
     characters read right from 0.92 to 0.98 on the fixtures (tesseract 5.3, Nov 2026).
     """
-    grey = _dark_on_light(_to_grey(image))
-    grey, dpi = _resized(grey, dpi)
+    if image.mode in _RESIZABLE and image.width * image.height > MAX_PIXELS:
+        image, dpi = _resized(image, dpi)  # before it is converted: that takes memory for each channel
+    grey, dpi = _resized(_dark_on_light(_to_grey(image)), dpi)
     angle = tilt(grey)
     if abs(angle) >= _MIN_TILT:
-        from PIL import Image as images
+        import PIL.Image
 
-        grey = grey.rotate(angle, images.Resampling.BICUBIC, fillcolor=_paper(grey))
+        grey = grey.rotate(angle, PIL.Image.Resampling.BICUBIC, fillcolor=_paper(grey))
     return without_rules(grey, dpi), dpi
 
 
@@ -70,7 +72,7 @@ def _sharpness(xs: Array, ys: Array, angle: float) -> float:
 def without_rules(grey: Image.Image, dpi: int) -> Image.Image:
     """The image without straight dark lines longer than any letter's stroke."""
     import numpy as np
-    from PIL import Image as images
+    import PIL.Image
 
     pixels = np.array(grey)
     dark = pixels < _faint(grey)
@@ -81,7 +83,7 @@ def without_rules(grey: Image.Image, dpi: int) -> Image.Image:
     if not rules.any():
         return grey
     pixels[_widened(rules, thick)] = _paper(grey)
-    return images.fromarray(pixels)
+    return PIL.Image.fromarray(pixels)
 
 
 def _long_runs(dark: Array, length: int) -> Array:
@@ -112,7 +114,8 @@ def _widened(mask: Array, by: int) -> Array:
 
 def _faint(grey: Image.Image) -> int:
     """The level under which a pixel is drawn, if only in light grey."""
-    paper, darkest = _paper(grey), grey.getextrema()[0]
+    paper = _paper(grey)
+    darkest = next(level for level, count in enumerate(grey.histogram()) if count)
     return int(paper - _FAINT * (paper - darkest))
 
 
@@ -130,34 +133,34 @@ def _dark_on_light(grey: Image.Image) -> Image.Image:
 
 def _to_grey(image: Image.Image) -> Image.Image:
     """Eight bits of grey; what is transparent is white paper."""
-    from PIL import Image as images
+    import PIL.Image
 
     if image.mode.startswith(("I", "F")):
         return _from_deep(image)
     if image.mode in ("LA", "RGBA", "PA", "La", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
-        paper = images.new("RGBA", image.size, "white")
-        image = images.alpha_composite(paper, image)
+        paper = PIL.Image.new("RGBA", image.size, "white")
+        image = PIL.Image.alpha_composite(paper, image)
     return image if image.mode == "L" else image.convert("L")
 
 
 def _from_deep(image: Image.Image) -> Image.Image:
     """Sixteen bits and more, stretched from the darkest to the lightest."""
     import numpy as np
-    from PIL import Image as images
+    import PIL.Image
 
     values = np.nan_to_num(np.asarray(image, dtype=np.float32))
     low, high = float(values.min()), float(values.max())
     scaled = (values - low) * (255.0 / max(high - low, 1e-6))
-    return images.fromarray(scaled.clip(0, 255).astype(np.uint8))
+    return PIL.Image.fromarray(scaled.clip(0, 255).astype(np.uint8))
 
 
 def _resized(grey: Image.Image, dpi: int) -> tuple[Image.Image, int]:
-    from PIL import Image as images
+    import PIL.Image
 
     side, pixels = max(grey.size), grey.width * grey.height
     scale = min(3.0, MIN_SIDE / side) if side < MIN_SIDE else min(1.0, (MAX_PIXELS / pixels) ** 0.5)
     if scale == 1.0:
         return grey, dpi
     size = (max(1, round(grey.width * scale)), max(1, round(grey.height * scale)))
-    return grey.resize(size, images.Resampling.LANCZOS), max(70, round(dpi * scale))
+    return grey.resize(size, PIL.Image.Resampling.LANCZOS), max(70, round(dpi * scale))

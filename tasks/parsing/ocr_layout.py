@@ -17,14 +17,20 @@ MIN_LINE_CONFIDENCE = 45.0
 MIN_SHORT_LINE_CONFIDENCE = 70.0
 """Of a line of one or two letters: specks read as letters."""
 
-_SURE_LATIN = 60.0
+_SURE_LATIN = 88.0
+"""Of a Latin word on a Korean page: true ones have 90 and more, "OFS" for two syllables 87."""
+
 _LATIN_LEAD = 10.0
+_GHOST_OVERLAP = 0.6
 _SAME_SIZE = (0.7, 1.3)
 _HEADINGS = ((1.6, 1), (1.3, 2))
 _MIN_COLUMN_LINES = 8
 _MIN_FILL = 0.7
+_MIN_COLUMN_WIDTH = 0.3
+_MIN_WORDS = 3
 _GUTTER = 0.012
 _MAX_CROSSING = 0.2
+_LOOK_AHEAD = 200
 _RULE = re.compile(r"[|ㅣ_—–=~¦!\[\]{}]+|[-—–]{2,}")
 _LATIN = re.compile(r"[A-Za-z]{2,}")
 _HANGUL = re.compile("[\uac00-\ud7a3]")
@@ -43,17 +49,50 @@ class Word:
     line: tuple[int, int, int]
 
 
-def words_of(tsv: str) -> list[Word]:
-    """The words of tesseract's TSV; rows that are none or broken are left out."""
-    words = []
-    for row in tsv.splitlines():
-        fields = row.split("\t")
-        if len(fields) != 12 or fields[0] != "5" or not fields[11].strip():
-            continue
-        _, _, block, par, line, _, left, top, width, height = map(int, fields[:10])
-        box = (left, top, left + width, top + height)
-        words.append(Word(fields[11].strip(), float(fields[10]), *box, (block, par, line)))
+def words_of(answer: str) -> list[Word]:
+    """The words of tesseract's TSV, followed by its plain text, which alone has the spaces.
+
+    In the TSV a Korean word is in pieces. Rows that are none or broken are left out.
+    """
+    pieces, end = [], 0
+    for row in answer.splitlines(keepends=True):
+        fields = row.rstrip("\n").split("\t")
+        if len(fields) == 12:
+            end += len(row)
+            if fields[0] == "5" and fields[11].strip():
+                pieces.append(_piece(fields))
+    return _joined(pieces, answer[end:])
+
+
+def _piece(fields: list[str]) -> Word:
+    _, _, block, par, line, _, left, top, width, height = map(int, fields[:10])
+    box = (left, top, left + width, top + height)
+    return Word(fields[11].strip(), float(fields[10]), *box, (block, par, line))
+
+
+def _joined(pieces: Sequence[Word], text: str) -> list[Word]:
+    """The pieces, those put together between which the text has no space."""
+    words: list[Word] = []
+    at = 0
+    for piece in pieces:
+        found = text.find(piece.text, at, at + len(piece.text) + _LOOK_AHEAD)
+        together = found >= 0 and found == at > 0 and words[-1].line == piece.line
+        at = found + len(piece.text) if found >= 0 else at
+        words[-1:] = [_both(words[-1], piece)] if together else [*words[-1:], piece]
     return words
+
+
+def _both(word: Word, piece: Word) -> Word:
+    length = len(word.text) + len(piece.text)
+    return Word(
+        word.text + piece.text,
+        (word.confidence * len(word.text) + piece.confidence * len(piece.text)) / length,
+        min(word.left, piece.left),
+        min(word.top, piece.top),
+        max(word.right, piece.right),
+        max(word.bottom, piece.bottom),
+        word.line,
+    )
 
 
 def confidence(words: Iterable[Word]) -> float:
@@ -99,12 +138,18 @@ def elements_of_words(words: Sequence[Word], number: int, *, height: int, dpi: i
         height: of the image, in pixels.
         dpi: of the image.
     """
-    rows = [row for row in map(_without_noise, _rows(words)) if row]
+    rows = _without_ghosts([row for row in map(_without_noise, _rows(words)) if row])
     columns = _in_columns(rows)
     sizes = _sizes(columns)
     lines = [_line(row, number, size, height, dpi) for row, size in zip(columns, sizes, strict=True)]
     page = Page(number, height * 72 / dpi, tuple(lines))
-    return tuple(elements_of([page], {}, level_of=_level))
+    return tuple(map(_without_false_heading, elements_of([page], {}, level_of=_level)))
+
+
+def _without_false_heading(element: Element) -> Element:
+    """Sizes are measured from letters: a sentence that seems large is still a sentence."""
+    is_sentence = element.kind == "heading" and element.text.rstrip().endswith((".", ",", ";"))
+    return replace(element, kind="text", level=0) if is_sentence else element
 
 
 _Row = list[Word]
@@ -123,19 +168,41 @@ def _without_noise(row: _Row) -> _Row:
     return row if letters and confidence(row) >= enough else []
 
 
+def _without_ghosts(rows: list[_Row]) -> list[_Row]:
+    """Without a line that lies in another: large type is read once by its upper half as well."""
+    kept: list[_Row] = []
+    for row in rows:
+        if kept and _lie_together(kept[-1], row):
+            kept[-1] = max(kept[-1], row, key=confidence)
+        else:
+            kept.append(row)
+    return kept
+
+
+def _lie_together(one: _Row, other: _Row) -> bool:
+    (top, bottom), (top2, bottom2) = _extent(one), _extent(other)
+    high = min(bottom, bottom2) - max(top, top2)
+    wide = min(one[-1].right, other[-1].right) - max(one[0].left, other[0].left)
+    narrower = min(one[-1].right - one[0].left, other[-1].right - other[0].left)
+    return high > _GHOST_OVERLAP * min(bottom - top, bottom2 - top2) and wide > 0.5 * narrower
+
+
+def _extent(row: _Row) -> tuple[float, float]:
+    """Top and bottom as most words of the line have them: single boxes are far too high."""
+    return median(word.top for word in row), median(word.bottom for word in row)
+
+
 def _line(row: _Row, number: int, size: float, height: int, dpi: int) -> Line:
     pt = 72 / dpi
     left, right = min(word.left for word in row), max(word.right for word in row)
-    top, bottom = min(word.top for word in row), max(word.bottom for word in row)
+    top, bottom = _extent(row)
     text = " ".join(word.text for word in row)
-    return Line(
-        text, number, left * pt, right * pt, (height - bottom) * pt, (height - top) * pt, size * pt
-    )
+    return Line(text, number, left * pt, right * pt, (height - bottom) * pt, (height - top) * pt, size * pt)
 
 
 def _sizes(rows: Sequence[_Row]) -> list[float]:
     """Type size by line in pixels: the body's where it is near, for boxes vary with the letters."""
-    heights = [float(max(word.bottom - word.top for word in row)) for row in rows]
+    heights = [bottom - top for top, bottom in map(_extent, rows)]
     body = median(heights) if heights else 0.0
     low, high = _SAME_SIZE
     return [body if low * body <= size <= high * body else size for size in heights]
@@ -194,12 +261,18 @@ def _gutter(rows: Sequence[_Row]) -> float | None:
     middle = median(free) + step / 2
     if best > _MAX_CROSSING * len(rows):
         return None
-    sides = ((left, middle, [[w for w in row if w.right <= middle] for row in rows]),
-             (middle, right, [[w for w in row if w.left >= middle] for row in rows]))  # fmt: skip
-    return middle if all(_is_text(parts, b - a) for a, b, parts in sides) else None
+    sides = (
+        [[word for word in row if word.right <= middle] for row in rows],
+        [[word for word in row if word.left >= middle] for row in rows],
+    )
+    return middle if all(_is_text([part for part in side if part], right - left) for side in sides) else None
 
 
-def _is_text(parts: Sequence[_Row], width: float) -> bool:
-    """Whether most lines of a column fill its width with words."""
-    filled = [sum(w.right - w.left for w in part) / width for part in parts if part]
-    return len(filled) >= _MIN_COLUMN_LINES and median(filled) >= _MIN_FILL
+def _is_text(parts: Sequence[_Row], page_width: float) -> bool:
+    """Whether most lines of a column are words that fill its width, and it is no narrow one."""
+    if len(parts) < _MIN_COLUMN_LINES:
+        return False
+    width = median(part[-1].right for part in parts) - median(part[0].left for part in parts)
+    filled = median(sum(word.right - word.left for word in part) for part in parts)
+    words = median(map(len, parts))
+    return width >= _MIN_COLUMN_WIDTH * page_width and filled >= _MIN_FILL * width and words >= _MIN_WORDS

@@ -16,7 +16,7 @@ MAX_COLUMNS = 16_384
 
 _TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
 _ROW_GROUPS = frozenset(_TABLE + name for name in ("table-header-rows", "table-rows", "table-row-group"))
-_CELLS = (f"{_TABLE}table-cell", f"{_TABLE}covered-table-cell")
+CELLS = (f"{_TABLE}table-cell", f"{_TABLE}covered-table-cell")
 
 
 class Budget:
@@ -39,13 +39,14 @@ class Budget:
 
 def rows_of(table: _Element, budget: Budget, text_of: Callable[[_Element], str]) -> Iterator[Cells]:
     """Cells with text of each row; a blank row stands once however often it is repeated."""
-    for row in _rows(table):
+    for row in table_rows(table):
         cells = _cells(row, budget, text_of)
         for _ in range(budget.take(_repeats(row, "number-rows-repeated"), len(cells))):
             yield cells
 
 
-def _rows(table: _Element) -> Iterator[_Element]:
+def table_rows(table: _Element) -> Iterator[_Element]:
+    """Rows of a table, through groups of them; not those of tables inside."""
     stack = [table.iterchildren("*")]
     while stack:
         node = next(stack[-1], None)
@@ -60,7 +61,7 @@ def _rows(table: _Element) -> Iterator[_Element]:
 def _cells(row: _Element, budget: Budget, text_of: Callable[[_Element], str]) -> Cells:
     found: Cells = []
     column = 0
-    for cell in row.iterchildren(*_CELLS):
+    for cell in row.iterchildren(*CELLS):
         if column >= MAX_COLUMNS:
             break
         repeats = min(_repeats(cell, "number-columns-repeated"), MAX_COLUMNS - column)
@@ -72,5 +73,7 @@ def _cells(row: _Element, budget: Budget, text_of: Callable[[_Element], str]) ->
 
 
 def _repeats(node: _Element, name: str) -> int:
-    count = node.get(_TABLE + name) or "1"
+    count = node.get(_TABLE + name)
+    if not count:
+        return 1
     return max(int(count), 1) if count.isdecimal() and len(count) < 10 else 1

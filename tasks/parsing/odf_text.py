@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from schemas.document import Element
-from tasks.parsing.odf_tables import rows_of
+from tasks.parsing.odf_tables import CELLS, rows_of, table_rows
 from tasks.parsing.tables import table_elements
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ class Blocks:
             body = note.find(f"{TEXT}note-body")
             yield from () if body is None else self.elements(body)
 
-    def _flat(self, parent: _Element, page: int | None) -> Iterator[Element]:
+    def _flat(self, parent: _Element, page: int | None, depth: int = 0) -> Iterator[Element]:
+        """All words under a node as one text, at whatever depth: beyond the nesting that is followed."""
         words = " ".join(" ".join(parent.itertext()).split())
         yield from (Element(words, page=page),) if words else ()
 
@@ -139,7 +141,7 @@ class Blocks:
 
     def _table(self, table: _Element, page: int | None, depth: int) -> Iterator[Element]:
         """Rows of a table; one of a single cell is a frame around its blocks."""
-        cells = list(table.iter(f"{TABLE}table-cell")) if len(table) < 4 else []
+        cells = list(islice((cell for row in table_rows(table) for cell in row.iterchildren(*CELLS)), 2))
         if len(cells) == 1:
             yield from self.elements(cells[0], page, depth + 1)
             return
@@ -153,8 +155,9 @@ class Blocks:
                     texts[column] = text
             rows.append(texts)
         yield from table_elements(rows, page)
-        for inner in apart if depth < MAX_NESTING else ():
-            yield from self._table(inner, page, depth + 1)
+        for inner in apart:
+            deeper = self._table if depth < MAX_NESTING else self._flat
+            yield from deeper(inner, page, depth + 1)
 
     def _cell(self, cell: _Element, apart: list[_Element]) -> str:
         """Text of a cell; a table in it goes to `apart`, a note to the notes."""

@@ -101,8 +101,8 @@ def _value(cell: _Element) -> str:
     """What a cell shows; a date as ISO."""
     if date := cell.get(f"{OFFICE}date-value"):
         return _MIDNIGHT.sub("", date).replace("T", " ")[:32]
-    lines = (inline(p)[0].strip() for p in cell.iterchildren(f"{TEXT}p"))
-    text = "\n".join(line for line in lines if line)
+    lines = [inline(p)[0].strip() for p in cell.iterchildren(f"{TEXT}p")]
+    text = lines[0] if len(lines) == 1 else "\n".join(filter(None, lines))
     return shown(text or cell.get(f"{OFFICE}string-value") or cell.get(f"{OFFICE}value") or "")
 
 

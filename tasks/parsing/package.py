@@ -32,6 +32,7 @@ _DECLARATION = re.compile(
     rb"""^\s*<\?xml[^>]{0,200}?\bencoding\s*=\s*["']([\w.:-]{1,40})["'][^>]{0,200}\?>"""
 )
 _ANY_DECLARATION = re.compile(r"^\s*<\?xml[^>]{0,400}\?>")
+_DOCTYPE = re.compile(rb"<!DOCTYPE[^>\[]*(?:\[[^\]]*\]\s*)?>")
 _PLAIN_ENCODINGS = frozenset(("utf-8", "utf8", "us-ascii", "ascii"))
 _ADVICE = "Fetch the file again, or open it in its own application and save it again."
 
@@ -174,13 +175,18 @@ def safe_xml(data: bytes, name: str) -> bytes:
             f"{name} declares XML entities, which no office application writes.",
             advice="Exclude the file, or open and save it again with its own application.",
         )
+    if b"<!DOCTYPE" in data[:4096]:  # what it names outside of the package is not looked for
+        data = _DOCTYPE.sub(b"", data, count=1)
     if b"purl.oclc.org" in data[:8192]:
         data = _STRICT.sub(_transitional, data)
     return data
 
 
 def xml_parser(*, recover: bool) -> XMLParser:
-    """A parser that fetches nothing and resolves no entity; with `recover`, for damaged XML."""
+    """A parser that fetches nothing and resolves no entity; with `recover`, for damaged XML.
+
+    Not with ``collect_ids=False``: then lxml 6 loads the DTD that a document names.
+    """
     from lxml import etree
 
     return etree.XMLParser(
@@ -190,7 +196,6 @@ def xml_parser(*, recover: bool) -> XMLParser:
         huge_tree=True,
         remove_comments=True,
         remove_pis=True,
-        collect_ids=False,
         recover=recover,
     )
 

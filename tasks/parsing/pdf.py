@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -160,8 +160,11 @@ def _outline(document: pypdfium2.PdfDocument) -> Outline:
 
 def _metadata(document: pypdfium2.PdfDocument) -> Metadata:
     """What the information dictionary says, without what producers put there by default."""
-    facts = document.get_metadata_dict(skip_empty=True)
-    return metadata_of({str(key): str(value) for key, value in facts.items()})
+    facts = {}
+    for key in document.METADATA_KEYS:
+        with suppress(UnicodeDecodeError):  # half a surrogate: that entry is lost
+            facts[str(key)] = str(document.get_metadata_value(key))
+    return metadata_of(facts)
 
 
 def metadata_of(facts: dict[str, str]) -> Metadata:

@@ -37,9 +37,7 @@ _MARKER = re.compile(
 _Paragraph = list[Line]
 
 
-def elements_of(
-    pages: Sequence[Page], outline: Outline, *, level_of: LevelOf | None = None
-) -> list[Element]:
+def elements_of(pages: Sequence[Page], outline: Outline, *, level_of: LevelOf | None = None) -> list[Element]:
     """Paragraphs and headings in the order of the content.
 
     `level_of` gives a heading's level where ranks of size would not do.

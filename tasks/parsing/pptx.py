@@ -75,9 +75,9 @@ def _slide(package: Package, name: str, page: int) -> Iterator[Element]:
 
 def _shapes(root: _Element) -> Iterator[_Element]:
     """Shapes of a slide in the order in which a screen reader reads them, groups opened."""
-    for shape in root.iter(*_SHAPES):
-        if not any(above.tag == f"{_MC}Fallback" for above in shape.iterancestors()):
-            yield shape
+    for copy in list(root.iter(f"{_MC}Fallback")):  # what old readers show in place of the choice above
+        copy.clear()
+    yield from root.iter(*_SHAPES)
 
 
 def _text_shape(shape: _Element, page: int) -> Iterator[Element]:

@@ -15,6 +15,9 @@ from schemas.document import Element, ParsedDocument
 MAX_LINE_CHARS = 100_000
 """Longer lines are no prose; ftfy repairs about a megabyte a second."""
 
+MAX_REST_SHARE = 0.2
+"""Signs beyond ASCII that are no part of a wrongly read character, for one that is."""
+
 # Bytes 80-BF as Windows-1252 and Latin-1 show them: what follows the first byte in UTF-8.
 _NEXT = (
     "[\u0080-\u00bf\u20ac\u201a\u0192\u201e\u2026\u2020\u2021\u02c6\u2030\u0160\u2039\u0152\u017d\u2018\u2019"
@@ -81,7 +84,9 @@ def _short(text: str | None) -> str | None:
 
 
 def _from_utf8(line: str) -> str:
-    if not _UTF8.search(line):
+    """The line as ftfy repairs it; as it is where right accents stand beside what looks wrong."""
+    rest, found = _UTF8.subn("", line)
+    if not found or len(_HIGH.findall(rest)) > MAX_REST_SHARE * found:
         return line
     import ftfy
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,12 @@ MAX_CHARS = 1_000_000
 
 MAX_LINE_CHARS = 10_000
 """docutils' own limit, behind which it returns an empty document."""
+
+MAX_PARAGRAPH_CHARS = 30_000
+"""Inline markup costs docutils quadratic time in its paragraph: 9 kB of backquotes take a second."""
+
+MAX_COPIES = 10_000
+_SUBSTITUTION = re.compile(r"^[ \t]*\.\. \|[^|\n]+\| replace::(.*(?:\n[ \t]+\S.*)*)", re.M)
 
 MAX_LEVEL = 6
 MAX_SPAN = 100
@@ -48,8 +55,11 @@ def parse(data: bytes) -> ParsedDocument:
         ParseFailed: the file is too long, or has a line that is.
     """
     source = decode(data)
-    if len(source) > MAX_CHARS or max(map(len, source.split("\n"))) > MAX_LINE_CHARS:
+    longest = max(map(len, split_blank_lines(source)), default=0)
+    if len(source) > MAX_CHARS or longest > MAX_PARAGRAPH_CHARS or _longest_line(source) > MAX_LINE_CHARS:
         raise ParseFailed("The file is too long for docutils.", advice="Split it into several files.")
+    if _copies(source) > MAX_COPIES:
+        raise ParseFailed("The file's substitutions multiply.", advice="Exclude it.")
     document = _read(source)
     elements = tuple(_Walk(document).elements())
     return ParsedDocument("rst", "text/x-rst", elements, _metadata(document))
@@ -58,6 +68,20 @@ def parse(data: bytes) -> ParsedDocument:
 def parse_plain(data: bytes) -> ParsedDocument:
     """The file's paragraphs as they are written."""
     return ParsedDocument("rst", "text/plain", tuple(map(Element, split_blank_lines(decode(data)))))
+
+
+def _copies(source: str) -> int:
+    """How often substitutions inside substitutions may repeat a text, at most."""
+    copies = 1
+    for definition in _SUBSTITUTION.finditer(source):
+        copies *= max(1, definition[1].count("|") // 2)
+        if copies > MAX_COPIES:
+            break
+    return copies
+
+
+def _longest_line(source: str) -> int:
+    return max(map(len, source.split("\n")))
 
 
 def _read(source: str) -> nodes.document:

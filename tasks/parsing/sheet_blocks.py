@@ -72,9 +72,17 @@ def _blocks(rows: Iterable[Cells]) -> Iterator[list[Cells]]:
 
 
 def _block_elements(block: list[Cells], page: int) -> Iterator[Element]:
-    """Rows of one cell above and below a table as text, the rows between as the table."""
+    """Rows of one cell above and below a table as text, the rows between as the table.
+
+    A last row whose only cell is not in the first column is data with gaps, not a remark.
+    """
     wide = [number for number, row in enumerate(block) if len(row) > 1]
-    first, last = (wide[0], wide[-1] + 1) if wide else (len(block), len(block))
+    first = wide[0] if wide else len(block)
+    left = min((row[0][0] for row in block[first:]), default=0)
+    rows = [
+        number for number, row in enumerate(block) if number >= first and (len(row) > 1 or row[0][0] > left)
+    ]
+    last = rows[-1] + 1 if rows else len(block)
     yield from _lines(block[:first], page)
     yield from table_elements(_table(block[first:last]), page)
     yield from _lines(block[last:], page)

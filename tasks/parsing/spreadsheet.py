@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from schemas.document import Element, Metadata, ParsedDocument, PartProblem
 from schemas.errors import DocumentError, ParseFailed
 from tasks.parsing import opendocument
 from tasks.parsing.package import damaged, encrypted, open_package
 from tasks.parsing.properties import core_metadata, ole_metadata
+from tasks.parsing.sheet_area import refuse_wide, refuse_wide_or_encrypted
 from tasks.parsing.sheet_blocks import Cells, cells_of, sheet_elements
+
+if TYPE_CHECKING:
+    from python_calamine import CalamineWorkbook
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 XLSB = "application/vnd.ms-excel.sheet.binary.macroenabled.12"
 XLS = "application/vnd.ms-excel"
-MAX_AREA = 20_000_000
-"""Cells from a sheet's first used one to its last: the fast reader holds them all, 32 bytes each."""
 MAX_FILLED = 200_000
 """Cells of a sheet that get the value of the merged cell that covers them."""
 
 _OLE = b"\xd0\xcf\x11\xe0"
-_ROW = re.compile(rb"""\br=["'](\d{1,7})["']""")
-_COLUMN = re.compile(rb"""\br=["']([A-Z]{1,3})\d""")
 _Result = TypeVar("_Result")
 _Range = tuple[tuple[int, int], tuple[int, int]]
 
@@ -32,16 +32,15 @@ _Range = tuple[tuple[int, int], tuple[int, int]]
 def parse(data: bytes) -> ParsedDocument:
     """A heading and the blocks of cells of every sheet, hidden ones too; the page is the sheet's number.
 
-    Cells give their last calculated value, never a formula.
+    Cells give their last calculated value, never a formula; sheets of macros are left out.
     """
     if data.startswith(_OLE):
+        refuse_wide_or_encrypted(data)
         return _document(data, XLS, ole_metadata(data), ())
     package = open_package(data)
     if "content.xml" in package:  # as calamine holds the area of a sheet, and repeats unfold in it
         return opendocument.parse(data)
-    for name in package.names():
-        if name.startswith("xl/worksheets/") and name.endswith(".xml"):
-            _refuse_wide(package.read(name), name)
+    refuse_wide(package)
     mime = XLSB if "xl/workbook.bin" in package else XLSX
     metadata = core_metadata(package)
     return _document(data, mime, metadata, tuple(package.problems))
@@ -68,23 +67,29 @@ def parse_thorough(data: bytes) -> ParsedDocument:
 
 
 def _document(data: bytes, mime: str, metadata: Metadata, noted: tuple[PartProblem, ...]) -> ParsedDocument:
-    from python_calamine import CalamineWorkbook
+    from python_calamine import CalamineWorkbook, SheetTypeEnum
 
     book = _translated(lambda: CalamineWorkbook.from_filelike(io.BytesIO(data)))
     elements: list[Element] = []
     problems: list[PartProblem] = []
-    for page, name in enumerate(book.sheet_names, 1):
-        try:
-            sheet = _translated(lambda page=page: book.get_sheet_by_index(page - 1))  # type: ignore[misc]
-            rows = _translated(lambda sheet=sheet: sheet.to_python())  # type: ignore[misc]
-        except ParseFailed as error:
-            problems.append(PartProblem(f"sheet {name}", type(error).__name__, str(error)))
+    for page, listed in enumerate(book.sheets_metadata, 1):
+        if listed.typ in (SheetTypeEnum.MacroSheet, SheetTypeEnum.Vba):
             continue
-        merged = _from_start(sheet.merged_cell_ranges or (), sheet.start or (0, 0))
-        elements += sheet_elements(name, _filled(rows, merged), page)
+        try:
+            rows = _translated(partial(_rows, book, page - 1))
+        except ParseFailed as error:
+            problems.append(PartProblem(f"sheet {listed.name}", type(error).__name__, str(error)))
+            continue
+        elements += sheet_elements(listed.name, rows, page)
     if problems and not elements:
         raise damaged("no sheet of it can be read")
     return ParsedDocument("spreadsheet", mime, tuple(elements), metadata, problems=(*noted, *problems))
+
+
+def _rows(book: CalamineWorkbook, number: int) -> Iterator[Cells]:
+    sheet = book.get_sheet_by_index(number)
+    merged = _from_start(sheet.merged_cell_ranges or (), sheet.start or (0, 0))
+    return _filled(sheet.to_python(), merged)
 
 
 def _translated(call: Callable[[], _Result]) -> _Result:
@@ -101,31 +106,13 @@ def _translated(call: Callable[[], _Result]) -> _Result:
         raise damaged("a sheet of it cannot be read") from exc
 
 
-def _refuse_wide(xml: bytes, name: str) -> None:
-    """Raise ParseFailed where few cells lie so far apart that their area is not held in memory."""
-    rows = [int(row) for row in _ROW.findall(xml)]
-    columns = {_column_number(letters) for letters in set(_COLUMN.findall(xml))}
-    if rows and columns and (max(rows) - min(rows) + 1) * (max(columns) - min(columns) + 1) > MAX_AREA:
-        raise ParseFailed(
-            f"The cells of {name} lie too far apart for the fast reader.",
-            advice="Delete the stray cells at the sheet's end, or exclude the file.",
-        )
-
-
-def _column_number(letters: bytes) -> int:
-    number = 0
-    for letter in letters:
-        number = number * 26 + letter - 64
-    return number
-
-
 def _from_start(merged: Sequence[_Range], start: tuple[int, int]) -> list[_Range]:
     """Ranges of merged cells counted from the first used cell."""
     top, left = start
     return [((a - top, b - left), (c - top, d - left)) for (a, b), (c, d) in merged]
 
 
-def _filled(rows: list[list[object]], merged: Sequence[_Range]) -> Iterator[Cells]:
+def _filled(rows: list[list[Any]], merged: Sequence[_Range]) -> Iterator[Cells]:
     """Cells of each row; a label merged over several rows of one column stands in each of them.
 
     One merged over columns stays in the first: it is a caption, not a value of each column.

@@ -6,6 +6,7 @@ Nothing of a container is trusted: neither its names nor the sizes it declares.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import posixpath
 import re
 from collections.abc import Iterator
@@ -170,12 +171,9 @@ def _entries(kind: str, path: Path, uri: str) -> Iterator[Entry]:
     if kind == "archive":
         yield from open_archive(path, uri)
         return
-    if kind == "mail":
-        from tasks.parsing.mail import attachments
-    elif kind == "outlook":
-        from tasks.parsing.outlook import attachments
-    else:
+    if kind not in CONTAINERS:
         return
+    attachments = importlib.import_module(f"tasks.parsing.{kind}").attachments
     used: dict[str, int] = {}
     for number, (name, data) in enumerate(attachments(path.read_bytes()), start=1):
         plain = posixpath.basename(name.replace("\\", "/")) or f"attachment-{number}"

@@ -16,6 +16,9 @@ from schemas.document import Element
 from tasks.parsing.hangul import Break, is_hangul, spaces_at
 
 MIN_COLUMN, MAX_COLUMN = 40, 130
+MAX_LINES = 2000
+"""A paragraph of more lines is data."""
+
 MIN_BREAKS = 4
 """Fewer breaks that fit a column are an accident."""
 
@@ -80,7 +83,7 @@ def _is_list(lines: list[str], starts: list[int]) -> bool:
 
 def _is_prose(paragraph: _Paragraph) -> bool:
     lines = paragraph.lines
-    if len(lines) < 2 or max(map(len, lines)) > MAX_COLUMN:
+    if not 2 <= len(lines) <= MAX_LINES or max(map(len, lines)) > MAX_COLUMN:
         return False
     if any(_COLUMNS.search(line) or _CODE.search(line) or _QUOTED.match(line) for line in lines):
         return False
@@ -113,23 +116,15 @@ def _score(breaks: Sequence[tuple[int, int]], column: int) -> int:
 
 
 def _needs(paragraph: _Paragraph) -> list[tuple[int, int]]:
-    """For each break the width of its line, and what it would be with the next word on it."""
+    """For each break the width of its line, and what it would be with the next word on it.
+
+    Where the column cut a word, the line is full and any more of it would not have fitted.
+    """
     found = []
     for line, after in pairwise(paragraph.lines):
-        width, start = display_width(line.rstrip()), after.lstrip()
-        if line.rstrip() and start and is_hangul(line.rstrip()[-1]) and is_hangul(start[0]):
-            # The column may cut a Korean word: one more syllable would not have fitted.
-            needed = width + 2 if not _is_word_wrapped(paragraph) else width + 1 + _first_word(start)
-        else:
-            needed = width + 1 + _first_word(start)
-        found.append((width, needed))
+        width = display_width(line.rstrip())
+        found.append((width, width + 1 + _first_word(after.lstrip())))
     return found
-
-
-def _is_word_wrapped(paragraph: _Paragraph) -> bool:
-    """Whether the lines differ in width by more than one syllable: words were not cut."""
-    widths = [display_width(line.rstrip()) for line in paragraph.lines[:-1]]
-    return max(widths) - min(widths) > 3
 
 
 def _first_word(text: str) -> int:
@@ -146,6 +141,8 @@ def _fits(paragraph: _Paragraph, column: int) -> bool:
 
 def _with_spaces(wrapped: Sequence[_Paragraph], whole: Sequence[_Paragraph], column: int) -> list[str]:
     """The paragraphs with a space at each line's end that needs one."""
+    if not wrapped:
+        return []
     breaks = [
         Break(line, after, max(0, column - display_width(line.rstrip())) / 2)
         for p in wrapped

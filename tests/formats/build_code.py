@@ -184,13 +184,17 @@ DOCBOOK = """<?xml version="1.0" encoding="UTF-8"?>
   <title>냉동창고 안내</title>
   <section><title>문</title>
     <para>바깥문은 <emphasis>육 분</emphasis> 안에 닫는다.</para>
-    <itemizedlist><listitem><para>안쪽 문</para></listitem><listitem><para>바깥문</para></listitem></itemizedlist>
+    <itemizedlist>
+      <listitem><para>안쪽 문</para></listitem>
+      <listitem><para>바깥문</para></listitem>
+    </itemizedlist>
   </section>
 </article>
 """
 FEED = """<?xml version="1.0" encoding="UTF-8"?>
 <rss version="2.0"><channel><title>창고 소식</title><language>ko-kr</language>
-<item><title>새 선반</title><description>&lt;p&gt;선반을 &lt;b&gt;둘&lt;/b&gt; 들였다.&lt;/p&gt;</description></item>
+<item><title>새 선반</title>
+<description>&lt;p&gt;선반을 &lt;b&gt;둘&lt;/b&gt; 들였다.&lt;/p&gt;</description></item>
 <item><title>점검</title><description>시월에 점검한다.</description></item>
 </channel></rss>
 """

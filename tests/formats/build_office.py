@@ -34,10 +34,10 @@ def zipped(parts: Mapping[str, str | bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def repacked(data: bytes, *, without: tuple[str, ...] = ()) -> bytes:
+def repacked(data: bytes) -> bytes:
     """The same package with fixed times."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        return zipped({n: archive.read(n) for n in archive.namelist() if not n.startswith(without or "\0")})
+        return zipped({name: archive.read(name) for name in archive.namelist()})
 
 
 def docx(report: Report) -> bytes:
@@ -59,7 +59,7 @@ def docx(report: Report) -> bytes:
     _set_core(document.core_properties, report)
     buffer = io.BytesIO()
     document.save(buffer)
-    return repacked(buffer.getvalue(), without=("docProps/thumbnail", "word/theme", "word/stylesWithEffects"))
+    return repacked(buffer.getvalue())
 
 
 def pptx(report: Report) -> bytes:
@@ -85,7 +85,7 @@ def pptx(report: Report) -> bytes:
     _set_core(deck.core_properties, report)
     buffer = io.BytesIO()
     deck.save(buffer)
-    return repacked(buffer.getvalue(), without=("docProps/thumbnail", "ppt/printerSettings"))
+    return repacked(buffer.getvalue())
 
 
 def _set_core(core, report: Report) -> None:
@@ -112,7 +112,7 @@ def xlsx(report: Report) -> bytes:
         for place, row in enumerate(sheet_rows(report, number)):
             sheet.write_row(place, 0, row)
     book.close()
-    return repacked(buffer.getvalue(), without=("xl/theme",))
+    return repacked(buffer.getvalue())
 
 
 def sheet_rows(report: Report, number: int) -> list[tuple[str, ...]]:

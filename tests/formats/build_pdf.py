@@ -36,13 +36,13 @@ def report_pdf(report: Report) -> bytes:
 
 def story(report: Report) -> list[Flowable]:
     """The whole report in reading order."""
-    return [_paragraph(report.title, 1), *(f for section in report.sections for f in section_story(section))]
+    return [paragraph(report.title, 1), *(f for section in report.sections for f in section_story(section))]
 
 
 def section_story(section: Section) -> list[Flowable]:
-    flowables: list[Flowable] = [_paragraph(section.title, section.level)]
-    flowables += [_paragraph(text) for text in section.paragraphs]
-    flowables += [_paragraph(f"- {item}") for item in section.items]
+    flowables: list[Flowable] = [paragraph(section.title, section.level)]
+    flowables += [paragraph(text) for text in section.paragraphs]
+    flowables += [paragraph(f"- {item}") for item in section.items]
     if section.table:
         grid = [("GRID", (0, 0), (-1, -1), 0.5, black), ("FONT", (0, 0), (-1, -1), "Nanum", SIZES[0])]
         flowables += [Table([list(row) for row in section.table], style=grid, hAlign="LEFT"), Spacer(1, 8)]
@@ -62,7 +62,7 @@ def document(report: Report, flowables: list[Flowable], on_page: OnPage | None =
     return buffer.getvalue().replace(_FIXED_DATE, created)
 
 
-def _paragraph(text: str, level: int = 0) -> Paragraph:
+def paragraph(text: str, level: int = 0) -> Paragraph:
     size = SIZES[level]
     style = ParagraphStyle(
         f"level{level}", fontName="Nanum-Bold" if level else "Nanum", fontSize=size, leading=1.45 * size,
@@ -79,7 +79,7 @@ def running_pdf(report: Report) -> bytes:
         canvas.drawString(72, A4[1] - 40, report.title)
         canvas.drawCentredString(A4[0] / 2, 36, f"- {template.page} -")
 
-    flowables = [_paragraph(report.title, 1)]
+    flowables = [paragraph(report.title, 1)]
     for section in (*report.sections, report.sections[0]):
         flowables += [*section_story(section), PageBreak()]
     return document(report, flowables, furniture)
@@ -93,7 +93,7 @@ def blank_pdf(report: Report) -> bytes:
 
 def unreadable_pdf(report: Report) -> bytes:
     """A page whose fonts have no maps to Unicode: a viewer shows it, only OCR can read it."""
-    data = document(report, [_paragraph(report.title, 1), *section_story(report.sections[0])])
+    data = document(report, [paragraph(report.title, 1), *section_story(report.sections[0])])
     writer = pypdf.PdfWriter(clone_from=io.BytesIO(data))
     for page in writer.pages:
         for font in page["/Resources"]["/Font"].values():  # type: ignore[index]

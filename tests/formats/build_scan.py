@@ -21,6 +21,7 @@ from reportlab.platypus import PageBreak
 from tests.formats.build_pdf import (
     FIXTURES,
     document,
+    paragraph,
     register_fonts,
     report_pdf,
     section_story,
@@ -65,7 +66,7 @@ def two_pages(report: Report) -> bytes:
     """The report with a page break before its table."""
     first = [f for section in report.sections[:2] for f in section_story(section)]
     last = [f for section in report.sections[2:] for f in section_story(section)]
-    return document(report, [*first, PageBreak(), *last])
+    return document(report, [paragraph(report.title, 1), *first, PageBreak(), *last])
 
 
 def mixed_pdf(report: Report) -> bytes:
@@ -122,7 +123,7 @@ def _written_part(page: Image.Image) -> Image.Image:
 
 def _save_jpeg(image: Image.Image, path: Path, report: Report) -> None:
     exif = Image.Exif()
-    exif[0x010E], exif[0x013B] = report.title, report.author
+    exif[0x010E], exif[0x013B] = report.title.encode(), report.author.encode()
     exif[0x0132] = f"{report.authored_at:%Y:%m:%d %H:%M:%S}"
     image.save(path, quality=18, dpi=(DPI, DPI), exif=exif)
 

@@ -61,8 +61,12 @@ def plain(report: Report) -> str:
 
 
 def rst(report: Report) -> str:
-    lines = ["=" * 70, report.title, "=" * 70, "", f":author: {report.author}",
-             f":date: {report.authored_at.date()}", f":keywords: {', '.join(report.keywords)}", ""]  # fmt: skip
+    facts = {
+        "author": report.author,
+        "date": report.authored_at.date(),
+        "keywords": ", ".join(report.keywords),
+    }
+    lines = ["=" * 70, report.title, "=" * 70, "", *(f":{name}: {fact}" for name, fact in facts.items()), ""]
     for section in report.sections:
         lines += [section.title, {2: "=", 3: "-"}[section.level] * 70, ""]
         for paragraph in section.paragraphs:
@@ -70,16 +74,14 @@ def rst(report: Report) -> str:
         lines += [f"- {item}" for item in section.items] + [""]
         if section.table:
             lines += [".. list-table::", "   :header-rows: 1", ""]
-            for row in section.table:
-                lines += [
-                    f"   {'-' if i else '* -'} {cell}".replace("   -", "     -") for i, cell in enumerate(row)
-                ]
+            for first, *others in section.table:
+                lines += [f"   * - {first}", *(f"     - {cell}" for cell in others)]
             lines.append("")
     return "\n".join(lines)
 
 
 def wrapped(report: Report, column: int) -> str:
-    """Plain text with its lines cut at a column, as editors do: English at words, Korean inside them."""
+    """Plain text with its lines cut at a column: English between words, Korean inside them."""
     fill = _cut if report is REPORTS["ko"] else textwrap.fill
     parts = [report.title]
     for section in report.sections:
@@ -102,7 +104,7 @@ def _cut(text: str, column: int) -> str:
 
 def table(report: Report, delimiter: str) -> str:
     rows = next(section.table for section in report.sections if section.table)
-    return "".join(delimiter.join(row) + "\r\n" for row in rows)
+    return "".join(delimiter.join(row) + "\n" for row in rows)
 
 
 def variants(text: str) -> dict[str, bytes]:
@@ -133,7 +135,7 @@ def main() -> None:
     (FIXTURES / "report.ko.latin1.txt").write_bytes(text.encode("cp949").decode("latin-1").encode())
     (FIXTURES / "table.ko.csv").write_bytes(table(korean, ";").encode("cp949"))
     (FIXTURES / "table.ko.tsv").write_bytes(("\ufeff" + table(korean, "\t")).encode("utf-16-le"))
-    (FIXTURES / "table.excel.csv").write_text("sep=;\r\n" + table(korean, ";"), encoding="utf-8", newline="")
+    (FIXTURES / "table.excel.csv").write_text("sep=;\n" + table(korean, ";"), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What a file does not say of itself."""
 
+import unicodedata
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from schemas.document import Element, Metadata, ParsedDocument
 from tasks.metadata import complete_metadata, date_from_path, detect_language, title_from_path
 from tasks.parsing.dates import parse_date
+from tasks.parsing.markdown import parse as parse_markdown
 
 
 def complete(uri: str, *elements: Element, text: str = "", **known: object) -> Metadata:
@@ -122,3 +124,74 @@ KST = timezone(timedelta(hours=9))
 )
 def test_dates_become_aware(value: object, expected: datetime | None) -> None:
     assert parse_date(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("2026. 4. 17. 오후 3:05", datetime(2026, 4, 17, 15, 5, tzinfo=UTC)),
+        ("2026년 4월 17일 오후 3시", datetime(2026, 4, 17, 15, tzinfo=UTC)),
+        ("2026년 4월 17일 (금) 오전 12시 30분 5초", datetime(2026, 4, 17, 0, 30, 5, tzinfo=UTC)),
+        ("2026년 4월 17일 금요일 오후 12시", datetime(2026, 4, 17, 12, tzinfo=UTC)),
+        ("'26.4.17", datetime(2026, 4, 17, tzinfo=UTC)),
+        ("2026.\u00a04.\u00a017.", datetime(2026, 4, 17, tzinfo=UTC)),
+        ("２０２６．４．１７", datetime(2026, 4, 17, tzinfo=UTC)),
+        ("2026-04-17 14:30 KST", datetime(2026, 4, 17, 14, 30, tzinfo=KST)),
+        ("2026/04/17 14:30:22", datetime(2026, 4, 17, 14, 30, 22, tzinfo=UTC)),
+        ("20260417T143000Z", datetime(2026, 4, 17, 14, 30, tzinfo=UTC)),
+        ("20260417143000", datetime(2026, 4, 17, 14, 30, tzinfo=UTC)),
+        ("17 April 2026 14:30", datetime(2026, 4, 17, 14, 30, tzinfo=UTC)),
+        ("Friday, April 17th, 2026 2:30 PM", datetime(2026, 4, 17, 14, 30, tzinfo=UTC)),
+        ("17-Apr-2026", datetime(2026, 4, 17, tzinfo=UTC)),
+        ("Fri, 17 Apr 2026 14:30:00 EST", datetime(2026, 4, 17, 19, 30, tzinfo=UTC)),
+        ("Fri Apr 17 14:30:00 2026", datetime(2026, 4, 17, 14, 30, tzinfo=UTC)),
+        ("4/17/2026 2:30:00 PM", datetime(2026, 4, 17, 14, 30, tzinfo=UTC)),
+        ("17.04.2026", datetime(2026, 4, 17, tzinfo=UTC)),
+        ("2026-04-17T14:30:00+25:00", datetime(2026, 4, 17, tzinfo=UTC)),
+        ("04/05/2026", None),
+        ("26.04.17", None),
+        ("1601-01-01T00:00:00Z", None),
+        ("9999-12-31", None),
+        (datetime(1, 1, 1), None),
+        (date(2101, 1, 1), None),
+        ("46129", None),
+        ("1.2.3", None),
+        pytest.param(10**5000, None, id="a number of 5,000 digits"),
+        pytest.param("1" * 10**6, None, id="a million digits"),
+    ],
+)
+def test_dates_are_read_as_people_and_programs_write_them(value: object, expected: datetime | None) -> None:
+    found = parse_date(value)
+    assert found == expected
+    assert found is None or found.tzinfo is not None
+
+
+def test_front_matter_is_read_with_korean_keys_and_lists() -> None:
+    source = (
+        "---\n제목: 인사 규정\n작성자: [김민수, 이영희]\n작성일: 2026. 4. 17.\n태그: '#인사 #규정'\n"
+        "키워드: [휴가, 규정]\ncategories: a; b\n부서: 인사팀\n"
+        "reviewers: [x, y]\ndue: 2026-05-01\n---\n본문\n"
+    )
+    for text in (source, unicodedata.normalize("NFD", source)):
+        got = complete_metadata(parse_markdown(text.encode()), "본문", "x.md")
+        assert got == Metadata(
+            title="인사 규정",
+            author="김민수, 이영희",
+            authored_at=datetime(2026, 4, 17, tzinfo=UTC),
+            language="ko",
+            tags=("a", "b", "인사", "규정", "휴가"),
+            extra={"due": "2026-05-01", "reviewers": "x, y", "부서": "인사팀"},
+        )
+
+
+def test_a_list_of_authors_with_names_is_read() -> None:
+    facts = "---\nauthors:\n  - name: Kim\n    mail: k@x\n  - Lee\ntags: false\ndraft: true\n---\nx"
+    got = parse_markdown(facts.encode()).metadata
+    assert (got.author, got.tags, got.extra["draft"]) == ("Kim, Lee", (), "True")
+
+
+def test_an_alias_that_repeats_a_text_thousands_of_times_stays_small() -> None:
+    facts = "---\na: &a " + "x" * 20_000 + "\nauthors: [" + ", ".join(["*a"] * 8_000) + "]\n---\ny"
+    author = parse_markdown(facts.encode()).metadata.author
+    assert author is not None
+    assert len(author) < 500_000

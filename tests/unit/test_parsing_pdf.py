@@ -3,14 +3,18 @@
 import io
 from datetime import UTC, datetime
 from itertools import pairwise
+from pathlib import Path
 
 import pypdf
 import pytest
+from pypdf.generic import DictionaryObject, NameObject, NumberObject, StreamObject
 
 from schemas.document import Element
 from schemas.errors import EmptyDocument, EncryptedDocument, ParseFailed
 from tasks.cleaning import clean
 from tasks.parsing import pdf as parser
+from tasks.parsing import pdf_plain
+from tasks.parsing.pdf_usable import is_garbage
 from tests.unit.parsing_inputs import Text, lines, pdf
 
 FULL = "Words that fill the whole width of this column up to here and"
@@ -149,6 +153,13 @@ def test_the_information_dictionary_is_metadata() -> None:
     assert metadata.authored_at == datetime(2026, 5, 31, 12, tzinfo=UTC)
 
 
+def test_an_entry_that_is_no_text_costs_only_itself() -> None:
+    data = pdf(lines("x"), title="wxyz", created="D:20260531120000Z").replace(b"(wxyz)", b"<FEFFD800>")
+    parsed = parser.parse(data)
+    assert parsed.metadata.title in (None, "\ufffd")
+    assert parsed.metadata.authored_at == datetime(2026, 5, 31, 12, tzinfo=UTC)
+
+
 def encrypted(user_password: str) -> bytes:
     writer = pypdf.PdfWriter(clone_from=io.BytesIO(pdf(lines("Secret words"))))
     writer.encrypt(user_password, "owner", algorithm="RC4-128")
@@ -166,9 +177,151 @@ def test_a_pdf_that_only_restricts_printing_is_read() -> None:
     assert texts(encrypted("")) == ["Secret words"]
 
 
-def test_pages_without_text_are_told_as_a_likely_scan() -> None:
-    with pytest.raises(EmptyDocument, match="2 pages and no text layer: it is likely a scan"):
+def test_blank_pages_are_an_empty_document_and_no_scan() -> None:
+    with pytest.raises(EmptyDocument, match="2 pages, none with text or anything that OCR could read"):
         parser.parse(pdf([], []))
+
+
+def with_content(data: bytes, page: int, content: bytes) -> bytes:
+    """The same PDF with other content on a page; it can show the image /I."""
+    writer = pypdf.PdfWriter(clone_from=io.BytesIO(data))
+    image = StreamObject()
+    image.update(
+        {
+            NameObject("/Type"): NameObject("/XObject"),
+            NameObject("/Subtype"): NameObject("/Image"),
+            NameObject("/Width"): NumberObject(1),
+            NameObject("/Height"): NumberObject(1),
+            NameObject("/BitsPerComponent"): NumberObject(8),
+            NameObject("/ColorSpace"): NameObject("/DeviceGray"),
+        }
+    )
+    image._data = b"\x80"
+    target = writer.pages[page]
+    images = DictionaryObject({NameObject("/I"): writer._add_object(image)})
+    target["/Resources"][NameObject("/XObject")] = images
+    stream = StreamObject()
+    stream._data = content
+    target[NameObject("/Contents")] = writer._add_object(stream)
+    buffer = io.BytesIO()
+    writer.write(buffer)
+    return buffer.getvalue()
+
+
+FULL_PAGE_IMAGE = b"q 595 0 0 842 0 0 cm /I Do Q "
+STAMP = b"BT /L 8 Tf 60 20 Td (Received by the registry, page 1 of 3) Tj ET"
+BODY = b"BT /L 10 Tf 14 TL 60 700 Td " + b"(%s) Tj T* " % FULL.encode() * 20 + b"ET"
+
+
+@pytest.mark.parametrize(
+    ("content", "scans"),
+    [
+        (FULL_PAGE_IMAGE, (2,)),
+        (FULL_PAGE_IMAGE + STAMP, (2,)),
+        (FULL_PAGE_IMAGE + BODY, ()),
+        (b"q 20 0 0 20 60 60 cm /I Do Q ", ()),
+        (b"q 200 0 0 200 3000 3000 cm /I Do Q ", ()),
+        (b"q 300 0 0 300 0 0 cm BI /W 1 /H 1 /BPC 8 /CS /G ID \x80 EI Q", (2,)),
+        (b"10 10 m " + b"20 30 l 40 50 60 70 80 90 c " * 40 + b"f", (2,)),
+        (b"10 10 500 700 re S", ()),
+        (b"BT 3 Tr /L 10 Tf 60 700 Td ( ) Tj ET", ()),
+    ],
+    ids=[
+        "image", "image and stamp", "image under text", "icon", "image off the page", "inline image",
+        "outlined letters", "frame", "invisible space",
+    ],
+)  # fmt: skip
+def test_a_page_is_a_scan_that_shows_something_and_has_hardly_any_text(
+    content: bytes, scans: tuple[int, ...]
+) -> None:
+    parsed = parser.parse(with_content(pdf(lines("First"), [], lines("Last")), 1, content))
+    assert parsed.scans == scans
+    assert {1, 3} <= {element.page for element in parsed.elements}
+
+
+@pytest.mark.parametrize(
+    ("text", "garbage"),
+    [
+        ("\x01\x02 \x03\x04\x05 ab \x06", True),
+        ("\ue001\ue002\ue003 \ue004", True),
+        ("(cid:12)(cid:7) (cid:99)", True),
+        ("!\"#$ %&'( )*+, #$%& !\"#$ %&'(", True),
+        ("\ufffd\ufffd\ufffd", True),
+        ("\uf0b7 A bullet from a symbol font", False),
+        ("Chapter one ................. 5", False),
+        ("제2냉동실은 -15.1도까지 올라갔다.", False),
+        ("", False),
+    ],
+)
+def test_text_of_fonts_without_a_map_to_unicode_is_told(text: str, garbage: bool) -> None:
+    assert is_garbage(text) is garbage
+
+
+def test_a_page_that_cannot_be_read_is_told_and_the_others_are_read() -> None:
+    writer = pypdf.PdfWriter(clone_from=io.BytesIO(pdf(lines("First"), lines("Second"), lines("Third"))))
+    stream = StreamObject()
+    stream._data = bytes(range(256)) * 4
+    stream[NameObject("/Filter")] = NameObject("/FlateDecode")
+    writer.pages[1][NameObject("/Contents")] = writer._add_object(stream)
+    buffer = io.BytesIO()
+    writer.write(buffer)
+    parsed = parser.parse(buffer.getvalue())
+    assert [element.text for element in parsed.elements] == ["First", "Third"]
+    assert [problem.part for problem in parsed.problems] == ["page 2"]
+
+
+def test_values_of_form_fields_stand_behind_their_labels() -> None:
+    data = (Path(__file__).parents[1] / "formats" / "fixtures" / "form.en.pdf").read_bytes()
+    assert "Name: Ingrid Halvorsen" in texts(data)
+
+
+def test_a_page_tree_that_claims_a_billion_pages_ends() -> None:
+    data = pdf(lines("Only one")).replace(b"/Count 1>>", b"/Count 999999999>>")
+    try:
+        parsed = parser.parse(data)
+    except ParseFailed:
+        return
+    assert parsed.elements[0].text == "Only one"
+    assert len(parsed.problems) <= 2
+
+
+def test_a_page_tree_that_contains_itself_ends() -> None:
+    data = pdf(lines("Only one")).replace(b"/Kids[8 0 R]", b"/Kids[2 0 R]")
+    with pytest.raises((ParseFailed, EmptyDocument)):
+        parser.parse(data)
+
+
+@pytest.mark.parametrize("size", ["0 0 0 0", "0 0 9e9 9e9", "0 0 .001 .001", "0 0 -5 nan"])
+def test_absurd_page_sizes_cost_no_memory(size: str) -> None:
+    data = pdf(lines("Words")).replace(b"0 0 595 842", size.encode())
+    try:
+        image, _ = parser.render_page(data, 1, 300)
+    except ParseFailed:
+        return
+    assert image.width * image.height <= 26_000_000
+
+
+def test_a_page_is_rendered_in_grey_at_the_resolution_asked_for() -> None:
+    image, dpi = parser.render_page(pdf(lines("Words")), 1, 100)
+    assert (image.mode, dpi) == ("L", 100)
+    assert image.width == pytest.approx(595 * 100 / 72, abs=2)
+
+
+def test_the_second_rung_reads_text_and_metadata_by_page() -> None:
+    parsed = pdf_plain.parse(pdf(lines("First"), [], lines("Third"), title="A title"))
+    assert [(e.text, e.page) for e in parsed.elements] == [("First", 1), ("Third", 3)]
+    assert parsed.metadata.title == "A title"
+    assert [problem.part for problem in parsed.problems] == ["page 2"]
+
+
+def test_the_second_rung_names_what_needs_a_password() -> None:
+    with pytest.raises(EncryptedDocument):
+        pdf_plain.parse(encrypted("user"))
+
+
+def test_the_second_rung_refuses_what_is_no_pdf() -> None:
+    with pytest.raises((ParseFailed, EmptyDocument)):
+        pdf_plain.parse(b"%PDF-1.7\n" + bytes(range(256)) * 10)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3])

@@ -1,0 +1,121 @@
+"""Sheets whose few cells lie so far apart that the fast reader cannot hold what is between them.
+
+calamine holds a sheet's whole area, 32 bytes a cell: where it is too large it ends the process.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from schemas.errors import ParseFailed
+from tasks.parsing.package import damaged, encrypted
+
+if TYPE_CHECKING:
+    from tasks.parsing.package import Package
+
+MAX_AREA = 20_000_000
+
+_ROW = re.compile(rb"""\br=["'](\d{1,30})["']""")
+_COLUMN = re.compile(rb"""\br=["']([A-Za-z]{1,30})\d""")
+_BRT_ROW, _BRT_LAST_CELL = 0, 11
+_BIFF_CELLS = frozenset((0x06, 0xBD, 0xBE, 0xD6, 0xFD, 0x201, 0x203, 0x204, 0x205, 0x207, 0x27E))
+_SECTOR_BYTES = 512
+_SECTOR_COUNTS = (40, 44, 64, 72)
+"""Where an OLE header counts sectors: calamine makes room for as many as it says."""
+_BIFF_PASSWORD = 0x2F
+
+Place = tuple[int, int]
+"""(row, column) of a cell, from 0."""
+
+
+def refuse_wide(package: Package) -> None:
+    """Raise ParseFailed where a sheet of an XLSX or XLSB has too large an area."""
+    for name in package.names():
+        if not name.startswith("xl/worksheets/"):
+            continue
+        if name.endswith(".xml"):
+            data = package.read(name)
+            rows = [int(row) for row in _ROW.findall(data)]
+            columns = [_column(letters) for letters in set(_COLUMN.findall(data))]
+            _check(rows, columns)
+        elif name.endswith(".bin"):
+            _check_places(_binary_places(package.read(name)))
+
+
+def refuse_wide_or_encrypted(data: bytes) -> None:
+    """Raise ParseFailed where a sheet of an XLS is too large, EncryptedDocument where it has a password.
+
+    calamine only says of a file with a password that it does not know the format.
+    """
+    import olefile
+
+    sectors = len(data) // _SECTOR_BYTES + 1
+    if any(int.from_bytes(data[at : at + 4], "little") > sectors for at in _SECTOR_COUNTS):
+        raise damaged("its header counts more sectors than it has")
+    try:
+        with olefile.OleFileIO(data) as file:
+            book = file.openstream("Workbook").read()
+    except Exception:  # calamine will say what it finds
+        return
+    _check_places(_biff_places(book))
+
+
+def _check_places(places: Iterator[Place]) -> None:
+    rows, columns = set[int](), set[int]()
+    for row, column in places:
+        rows.add(row)
+        columns.add(column)
+    _check(list(rows), list(columns))
+
+
+def _check(rows: list[int], columns: list[int]) -> None:
+    if rows and columns and (max(rows) - min(rows) + 1) * (max(columns) - min(columns) + 1) > MAX_AREA:
+        raise ParseFailed(
+            "The cells of a sheet lie too far apart for the fast reader.",
+            advice="Delete the stray cells at the sheet's end, or exclude the file.",
+        )
+
+
+def _column(letters: bytes) -> int:
+    number = 0
+    for letter in letters:
+        number = number * 26 + (letter & 0x1F)
+    return number
+
+
+def _binary_places(data: bytes) -> Iterator[Place]:
+    """Places of the cells of an XLSB sheet. Source: [MS-XLSB] 2.1.4, records."""
+    at, row, end = 0, 0, len(data)
+    while at < end:
+        kind = data[at]
+        at += 1
+        if kind & 0x80:
+            kind = (kind & 0x7F) | (data[at] if at < end else 0) << 7
+            at += 1
+        size, shift = 0, 0
+        while at < end and shift < 28:
+            byte = data[at]
+            at += 1
+            size |= (byte & 0x7F) << shift
+            shift += 7
+            if not byte & 0x80:
+                break
+        if kind == _BRT_ROW:
+            row = int.from_bytes(data[at : at + 4], "little")
+        elif kind <= _BRT_LAST_CELL:
+            yield row, int.from_bytes(data[at : at + 4], "little")
+        at += size
+
+
+def _biff_places(book: bytes) -> Iterator[Place]:
+    """Places of the cells of all sheets of an XLS. Source: [MS-XLS] 2.1.4, records."""
+    at, end = 0, len(book)
+    while at + 8 <= end:
+        kind = book[at] | book[at + 1] << 8
+        if kind == _BIFF_PASSWORD:
+            raise encrypted()
+        if kind in _BIFF_CELLS:
+            yield book[at + 4] | book[at + 5] << 8, book[at + 6] | book[at + 7] << 8
+        at += 4 + (book[at + 2] | book[at + 3] << 8)
