@@ -119,7 +119,7 @@ PARSERS: dict[str, Parser] = {
         ("lxml", "charset-normalizer"),
         plain="tasks.parsing.damaged_package:parse_epub",
     ),
-    "csv": Parser("CSV, TSV", "tasks.parsing.tables:parse", 2, ("tables",), ("charset-normalizer",)),
+    "csv": Parser("CSV, TSV", "tasks.parsing.delimited:parse", 2, ("tables",), ("charset-normalizer",)),
     "python": Parser("Python", "tasks.parsing.code:parse_python", 1, (), ("charset-normalizer",)),
     "archive": Parser("ZIP, TAR, GZ, BZ2, XZ (their files are documents)", "tasks.parsing.archives:parse", 1),
     "rst": Parser(
