@@ -173,6 +173,6 @@ def look(world: World) -> Seen:
 
 
 def _brief(asks: Sequence[Ask]) -> str:
-    errors = Counter(ask.error for ask in asks if ask.error in ("ParseCrashed", "ParseTimeout"))
+    ends = sorted({f"{ask.uri} {ask.error}" for ask in asks if ask.error in ("ParseCrashed", "ParseTimeout")})
     slowest = max((ask.seconds for ask in asks), default=0)
-    return f"{len(asks)} requests, slowest {slowest:.1f} s, {dict(errors)}"
+    return ", ".join([f"{len(asks)} requests", f"slowest {slowest:.1f} s", *ends])
