@@ -39,7 +39,7 @@ def diagnose(settings: Settings) -> list[Check]:
         *_check_database(settings),
         *(_check_model(settings, name) for name in names),
         _check_gpu(),
-        *[_check_tesseract(found) for found in sorted({settings.collection(name).ocr.languages for name in names})],
+        *map(_check_tesseract, sorted({settings.collection(name).ocr.languages for name in names})),
         _check_prefect(),
     ]
 
@@ -99,7 +99,8 @@ def _check_tesseract(languages: str) -> Check:
 
     version = tesseract_version(languages)
     if version is None:
-        return Check("tesseract", False, "scanned pages cannot be read.", missing_advice(languages), optional=True)
+        advice = missing_advice(languages)
+        return Check("tesseract", False, "scanned pages cannot be read.", advice, optional=True)
     return Check("tesseract", True, version, optional=True)
 
 

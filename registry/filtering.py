@@ -16,7 +16,14 @@ from schemas.release import Collection
 
 _SQL = load("filters")
 
-_COLUMNS = {"author": "author", "title": "title", "language": "language", "format": "parser", "mime": "mime"}
+_COLUMNS = {
+    "author": sql.SQL("v.author"),
+    "title": sql.SQL("v.title"),
+    "language": sql.SQL("v.language"),
+    # behind the parser's name stands what else had a part in the result
+    "format": sql.SQL("split_part(v.parser, ' ', 1)"),
+    "mime": sql.SQL("v.mime"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +141,7 @@ def _condition(condition: Condition, number: int, parameters: dict[str, Any]) ->
     if condition.field == "field":
         names["name"] = _place(f"name_{number}", condition.name, parameters)
     fragment = sql.SQL(_SQL[f"column_{kind}" if column else f"{condition.field}_{kind}"])
-    found = fragment.format(**names, column=sql.Identifier(column)) if column else fragment.format(**names)
+    found = fragment.format(**names, column=column) if column else fragment.format(**names)
     return _negated(found) if condition.operator == "!=" else found
 
 

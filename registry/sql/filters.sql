@@ -22,11 +22,11 @@ WHERE a.tenant_id = %(tenant)s AND a.collection_id = %(collection)s AND a.from_r
 
 -- name: column_equals
 -- v is a version that document_matches holds to the tenant
-fold_case(v.{column}) = ANY(ARRAY(SELECT fold_case(x) FROM unnest({values}::text[]) x))
+fold_case({column}) = ANY(ARRAY(SELECT fold_case(x) FROM unnest({values}::text[]) x))
 
 -- name: column_contains
 -- v is a version that document_matches holds to the tenant
-EXISTS (SELECT FROM unnest({values}::text[]) x WHERE strpos(fold_case(v.{column}), fold_case(x)) > 0)
+EXISTS (SELECT FROM unnest({values}::text[]) x WHERE strpos(fold_case({column}), fold_case(x)) > 0)
 
 -- name: date_within
 -- v is a version that document_matches holds to the tenant

@@ -85,7 +85,7 @@ ORDER BY scored.score DESC, scored.chunk_id LIMIT %(wanted)s
 -- name: describe_chunks
 -- a document that is kept out of search comes last, one that stands for others before those
 SELECT vc.chunk_id, c.text, d.uri, s.name, v.version, vc.page, vc.heading, v.title,
-       v.author, v.authored_at, v.language, v.tags, v.parser,
+       v.author, v.authored_at, v.language, v.tags, split_part(v.parser, ' ', 1),
        CASE WHEN NOT a.suppressed THEN a.document_id END
 FROM version_chunk vc
 JOIN activation a ON a.version_id = vc.version_id AND a.from_release <= %(release)s

@@ -34,7 +34,7 @@ class Styles:
     """Heading level and list membership by style, inherited from the style it is based on."""
 
     def __init__(self, root: _Element) -> None:
-        self._styles = {style.get(f"{W}styleId"): style for style in root.iter(f"{W}style")}
+        self._styles = {style.get(f"{W}styleId"): style for style in root.iterchildren(f"{W}style")}
         self._levels: dict[str | None, int] = {}
 
     def level(self, paragraph: _Element) -> int:

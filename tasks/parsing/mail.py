@@ -125,7 +125,7 @@ def _parts(message: Message) -> _Parts:
         if part.get_content_maintype() == "multipart" and part.is_multipart():
             stack += reversed(_children(part, group, found))
         else:
-            _sort(part, group, found)
+            _sort(part, group, found, is_root=part is message)
     found.problems.append(
         PartProblem("body", "ParseFailed", f"Only the first {MAX_PARTS:,} parts of the message were read.")
     )
@@ -155,11 +155,11 @@ def _children(
     return [(child, group) for child in children]
 
 
-def _sort(part: Message, group: list[Message] | None, found: _Parts) -> None:
+def _sort(part: Message, group: list[Message] | None, found: _Parts, *, is_root: bool) -> None:
     kind = part.get_content_type()
     if kind in _LOCKED:
         found.problems.append(_locked())
-    elif _is_body(part, kind):
+    elif _is_body(part, kind, is_root=is_root):
         if group is None:
             found.bodies.append([part])
         else:
@@ -168,12 +168,12 @@ def _sort(part: Message, group: list[Message] | None, found: _Parts) -> None:
         found.attached.append(part)
 
 
-def _is_body(part: Message, kind: str) -> bool:
+def _is_body(part: Message, kind: str, *, is_root: bool) -> bool:
     if kind.startswith("multipart/"):  # its boundaries are missing
         return True
     if kind not in ("text/plain", "text/html", "text/enriched"):
         return False
-    return part.get_content_disposition() != "attachment" and not _file_name(part)
+    return part.get_content_disposition() != "attachment" and (is_root or not _file_name(part))
 
 
 def _is_shown_inside(part: Message) -> bool:

@@ -26,6 +26,9 @@ MAX_RATIO = 250
 SMALL_BYTES = 16 * 2**20
 """A part up to this size is read at any ratio: it cannot hurt."""
 
+DAMAGE = "damage"
+"""Under `cause` in the facts of an error: the part is not whole, and its size is no danger."""
+
 _READ_ERRORS = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, NotImplementedError)
 _STRICT = re.compile(rb"http://purl\.oclc\.org/ooxml/(officeDocument|\w+ml)/(\w+)")
 _DECLARATION = re.compile(
@@ -114,6 +117,12 @@ class Package:
                 kind = (node.get("Type") or "").rpartition("/")[2]
                 found[node.get("Id") or ""] = Relation(kind, resolve(part, node.get("Target") or ""))
         return found
+
+    def refuse_bombs(self, folder: str) -> None:
+        """Raise ParseFailed where a part in a folder is larger than the limits: another library reads it."""
+        for name, info in self._members.items():
+            if name.startswith(folder) and name.endswith((".xml", ".bin", ".rels")):
+                self._check_size(info)
 
     def _check_size(self, info: zipfile.ZipInfo) -> None:
         size = info.file_size
@@ -246,4 +255,4 @@ def _short(name: str) -> str:
 
 def damaged(what: str) -> ParseFailed:
     """The error for a package that is not whole."""
-    return ParseFailed(f"The file is damaged or cut off: {what}.", advice=_ADVICE)
+    return ParseFailed(f"The file is damaged or cut off: {what}.", advice=_ADVICE, cause=DAMAGE)

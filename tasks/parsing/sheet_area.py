@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from schemas.errors import ParseFailed
-from tasks.parsing.package import damaged, encrypted
+from tasks.parsing.package import DAMAGE, damaged, encrypted
 
 if TYPE_CHECKING:
     from tasks.parsing.package import Package
@@ -32,16 +32,22 @@ Place = tuple[int, int]
 
 def refuse_wide(package: Package) -> None:
     """Raise ParseFailed where a sheet of an XLSX or XLSB has too large an area."""
+    package.refuse_bombs("xl/")
     for name in package.names():
-        if not name.startswith("xl/worksheets/"):
+        if not name.startswith("xl/worksheets/") or not name.endswith((".xml", ".bin")):
             continue
-        if name.endswith(".xml"):
+        try:
             data = package.read(name)
+        except ParseFailed as error:
+            if error.facts.get("cause") != DAMAGE:
+                raise
+            continue  # the other sheets are read: calamine says of this one what it finds
+        if name.endswith(".xml"):
             rows = [int(row) for row in _ROW.findall(data)]
             columns = [_column(letters) for letters in set(_COLUMN.findall(data))]
             _check(rows, columns)
-        elif name.endswith(".bin"):
-            _check_places(_binary_places(package.read(name)))
+        else:
+            _check_places(_binary_places(data))
 
 
 def refuse_wide_or_encrypted(data: bytes) -> None:

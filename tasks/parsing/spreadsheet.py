@@ -57,6 +57,7 @@ def parse_thorough(data: bytes) -> ParsedDocument:
     package = open_package(data)
     if "xl/workbook.xml" not in package:
         raise damaged("its main part is missing")
+    package.refuse_bombs("xl/")
     book = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
     elements: list[Element] = []
     for page, sheet in enumerate(book.worksheets, 1):

@@ -50,6 +50,8 @@ def partition_elements(data: bytes, kind: Kind) -> ParsedDocument:
 
     They rest on English words: of Korean documents half the paragraphs are called titles.
     """
+    if kind != "html":
+        open_package(data).refuse_bombs("")  # python-docx and python-pptx unpack every part
     partition = _partitioner(kind)
     found = partition(file=io.BytesIO(data), languages=[""])
     elements = [element for item in found for element in _elements(item, has_pages=kind == "pptx")]

@@ -113,6 +113,10 @@ def test_attachments_have_their_names_and_bytes_and_pictures_of_the_body_are_lef
     assert mail.parse(found["문의.eml"]).metadata.title == "문의"
 
 
+def test_a_body_with_a_name_is_still_the_body():
+    assert texts(write(part(b"hi", "text/plain; name=body.txt"), *HEAD)) == ["hi"]
+
+
 def test_a_picture_that_is_attached_is_attached():
     shown = part(PIXEL, "image/png", "Content-Disposition: attachment; filename=a.png", "Content-ID: <x>")
     data = write(multipart("mixed", part(b"hi", "text/plain"), shown), *HEAD)

@@ -246,6 +246,28 @@ def test_a_header_that_counts_more_sectors_than_there_are_is_refused() -> None:
         spreadsheet.parse(bytes(data))
 
 
+def test_a_damaged_sheet_is_told_and_the_others_are_read() -> None:
+    def write(book) -> None:
+        for name in ("one", "two"):
+            sheet = book.add_worksheet(name)
+            for row in range(500):
+                sheet.write_row(row, 0, [f"{name} {row}", row * 7919])
+
+    data = bytearray(written(write))
+    middle = data.find(b"xl/worksheets/sheet2.xml") + 2000
+    data[middle : middle + 200] = b"\xff" * 200
+    parsed = spreadsheet.parse(bytes(data))
+    assert [e.text for e in parsed.elements if e.kind == "heading"] == ["one"]
+    assert [problem.part for problem in parsed.problems] == ["sheet two"]
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_a_bomb_that_another_library_would_unpack_is_refused(read) -> None:
+    parts = PARTS | {"xl/worksheets/sheet1.xml": "<worksheet/>", "xl/sharedStrings.xml": " " * (40 * 2**20)}
+    with pytest.raises(ParseFailed, match="decompression bomb"):
+        read(package(parts))
+
+
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
 @pytest.mark.parametrize("read", READERS)
 def test_a_workbook_cut_off_is_damaged(read, share: float) -> None:
