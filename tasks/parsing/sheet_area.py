@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from schemas.errors import ParseFailed
+from tasks.parsing.ole import stream
+from tasks.parsing.ole_chains import is_endless
 from tasks.parsing.package import DAMAGE, damaged, encrypted
 
 if TYPE_CHECKING:
@@ -62,9 +64,12 @@ def refuse_wide_or_encrypted(data: bytes) -> None:
         raise damaged("its header counts more sectors than it has")
     try:
         with olefile.OleFileIO(data) as file:
-            book = file.openstream("Workbook").read()
-    except Exception:  # calamine will say what it finds
-        return
+            endless = is_endless(file, data)
+            book = stream(file, "Workbook")
+    except Exception as exc:
+        raise damaged("its directory cannot be read") from exc
+    if endless:
+        raise damaged("its sectors go in circles")
     _check_places(_biff_places(book))
 
 
