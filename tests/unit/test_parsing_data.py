@@ -65,7 +65,7 @@ def test_xml_in_another_encoding_than_it_says_is_read():
 @pytest.mark.parametrize(
     "source", [b"<a>", b"<a></b>", b"<?xml version='1.0'?>" + b"<a>" * 50_000, b"<a", b"x"]
 )
-def test_xml_that_is_not_well_formed_fails_with_advice(source):
+def test_xml_that_cannot_be_read_fails_with_advice(source):
     with pytest.raises(ParseFailed) as caught:
         xml.parse(source)
     assert caught.value.advice
