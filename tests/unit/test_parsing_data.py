@@ -121,6 +121,13 @@ def test_what_only_sphinx_knows_keeps_its_text():
     ]
 
 
+def test_a_role_of_one_document_means_nothing_in_the_next():
+    source = b"The :mine:`doors <target>` close.\n"
+    alone = rst.parse(source).elements
+    rst.parse(b".. role:: mine(code)\n\n:mine:`x`\n")
+    assert rst.parse(source).elements == alone
+
+
 @pytest.mark.parametrize(
     "directive", [".. include:: {}", ".. csv-table::\n   :file: {}", ".. raw:: html\n   :file: {}",
                   ".. literalinclude:: {}", ".. include:: {}\n   :literal:"]
