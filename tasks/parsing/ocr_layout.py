@@ -18,6 +18,7 @@ MIN_SHORT_LINE_CONFIDENCE = 70.0
 """Of a line of one or two letters: specks read as letters."""
 
 _SURE_LATIN = 60.0
+_UNSURE_SIGNS = 70.0
 _UNSURE_KOREAN = 40.0
 """Korean alone reads true Latin words at 0 to 35, and hard Korean ones at 45 and more."""
 
@@ -111,7 +112,13 @@ def hangul_share(words: Iterable[Word]) -> float:
 
 def has_unsure(words: Iterable[Word]) -> bool:
     """Whether some word of a Korean reading may be a Latin one."""
-    return any(word.confidence < _UNSURE_KOREAN for word in words)
+    return any(_is_unsure([word]) for word in words)
+
+
+def _is_unsure(words: Sequence[Word]) -> bool:
+    """Signs and digits that Korean is not sure of are mostly Latin letters."""
+    hangul = any(_HANGUL.search(word.text) for word in words)
+    return confidence(words) < (_UNSURE_KOREAN if hangul else _UNSURE_SIGNS)
 
 
 def with_latin(korean: Sequence[Word], other: Sequence[Word]) -> list[Word]:
@@ -121,7 +128,7 @@ def with_latin(korean: Sequence[Word], other: Sequence[Word]) -> list[Word]:
         if not _LATIN.search(latin.text) or latin.confidence < _SURE_LATIN:
             continue
         under = [word for word in result if _covers(latin, word)]
-        if under and confidence(under) < _UNSURE_KOREAN:
+        if under and _is_unsure(under):
             at = result.index(under[0])
             result = [word for word in result if word not in under]
             result.insert(at, replace(latin, line=under[0].line))
