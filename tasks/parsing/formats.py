@@ -192,7 +192,7 @@ PARSERS: dict[str, Parser] = {
             ("sql", "SQL"),
         )
     },
-    "code": Parser("other source code", "tasks.parsing.code:parse", 1, (), ("charset-normalizer",)),
+    "code": Parser("other source code", "tasks.parsing.code:parse", 2, (), ("charset-normalizer",)),
     "hwp": Parser(
         "HWP 5",
         "tasks.parsing.hwp:parse",
