@@ -16,6 +16,8 @@ from schemas.release import Collection
 
 _SQL = load("filters")
 
+LISTED_DOCUMENTS = 5_000
+"""So many that match are found once and named from then on, not found again by each side of a search."""
 _COLUMNS = {
     "author": sql.SQL("v.author"),
     "title": sql.SQL("v.title"),
@@ -97,8 +99,13 @@ def narrow(scope: Scope, conditions: Sequence[Condition]) -> Scope:
         parameters=parameters,
         total_chunks=scope.chunks,
     )
-    ((documents, chunks),) = scope.run(scope.compose(_SQL["matching_documents"]), scope.values())
-    return replace(scope, documents=documents, chunks=min(chunks, scope.total_chunks))
+    values = scope.values(listed=LISTED_DOCUMENTS)
+    ((documents, chunks, matching),) = scope.run(scope.compose(_SQL["matching_documents"]), values)
+    scope = replace(scope, documents=documents, chunks=min(chunks, scope.total_chunks))
+    if matching is None:
+        return scope
+    listed = {**parameters, "matching": matching}
+    return replace(scope, where=sql.SQL(_SQL["document_is_listed"]), parameters=listed)
 
 
 def glob_regex(pattern: str) -> str:

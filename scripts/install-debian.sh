@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Debian packages revector makes use of. All are optional: `revector doctor` says what is missing
 # and what that costs.
-#   tesseract-ocr, tesseract-ocr-kor   for reading scanned pages, Korean and English; this version
-#                                      does not read them yet and rejects pages without text
+#   tesseract-ocr, tesseract-ocr-kor   read scanned pages and images, Korean and English; without them
+#                                      such pages are rejections, and the rest is indexed
 set -euo pipefail
 packages=(tesseract-ocr tesseract-ocr-kor)
 sudo=$([ "$(id -u)" = 0 ] || echo sudo)

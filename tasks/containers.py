@@ -26,6 +26,7 @@ from tasks.workspace import Workspace
 log = logging.getLogger(__name__)
 
 PEEK_THREADS = 8
+OPEN_THREADS = 8
 REMOTE_SUFFIXES = frozenset(".zip .tar .gz .tgz .bz2 .tbz2 .xz .txz .eml .msg".split())
 """On a remote source a look at a file's head is a request: only names that promise a container get one."""
 
@@ -66,10 +67,10 @@ def open_containers(
         and container.stat == listing.items.get(uri)
         and container.fingerprint == fingerprint
     }
-    fresh = {
-        uri: _look_inside(workspace, listing, uri, kind, fingerprint)
-        for uri, kind in _find_containers(workspace, listing, current, known, rejected)
-    }
+    found = _find_containers(workspace, listing, current, known, rejected)
+    with ThreadPoolExecutor(OPEN_THREADS) as threads:  # the work is done by the parser processes
+        opened = threads.map(lambda item: _look_inside(workspace, listing, *item, fingerprint), found)
+        fresh = {uri: container for (uri, _), container in zip(found, opened, strict=True)}
     blocked = tuple(problem.blocked for problem in listing.problems)
     gone = tuple(
         uri

@@ -12,13 +12,18 @@ AND EXISTS (
     WHERE v.id = a.version_id AND v.tenant_id = %(tenant)s AND {conditions} OFFSET 0)
 
 -- name: matching_documents
--- how many documents a filtered search looks through, and at most how many chunks they hold
-SELECT count(*), coalesce(sum(held.chunks), 0)::bigint
+-- how many documents a filtered search looks through, at most how many chunks they hold, and which they are
+SELECT count(*), coalesce(sum(held.chunks), 0)::bigint,
+       CASE WHEN count(*) <= %(listed)s THEN array_agg(a.version_id) END
 FROM activation a
 JOIN document_version held ON held.id = a.version_id
 WHERE a.tenant_id = %(tenant)s AND a.collection_id = %(collection)s AND a.from_release <= %(release)s
   AND (a.to_release IS NULL OR a.to_release > %(release)s) AND NOT a.suppressed
   {where}
+
+-- name: document_is_listed
+-- the same as document_matches, of the tenant's documents that were found by it
+AND a.version_id = ANY(%(matching)s::bigint[])
 
 -- name: column_equals
 -- v is a version that document_matches holds to the tenant

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -36,8 +35,6 @@ def parser_version(name: str) -> str:
     parser = PARSERS[name]
     parts = [f"{name} {parser.version}"]
     parts += [f"{lib} {importlib.metadata.version(lib)}" for lib in parser.libraries]
-    if name == "python":  # what `ast` accepts depends on the interpreter
-        parts.append(f"python {sys.version_info.major}.{sys.version_info.minor}")
     return ", ".join(parts)
 
 

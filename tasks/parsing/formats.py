@@ -48,16 +48,19 @@ PARSERS: dict[str, Parser] = {
     "markdown": Parser(
         "Markdown",
         "tasks.parsing.markdown:parse",
-        2,
+        3,
         ("headings", "tables", "metadata"),
         ("charset-normalizer", "lxml", "markdown-it-py", "PyYAML"),
+        plain="tasks.parsing.text:parse",
     ),
     "html": Parser(
         "HTML",
         "tasks.parsing.markup:parse",
-        1,
+        2,
         ("headings", "tables", "metadata"),
-        ("charset-normalizer", "lxml"),
+        ("charset-normalizer", "lxml", "unstructured"),
+        thorough="tasks.parsing.unstructured_rung:parse_html",
+        plain="tasks.parsing.xml:parse_html_plain",
     ),
     "pdf": Parser(
         "PDF",
@@ -119,8 +122,14 @@ PARSERS: dict[str, Parser] = {
         ("lxml", "charset-normalizer"),
         plain="tasks.parsing.damaged_package:parse_epub",
     ),
-    "csv": Parser("CSV, TSV", "tasks.parsing.delimited:parse", 2, ("tables",), ("charset-normalizer",)),
-    "python": Parser("Python", "tasks.parsing.code:parse_python", 1, (), ("charset-normalizer",)),
+    "csv": Parser(
+        "CSV, TSV",
+        "tasks.parsing.delimited:parse",
+        2,
+        ("tables",),
+        ("charset-normalizer",),
+        plain="tasks.parsing.text:parse",
+    ),
     "archive": Parser("ZIP, TAR, GZ, BZ2, XZ (their files are documents)", "tasks.parsing.archives:parse", 1),
     "rst": Parser(
         "reStructuredText",
@@ -183,7 +192,7 @@ PARSERS: dict[str, Parser] = {
             ("sql", "SQL"),
         )
     },
-    "code": Parser("other source code", "tasks.parsing.code:parse", 1, (), ("charset-normalizer",)),
+    "code": Parser("other source code", "tasks.parsing.code:parse", 2, (), ("charset-normalizer",)),
     "hwp": Parser(
         "HWP 5",
         "tasks.parsing.hwp:parse",

@@ -83,7 +83,8 @@ _CODE_SUFFIXES = re.findall(
     r"\w+",
     """
     bash bat cfg clj cmake conf cs css dart dockerfile ex exs fish fs gradle groovy hs ini jl kt kts less
-    lua m make makefile mk mm php pl pm properties proto ps1 r rb sass scala scss sh svelte swift tf toml
+    lua m make makefile mk mm php pl pm properties proto ps1 pxd pyx r rb
+    sass scala scss sh svelte swift tf toml
     vb vue yaml yml zsh
     """,
 )

@@ -17,10 +17,11 @@ MIN_LINE_CONFIDENCE = 45.0
 MIN_SHORT_LINE_CONFIDENCE = 70.0
 """Of a line of one or two letters: specks read as letters."""
 
-_SURE_LATIN = 88.0
-"""Of a Latin word on a Korean page: true ones have 90 and more, "OFS" for two syllables 87."""
+_SURE_LATIN = 60.0
+_UNSURE_SIGNS = 70.0
+_UNSURE_KOREAN = 40.0
+"""Korean alone reads true Latin words at 0 to 35, and hard Korean ones at 45 and more."""
 
-_LATIN_LEAD = 10.0
 _GHOST_OVERLAP = 0.6
 _SAME_SIZE = (0.7, 1.3)
 _HEADINGS = ((1.6, 1), (1.3, 2))
@@ -109,14 +110,25 @@ def hangul_share(words: Iterable[Word]) -> float:
     return len(_HANGUL.findall(text)) / letters if letters else 0.0
 
 
-def with_latin(korean: Sequence[Word], both: Sequence[Word]) -> list[Word]:
-    """The words of a Korean reading, with Latin ones of another reading where it is surer of them."""
+def has_unsure(words: Iterable[Word]) -> bool:
+    """Whether some word of a Korean reading may be a Latin one."""
+    return any(_is_unsure([word]) for word in words)
+
+
+def _is_unsure(words: Sequence[Word]) -> bool:
+    """Signs and digits that Korean is not sure of are mostly Latin letters."""
+    hangul = any(_HANGUL.search(word.text) for word in words)
+    return confidence(words) < (_UNSURE_KOREAN if hangul else _UNSURE_SIGNS)
+
+
+def with_latin(korean: Sequence[Word], other: Sequence[Word]) -> list[Word]:
+    """The words of a Korean reading, with sure Latin ones of another where Korean was unsure."""
     result = list(korean)
-    for latin in both:
+    for latin in other:
         if not _LATIN.search(latin.text) or latin.confidence < _SURE_LATIN:
             continue
         under = [word for word in result if _covers(latin, word)]
-        if under and confidence(under) + _LATIN_LEAD < latin.confidence:
+        if under and _is_unsure(under):
             at = result.index(under[0])
             result = [word for word in result if word not in under]
             result.insert(at, replace(latin, line=under[0].line))
@@ -126,7 +138,8 @@ def with_latin(korean: Sequence[Word], both: Sequence[Word]) -> list[Word]:
 def _covers(word: Word, other: Word) -> bool:
     middle = (other.top + other.bottom) / 2
     overlap = min(word.right, other.right) - max(word.left, other.left)
-    return word.top <= middle <= word.bottom and overlap > 0.5 * (other.right - other.left)
+    narrower = min(word.right - word.left, other.right - other.left)
+    return word.top <= middle <= word.bottom and overlap > 0.5 * narrower
 
 
 def elements_of_words(words: Sequence[Word], number: int, *, height: int, dpi: int) -> tuple[Element, ...]:

@@ -27,6 +27,7 @@ def register_names(source: str) -> None:
     """Tell docutils every role and directive that the text uses and docutils lacks."""
     from docutils.parsers.rst import directives, roles
 
+    roles._roles.clear()  # what the document before this one declared with `.. role::`
     for name in sorted({match[1].lower() for match in _DIRECTIVE.finditer(source)})[:MAX_NAMES]:
         if name not in directives._directive_registry:
             directives.register_directive(name, _directive(name))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -17,6 +18,7 @@ from tasks.parsing.process import Outcome, ParserProcess
 __all__ = ["ParseLimits", "ParserPool", "Request"]
 
 FIRST_RUNG = ParseJob()
+MIN_TIMEOUT_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,7 @@ class ParserPool:
         fresh = process is None
         process = process or self._start()
         timeout_s = self._limits.timeout_s if request.timeout_s is None else request.timeout_s
+        started = time.monotonic()
         outcome = process.ask(str(request.path), request.uri, request.job, timeout_s)
         if self._closed:
             self._end(process)  # nobody else knows of one that was started here
@@ -147,7 +150,8 @@ class ParserPool:
             # What earlier documents left behind may be the cause: only a crash in a new
             # process says something about this document.
             self._end(process)
-            return self._run(None, request)
+            left = timeout_s - (time.monotonic() - started)
+            return self._run(None, replace(request, timeout_s=max(left, MIN_TIMEOUT_S)))
         if process.is_spent:
             self._end(process)
             return None, outcome

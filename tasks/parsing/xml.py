@@ -6,6 +6,7 @@ Entities are never resolved and nothing beside the file itself is read.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html import unescape
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,11 @@ def parse_plain(data: bytes) -> ParsedDocument:
     text = _CDATA.sub("", _SUBSET.sub("", decode(data), count=1))
     text = unescape(_BLANKS.sub("\n", _TAG.sub("\n", text)))
     return ParsedDocument("xml", "text/plain", tuple(map(Element, split_blank_lines(text))))
+
+
+def parse_html_plain(data: bytes) -> ParsedDocument:
+    """The same for HTML."""
+    return replace(parse_plain(data), parser="html")
 
 
 def _root(data: bytes) -> _Element:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from schemas.document import Element
+from schemas.errors import ParseFailed
 from tasks.parsing.markup import fragment_elements
 from tasks.parsing.tables import table_elements
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 MAX_LEVEL = 6
 MAX_PATH = 8
+MAX_ATTRIBUTES = 1000
 _HEADINGS = frozenset("title head article-title subtitle bridgehead".split())
 _CODE = frozenset("programlisting screen literallayout code preformat codeblock eg".split())
 _TABLES = frozenset("table informaltable simpletable tgroup".split())
@@ -139,6 +141,8 @@ def _leaf_lines(node: _Element, path: str) -> Iterator[str]:
 
 
 def _attributes(node: _Element, path: str) -> Iterator[str]:
+    if len(node.attrib) > MAX_ATTRIBUTES:  # lxml takes quadratic time to list them
+        raise ParseFailed("An element of the XML has thousands of attributes.", advice="Exclude it.")
     for name, value in node.items():
         if value.strip() and not name.startswith(_XSI):
             key = name.rpartition("}")[2]

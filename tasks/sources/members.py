@@ -26,7 +26,7 @@ from tasks.sources.base import Lister
 
 SEPARATOR = "\0"
 KEPT_CONTAINERS = 8
-"""Unpacked at a time. Members are worked on in order of their uris, so few are needed."""
+"""Kept unpacked, each of at most `limits.unpack_mb`. Members are worked on in order of their uris."""
 
 
 def member_path(container_path: str, name: str) -> str:

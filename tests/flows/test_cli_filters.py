@@ -12,7 +12,7 @@ def filled(run_json, tmp_path):
     """Four documents about herons, two of them Korean, by different people."""
     folder = tmp_path / "files"
     texts = {
-        "hr/a.md": "---\nauthor: Kim\ndate: 2026-04-17\ntags: [hr]\nlang: en\nDepartment: HR\n---\nHerons stand.",
+        "hr/a.md": "---\nauthor: Kim\ndate: 2026-04-17\ntags: [hr]\nlang: en\nDepartment: HR\n---\nHerons.",
         "hr/b.md": "---\nauthor: Lee\ndate: 2026-05-02\ntags: [law, hr]\n---\nHerons fly over the river.",
         "인사/c.md": "---\n작성자: 김민수\n작성일: 2025. 12. 31.\n부서: 인사팀\n---\n왜가리 heron 물가.",
         "d.txt": "Herons sleep on one leg at night.",

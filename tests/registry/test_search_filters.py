@@ -10,6 +10,7 @@ import numpy as np
 import psycopg
 import pytest
 
+import registry.filtering
 import registry.search
 from flows.searching import search_text
 from registry.collections import get_collection
@@ -201,6 +202,7 @@ def test_random_filters_find_what_brute_force_finds_in_every_mode(filled, monkey
         conditions = parse_conditions(texts)
         monkeypatch.setattr(registry.search, "EXACT_UP_TO_CHUNKS", 0 if round_ % 2 else EXACT_UP_TO_CHUNKS)
         monkeypatch.setattr(registry.search, "SCAN_COST", 0 if round_ % 2 else 3)
+        monkeypatch.setattr(registry.filtering, "LISTED_DOCUMENTS", 0 if round_ % 3 else 5_000)
         number = rng.choice([1, 2])
         scope = {"release": rng.choice([None, 2]) if number == 2 else number, "where": conditions}
         k = rng.choice([1, 5, ALL])

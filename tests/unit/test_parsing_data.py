@@ -65,7 +65,7 @@ def test_xml_in_another_encoding_than_it_says_is_read():
 @pytest.mark.parametrize(
     "source", [b"<a>", b"<a></b>", b"<?xml version='1.0'?>" + b"<a>" * 50_000, b"<a", b"x"]
 )
-def test_xml_that_is_not_well_formed_fails_with_advice(source):
+def test_xml_that_cannot_be_read_fails_with_advice(source):
     with pytest.raises(ParseFailed) as caught:
         xml.parse(source)
     assert caught.value.advice
@@ -119,6 +119,13 @@ def test_what_only_sphinx_knows_keeps_its_text():
         ("list_item", "- an item"),
         ("code", "x = 1"),
     ]
+
+
+def test_a_role_of_one_document_means_nothing_in_the_next():
+    source = b"The :mine:`doors <target>` close.\n"
+    alone = rst.parse(source).elements
+    rst.parse(b".. role:: mine(code)\n\n:mine:`x`\n")
+    assert rst.parse(source).elements == alone
 
 
 @pytest.mark.parametrize(
