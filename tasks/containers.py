@@ -69,7 +69,9 @@ def open_containers(
     }
     found = _find_containers(workspace, listing, current, known, rejected)
     with ThreadPoolExecutor(OPEN_THREADS) as threads:  # the work is done by the parser processes
-        opened = threads.map(lambda item: _look_inside(workspace, listing, *item, fingerprint), found)
+        opened = threads.map(
+            lambda item: _look_inside(workspace, listing, item[0], item[1], fingerprint), found
+        )
         fresh = {uri: container for (uri, _), container in zip(found, opened, strict=True)}
     blocked = tuple(problem.blocked for problem in listing.problems)
     gone = tuple(
