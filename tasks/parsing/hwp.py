@@ -74,15 +74,23 @@ def parse(data: bytes) -> ParsedDocument:
 
 
 def parse_unhwp(data: bytes) -> ParsedDocument:
-    """What the library unhwp makes of an HWP or HWPX file; it writes Markdown."""
+    """What the library unhwp makes of an HWP or HWPX file; it writes Markdown.
+
+    Raises:
+        ParseFailed: it cannot read it.
+    """
     import unhwp
 
     from tasks.parsing import markdown
 
     options = unhwp.RenderOptions(max_heading_level=6)
-    with unhwp.parse_bytes(data, render_options=options) as result:
-        parsed = markdown.parse(result.markdown.encode())
-        metadata = Metadata(title=result.title or None, author=result.author or None)
+    try:
+        with unhwp.parse_bytes(data, render_options=options) as result:
+            text = result.markdown
+            metadata = Metadata(title=result.title or None, author=result.author or None)
+    except unhwp.UnhwpError as exc:
+        raise damaged("Hangul") from exc
+    parsed = markdown.parse(text.encode())
     return ParsedDocument("hwp", MIME, parsed.elements, metadata)
 
 

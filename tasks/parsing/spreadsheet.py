@@ -50,7 +50,7 @@ def parse_thorough(data: bytes) -> ParsedDocument:
     """As `parse`, by openpyxl: slower, but a row at a time, so that no sheet is too wide.
 
     Raises:
-        ParseFailed: the file is no XLSX; this rung reads nothing else.
+        ParseFailed: the file is no XLSX, which is all that this rung reads, or a damaged one.
     """
     from openpyxl import load_workbook
 
@@ -58,12 +58,17 @@ def parse_thorough(data: bytes) -> ParsedDocument:
     if "xl/workbook.xml" not in package:
         raise damaged("its main part is missing")
     package.refuse_bombs("xl/")
-    book = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
     elements: list[Element] = []
-    for page, sheet in enumerate(book.worksheets, 1):
-        sheet.reset_dimensions()  # those declared may be a million rows where three are there
-        rows = (cells_of(row) for row in sheet.iter_rows(values_only=True))
-        elements += sheet_elements(sheet.title, rows, page)
+    try:
+        book = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
+        for page, sheet in enumerate(book.worksheets, 1):
+            sheet.reset_dimensions()  # those declared may be a million rows where three are there
+            rows = (cells_of(row) for row in sheet.iter_rows(values_only=True))
+            elements += sheet_elements(sheet.title, rows, page)
+    except MemoryError:
+        raise
+    except Exception as exc:  # BadZipFile, KeyError, ParseError and more, by where the damage is
+        raise damaged("openpyxl cannot read it") from exc
     return ParsedDocument("spreadsheet", XLSX, tuple(elements), core_metadata(package))
 
 

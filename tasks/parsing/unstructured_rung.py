@@ -13,7 +13,7 @@ from typing import Any, Literal
 from schemas.document import Element, Metadata, ParsedDocument
 from schemas.errors import DocumentError
 from tasks.parsing.markup import fragment_elements
-from tasks.parsing.package import open_package
+from tasks.parsing.package import damaged, open_package
 from tasks.parsing.properties import core_metadata
 
 Kind = Literal["docx", "pptx", "html"]
@@ -23,6 +23,7 @@ _MIMES = {
     "pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
     "html": "text/html",
 }
+_LIBRARIES: dict[Kind, str] = {"docx": "python-docx", "pptx": "python-pptx", "html": "unstructured"}
 _LEFT_OUT = ("Header", "Footer", "PageBreak", "PageNumber")
 _TOKENIZER = "unstructured.nlp.tokenize"
 _SENTENCE = re.compile(r"[^.!?。\n]+[.!?。]*")
@@ -53,7 +54,12 @@ def partition_elements(data: bytes, kind: Kind) -> ParsedDocument:
     if kind != "html":
         open_package(data).refuse_bombs("")  # python-docx and python-pptx unpack every part
     partition = _partitioner(kind)
-    found = partition(file=io.BytesIO(data), languages=[""])
+    try:
+        found = partition(file=io.BytesIO(data), languages=[""])
+    except (MemoryError, ImportError):
+        raise
+    except Exception as exc:  # BadZipFile, KeyError, XMLSyntaxError and more, by where the damage is
+        raise damaged(f"{_LIBRARIES[kind]} cannot read it") from exc
     elements = [element for item in found for element in _elements(item, has_pages=kind == "pptx")]
     return ParsedDocument(kind, _MIMES[kind], tuple(elements), _metadata(data, kind))
 
