@@ -43,6 +43,7 @@ _NEW_OFFICE = {
     "ods": "ODS spreadsheet",
     "odp": "ODP presentation",
 }
+_ARCHIVE = "zip archive"
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 
 
@@ -81,10 +82,10 @@ def _container(head: bytes, suffix: str) -> str | None:
     """The kind of a zip or OLE file, by the suffix where its head does not tell."""
     if head.startswith(b"PK\x03\x04"):
         kind = office_of_zip(head)
-        if kind not in (None, OFFICE):
+        if kind not in (None, OFFICE, _ARCHIVE):
             return kind
         # Which office file it is may lie beyond the head: the parser looks at the whole package.
-        return _NEW_OFFICE.get(suffix, "docx" if kind else "zip archive")
+        return _NEW_OFFICE.get(suffix, "docx" if kind == OFFICE else _ARCHIVE)
     if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
         kind = office_of_ole(head, _OLD_OFFICE.get(suffix))
         if kind == "encrypted" or (kind is None and suffix in ("docx", "xlsx", "pptx")):

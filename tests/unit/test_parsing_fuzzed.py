@@ -12,6 +12,7 @@ import pytest
 
 from schemas.errors import ParseFailed
 from tasks.parsing import hwp, hwpx, spreadsheet, unstructured_rung
+from tasks.parsing.base import choose_parser
 from tasks.parsing.spreadsheet import parse as parse_spreadsheet
 
 FIXTURES = Path(__file__).parents[1] / "formats" / "fixtures"
@@ -99,3 +100,21 @@ def test_what_unhwp_cannot_read_is_told_as_damage():
         hwpx.parse_thorough(_replaced("report.en.hwpx", parts))
     with pytest.raises(ParseFailed, match="damaged"):
         hwp.parse_unhwp(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(2000))
+
+
+# --- a damaged package stays what its name says -----------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "parser"),
+    [
+        ("report.en.ods", "spreadsheet"),
+        ("report.en.odt", "opendocument"),
+        ("report.en.epub", "epub"),
+        ("report.en.hwpx", "hwpx"),
+    ],
+)
+def test_a_package_with_a_damaged_mimetype_is_no_archive_of_xml_files(name, parser):
+    data = _replaced(name, {"mimetype": b"appl\0cation/"})
+    assert choose_parser(data, name) == parser
+    assert choose_parser(data, "parts.zip") == "archive"
