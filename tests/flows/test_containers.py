@@ -228,14 +228,13 @@ def test_an_archive_that_changes_after_planning_is_read_as_planned_and_anew_in_t
     path = world.write("pack.zip", zipped({"otter.txt": OTTER, "heron.txt": HERON}))
     from tasks import preparing
 
-    fetch = preparing.fetch
+    fetch_all = preparing._fetch_all
 
     def replace_first(*arguments):
-        if "stork.txt" not in zipfile.ZipFile(path).namelist():
-            path.write_bytes(zipped({"otter.txt": OTTER + " Now it swims.", "stork.txt": STORK}))
-        return fetch(*arguments)
+        path.write_bytes(zipped({"otter.txt": OTTER + " Now it swims.", "stork.txt": STORK}))
+        return fetch_all(*arguments)
 
-    monkeypatch.setattr(preparing, "fetch", replace_first)
+    monkeypatch.setattr(preparing, "_fetch_all", replace_first)
     assert world.ingest().documents.added == 2
     assert shown(world, "heron") == {"pack.zip/heron.txt"}
     monkeypatch.undo()
@@ -252,13 +251,13 @@ def test_a_member_that_is_gone_when_it_is_fetched_is_tried_again(world, monkeypa
     monkeypatch.setattr(MemberLister, "_find", lambda self, path: None)
     from tasks import preparing
 
-    fetch = preparing.fetch
+    fetch_all = preparing._fetch_all
 
-    def replace_first(workspace, uri, spelled):
+    def replace_first(*arguments):
         path.write_bytes(zipped({"otter.txt": OTTER}))
-        return fetch(workspace, uri, spelled)
+        return fetch_all(*arguments)
 
-    monkeypatch.setattr(preparing, "fetch", replace_first)
+    monkeypatch.setattr(preparing, "_fetch_all", replace_first)
     assert world.ingest().documents.added == 1
     rejection = world.rejections()["pack.zip/heron.txt"]
     assert (rejection.error, rejection.retryable) == ("FetchFailed", True)

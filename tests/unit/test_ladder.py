@@ -90,7 +90,7 @@ def test_a_limit_outweighs_other_failures_for_it_may_be_raised(pool):
     assert reading.limited
 
 
-@pytest.mark.parametrize(("parser", "rungs"), [("docx", 3), ("pdf", 2), ("csv", 1)])
+@pytest.mark.parametrize(("parser", "rungs"), [("docx", 3), ("pdf", 2), ("text", 1)])
 def test_all_rungs_share_one_time_limit(pool, parser, rungs):
     assert len(PARSERS[parser].rungs) == rungs
     rejected = error(read(pool, "rungs:hang,hang,hang", parser, timeout_s=2.0))
