@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import shutil
 import tempfile
 from collections import Counter, defaultdict
@@ -26,8 +29,8 @@ TIMEOUT_S = 10
 MEMORY_MB = 1024
 OPEN_GATE = {f"max_{what}": 1 for what in ("rejected_share", "empty_share", "hidden_share", "chunk_fall")}
 """Most files of a batch may be beyond help."""
-MOST_GROWTH = 400 << 20
-"""Bytes of resident memory that this process may grow by after its first batch."""
+MOST_GROWTH = 250 << 20
+"""Bytes of resident memory that this process may hold more than after its first batch."""
 
 _ACTIVE = (
     "SELECT d.uri FROM activation a JOIN document d ON d.id = a.document_id "
@@ -119,6 +122,9 @@ class Campaign:
 
     def _growth(self) -> list[str]:
         """Whether this process keeps what it should let go."""
+        gc.collect()
+        with contextlib.suppress(OSError, AttributeError):  # not glibc
+            ctypes.CDLL(None).malloc_trim(0)  # what is freed and not given back is nobody's
         resident = psutil.Process().memory_info().rss
         self._first_rss = self._first_rss or resident
         grown = resident - self._first_rss
