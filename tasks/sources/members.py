@@ -23,6 +23,7 @@ from tasks.parsing.jobs import UnpackJob
 from tasks.parsing.limits import UnpackLimits
 from tasks.parsing.worker import ParserPool, Request
 from tasks.sources.base import Lister
+from tasks.sources.scratch import Scratch
 
 SEPARATOR = "\0"
 KEPT_CONTAINERS = 8
@@ -52,7 +53,7 @@ class MemberLister:
 
     Args:
         lister: of the files themselves.
-        folder: where unpacked files lie until `close`; made at first use.
+        folder: below it unpacked files lie until `close`; made at first use.
         pool: gives the processes that unpack.
         limits: for one container.
     """
@@ -67,6 +68,7 @@ class MemberLister:
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._lock = threading.Lock()
         self._unpacking: dict[str, threading.Lock] = {}
+        self._scratch: Scratch | None = None
 
     def list(self, scope: Scope) -> Listing:
         """What is there now, containers closed."""
@@ -100,9 +102,16 @@ class MemberLister:
     def close(self) -> None:
         """Delete what was unpacked."""
         with self._lock:
-            for kept in self._kept.values():
-                shutil.rmtree(kept.folder, ignore_errors=True)
             self._kept.clear()
+            if self._scratch is not None:
+                self._scratch.close()
+                self._scratch = None
+
+    def _own_folder(self) -> Path:
+        with self._lock:
+            if self._scratch is None:
+                self._scratch = Scratch(self._folder)
+            return self._scratch.folder
 
     def _open_member(self, uri: str, path: str, name: str) -> tuple[BinaryIO, Member]:
         for _ in range(3):  # it may be dropped for others before it is open
@@ -144,8 +153,7 @@ class MemberLister:
             shutil.rmtree(oldest.folder, ignore_errors=True)
 
     def _unpack_anew(self, uri: str, path: str) -> _Kept:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=self._folder))
+        folder = Path(tempfile.mkdtemp(dir=self._own_folder()))
         try:
             copy = folder / "container"
             with self._lister.open(uri, path) as (stream, stat), copy.open("wb") as out:

@@ -23,10 +23,12 @@ from registry.history import tag_release
 from registry.rollback import DocumentTarget
 from schemas.errors import DocumentNotFound, ReleaseIncomplete
 from tasks.batch import Steps, plain_steps
+from tests.archives import zipped
 from tests.flows.plain_model import FAMILIES, PlainModel, State, elect, family_text, searchable
 from tests.world import World
 
-URIS = [f"{folder}f{number}.txt" for folder in ("", "a/", "a/b/") for number in range(3)]
+ARCHIVE = "a/box.zip"
+URIS = [f"{folder}f{number}.txt" for folder in ("", "a/", f"{ARCHIVE}/") for number in range(3)]
 WORDS = "heron stork crane gull swan 두루미 왜가리 갈매기 raven finch robin wren".split()
 RETENTION = {"keep_versions": 1, "keep_days": 0, "grace_hours": 0}
 CRASH_POINTS = [step.name for step in fields(Steps) if step.name not in ("list_source", "index_vectors")]
@@ -69,8 +71,27 @@ class Machine(RuleBasedStateMachine):
         return f"Sentence {self.serial} tells of {word} and of nothing else at all."
 
     def put(self, uri: str, text: str) -> None:
-        self.world.write(uri, text)
         self.model.files[uri] = text
+        if _is_packed(uri):
+            self.pack()
+        else:
+            self.world.write(uri, text)
+
+    def remove(self, uri: str) -> str:
+        text = self.model.files.pop(uri)
+        if _is_packed(uri):
+            self.pack()
+        else:
+            (self.world.folder / uri).unlink()
+        return text
+
+    def pack(self) -> None:
+        """Write the archive anew with what the model has in it."""
+        inside = {uri[len(ARCHIVE) + 1 :]: text for uri, text in self.model.files.items() if _is_packed(uri)}
+        if inside:
+            self.world.write(ARCHIVE, zipped(inside))
+        else:
+            (self.world.folder / ARCHIVE).unlink()
 
     @rule(uri=st.sampled_from(URIS), word=st.sampled_from(WORDS))
     def write(self, uri, word):
@@ -95,7 +116,9 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.files)
     def move(self, data, uri):
         old = data.draw(st.sampled_from(sorted(self.model.files)))
-        if old != uri:
+        if old != uri and (_is_packed(old) or _is_packed(uri)):
+            self.put(uri, self.remove(old))
+        elif old != uri:
             (self.world.folder / uri).parent.mkdir(parents=True, exist_ok=True)
             (self.world.folder / old).rename(self.world.folder / uri)
             self.model.files[uri] = self.model.files.pop(old)
@@ -103,9 +126,7 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data())
     @precondition(lambda self: self.model.files)
     def delete(self, data):
-        uri = data.draw(st.sampled_from(sorted(self.model.files)))
-        (self.world.folder / uri).unlink()
-        del self.model.files[uri]
+        self.remove(data.draw(st.sampled_from(sorted(self.model.files))))
 
     # --- runs -------------------------------------------------------------------------
 
@@ -230,6 +251,10 @@ class Machine(RuleBasedStateMachine):
     def has_collection(self) -> bool:
         found = find_collection(self.world.session.db, "default")
         return found is not None and found.active_space_id is not None
+
+
+def _is_packed(uri: str) -> bool:
+    return uri.startswith(f"{ARCHIVE}/")
 
 
 def _crashing(step, *, after: bool):
