@@ -25,7 +25,8 @@ from tests.world import World
 
 COLLECTION = "default"
 BATCH = 300
-TIMEOUT_S = 10
+TIMEOUT_S = 20
+OCR_TIMEOUT_S = 40
 MEMORY_MB = 1024
 OPEN_GATE = {f"max_{what}": 1 for what in ("rejected_share", "empty_share", "hidden_share", "chunk_fall")}
 """Most files of a batch may be beyond help."""
@@ -71,6 +72,7 @@ class Campaign:
     failures: list[str] = field(default_factory=list)
     how: dict[str, str] = field(default_factory=dict)
     peaks: Watch = field(default_factory=Watch)
+    grown: int = 0
     _first_rss: int = 0
 
     def run(self, numbers: Sequence[int], *, ocr: bool = False) -> None:
@@ -96,7 +98,7 @@ class Campaign:
         self._fail(failures)
         self._count(mutants, seen)
         self.mutants += len(mutants)
-        brief = f"{len(mutants)} mutants, {len(failures)} failures, {_brief(watch.asks)}"
+        brief = f"{len(mutants)} mutants, {len(failures)} failures, {_brief(watch.asks)}, grown by {self.grown >> 20} MB"
         self.say(f"{name}: {brief}", flush=True)
         if not failures:
             shutil.rmtree(folder)
@@ -106,7 +108,7 @@ class Campaign:
         with World.open(folder, self.url, tenant=folder.name, limits=limits) as world:
             world.configure(
                 exclude=(),
-                ocr={"enabled": ocr, "timeout_s": TIMEOUT_S},
+                ocr={"enabled": ocr, "timeout_s": OCR_TIMEOUT_S},
                 gate=OPEN_GATE,
             )
             for mutant in mutants:
@@ -128,6 +130,7 @@ class Campaign:
         resident = psutil.Process().memory_info().rss
         self._first_rss = self._first_rss or resident
         grown = resident - self._first_rss
+        self.grown = max(self.grown, grown)
         return [f"this process grew by {grown >> 20} MB"] if grown > MOST_GROWTH else []
 
     def _fail(self, failures: Sequence[str]) -> None:

@@ -26,7 +26,7 @@ def make_table(campaign: Campaign) -> str:
         f"{len(campaign.asks)} requests to {len(peaks.processes)} parser processes; slowest "
         f"{max((ask.seconds for ask in campaign.asks), default=0):.1f} s; peaks: parser "
         f"{peaks.child_peak >> 20} MB resident, {peaks.space_peak >> 20} MB address space, "
-        f"ingest {peaks.parent_peak >> 20} MB resident."
+        f"ingest {peaks.parent_peak >> 20} MB resident, {campaign.grown >> 20} MB kept."
     )
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\n{memory}"
 
