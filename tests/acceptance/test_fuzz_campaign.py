@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from schemas.release import Rejection
-from tests.acceptance.fuzz.campaign import Campaign
+from tests.acceptance.fuzz.campaign import Campaign, look
 from tests.acceptance.fuzz.judge import Seen, judge
 from tests.acceptance.fuzz.mutants import load_origins, make_mutant
 from tests.acceptance.fuzz.watch import Ask
@@ -108,3 +108,20 @@ def test_an_exception_that_leaves_the_run_is_a_failure(database_url, tmp_path, m
     assert len(campaign.failures) == 1
     assert "KeyError" in campaign.failures[0]
     assert campaign.mutants == 0
+
+
+def test_control_characters_in_a_stored_text_and_left_files_are_seen(world):
+    world.write("a.txt", "Otters swim.")
+    world.write("b.txt", "Badgers dig.")
+    world.ingest()
+    assert look(world).bad_texts == []
+    with world.session.db.connection() as connection:
+        connection.execute("UPDATE chunk SET text = text || chr(1) WHERE text LIKE 'Otters%'")
+        connection.execute('UPDATE document_version SET metadata = \'{"a": "x\\u0002"}\'')
+    left = world.session.settings.home / "unpacked" / "x"
+    left.mkdir(parents=True)
+    seen = look(world)
+    assert set(seen.bad_texts) == {"a.txt", "b.txt"}
+    assert seen.left_files == [str(left)]
+    with world.session.db.connection() as connection:
+        connection.execute("UPDATE chunk SET text = rtrim(text, chr(1))")

@@ -57,6 +57,13 @@ class Campaign:
         base: a folder; removed when all went well.
         batch: files of one ingest.
         say: what prints.
+        mutants: how many were judged.
+        outcomes: by format, what became of them; `members` of the files inside archives and mails.
+        asks: every request to a parser process.
+        failures: broken promises.
+        how: by name, what was done to a file.
+        peaks: of memory.
+        grown: bytes of memory that this process holds more than after its first batch, at most.
     """
 
     url: str
@@ -98,8 +105,8 @@ class Campaign:
         self._fail(failures)
         self._count(mutants, seen)
         self.mutants += len(mutants)
-        brief = f"{len(mutants)} mutants, {len(failures)} failures, {_brief(watch.asks)}, grown by {self.grown >> 20} MB"
-        self.say(f"{name}: {brief}", flush=True)
+        brief = f"{len(mutants)} mutants, {len(failures)} failures, {self.grown >> 20} MB kept"
+        self.say(f"{name}: {brief}, {_brief(watch.asks)}", flush=True)
         if not failures:
             shutil.rmtree(folder)
 
