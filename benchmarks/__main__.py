@@ -13,7 +13,18 @@ from typing import Any
 from benchmarks.machine import machine_line
 from benchmarks.measuring import Row
 
-NAMES = ("planning", "writing", "memory", "search", "history", "embedding", "duplicates", "election")
+NAMES = (
+    "planning",
+    "writing",
+    "memory",
+    "search",
+    "history",
+    "embedding",
+    "duplicates",
+    "election",
+    "parsing",
+    "hanging",
+)
 RESULTS = Path(__file__).with_name("RESULTS.md")
 _HEADS = ("benchmark", "ours", "baseline", "ratio", "what it means")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 BULLET = "- "
 MAX_NUMBER = 100_000
 
+_TABLE_STYLE = b'<w:style w:type="table"'
+_STYLE_END = b"</w:style>"
 _HEADING_NAME = re.compile(r"(?:heading|제목|개요)\s*([1-9])", re.I)
 _CONTENTS_NAME = re.compile(r"(?:toc|목차)\s*\d", re.I)
 _PLACE = re.compile(r"%([1-9])")
@@ -111,10 +114,34 @@ class Numbering:
         return _PLACE.sub(lambda match: _count(levels, counts, int(match[1]) - 1), level.pattern).strip()
 
 
+def without_table_styles(data: bytes) -> bytes:
+    r"""The XML of the styles without those of tables, which no paragraph has.
+
+    They are nine tenths of the styles that Word and python-docx write by default, and were half
+    of the time of a short document.
+
+    >>> without_table_styles(b'<w:style w:type="table" w:styleId="T"><w:name/></w:style><w:style/>')
+    b'<w:style/>'
+    """
+    kept, at = [], 0
+    while (start := data.find(_TABLE_STYLE, at)) >= 0:
+        end = data.find(_STYLE_END, start)
+        if end < 0:
+            break
+        kept.append(data[at:start])
+        at = end + len(_STYLE_END)
+    return b"".join((*kept, data[at:]))
+
+
 def value(node: _Element, path: str) -> str | None:
     """The ``w:val`` of the first node at a path of ``w:`` names."""
-    found = node.find("/".join(W + step for step in path.split("/")))
+    found = node.find(_with_namespace(path))
     return None if found is None else found.get(f"{W}val")
+
+
+@cache
+def _with_namespace(path: str) -> str:
+    return "/".join(W + step for step in path.split("/"))
 
 
 def _count(levels: dict[int, Level], counts: dict[int, int], depth: int) -> str:

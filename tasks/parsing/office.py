@@ -12,7 +12,7 @@ from schemas.document import Element, ParsedDocument
 from schemas.errors import UnsupportedFormat
 from tasks.parsing import pptx, spreadsheet
 from tasks.parsing.docx_blocks import Blocks
-from tasks.parsing.docx_styles import Numbering, Styles, W
+from tasks.parsing.docx_styles import Numbering, Styles, W, without_table_styles
 from tasks.parsing.drawing import Drawings
 from tasks.parsing.package import Package, Relation, damaged, open_package
 from tasks.parsing.properties import core_metadata
@@ -39,7 +39,7 @@ def parse(data: bytes) -> ParsedDocument:
     document = package.xml(main)
     links = package.relations(main)
     blocks = Blocks(
-        Styles(package.optional_xml(_linked(links, "styles"))),
+        Styles(package.optional_xml(_linked(links, "styles"), trim=without_table_styles)),
         Numbering(package.optional_xml(_linked(links, "numbering"))),
         Drawings(package, links),
     )

@@ -7,7 +7,7 @@ import posixpath
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -38,6 +38,8 @@ _ANY_DECLARATION = re.compile(r"^\s*<\?xml[^>]{0,400}\?>")
 _DOCTYPE = re.compile(rb"<!DOCTYPE[^>\[]*(?:\[[^\]]*\]\s*)?>")
 _PLAIN_ENCODINGS = frozenset(("utf-8", "utf8", "us-ascii", "ascii"))
 _ADVICE = "Fetch the file again, or open it in its own application and save it again."
+
+Trim = Callable[[bytes], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +88,12 @@ class Package:
         self._left -= len(data)
         return data
 
-    def xml(self, name: str) -> _Element:
-        """Root of a part's XML. Raises what `read` does."""
-        return parse_xml(self.read(name), _short(name))
+    def xml(self, name: str, *, trim: Trim | None = None) -> _Element:
+        """Root of a part's XML, of which `trim` may take away what is not needed. Raises what `read` does."""
+        data = self.read(name)
+        return parse_xml(trim(data) if trim else data, _short(name))
 
-    def optional_xml(self, name: str, part: str = "") -> _Element:
+    def optional_xml(self, name: str, part: str = "", *, trim: Trim | None = None) -> _Element:
         """Root of a part that may be missing: then, or where it is damaged, an empty element.
 
         Damage is noted in `problems`, under `part` or the part's own name.
@@ -100,7 +103,7 @@ class Package:
         if not name or name not in self:
             return etree.Element("missing")
         try:
-            return self.xml(name)
+            return self.xml(name, trim=trim)
         except EncryptedDocument:
             raise
         except DocumentError as error:

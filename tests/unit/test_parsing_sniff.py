@@ -1,6 +1,7 @@
 """Which parser takes a file."""
 
 import io
+import time
 import zipfile
 import zlib
 
@@ -266,3 +267,27 @@ def test_unusual_text_is_text(head: bytes) -> None:
 def test_no_bytes_are_an_empty_document() -> None:
     with pytest.raises(EmptyDocument, match="no bytes"):
         choose_parser(b"", "a.pdf")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "uri"),
+    [
+        (b"[", "a"),
+        (b"[a](/", "a"),
+        (b"[](#", "a"),
+        (b"\n", "a.h"),
+        (b"\n \t", "a.h"),
+        (b"**", "a"),
+        (b"|--", "a"),
+    ],
+)
+def test_what_a_text_is_takes_linear_time(pattern: bytes, uri: str) -> None:
+    started = time.process_time()
+    choose_parser((b"x" + pattern * 65536)[:65536], uri)
+    assert time.process_time() - started < 1  # a few ms; 7 s where a pattern takes quadratic time
+
+
+def test_a_link_and_another_mark_are_markdown_whatever_brackets_stand_before() -> None:
+    text = b"See [the [inner](https://example.org/a) part.\n\nIt is **important**.\n"
+    assert choose_parser(text, "a") == "markdown"
+    assert choose_parser(text.replace(b"**", b""), "a") == "text"
