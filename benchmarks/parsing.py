@@ -251,7 +251,8 @@ def _text_rows(files: Sequence[File]) -> list[Row]:
             _share([(file.peer, file.ours) for file in sound]),
             _share([(file.ours, file.peer) for file in sound]),
             f"share that it has too, marks of tables and lists aside; JSON and notebooks, which unstructured "
-            f"gives as they are, and files with damaged letters left out; higher is better. Least of ours: {least or 'none under .9'}",
+            f"gives as they are, and files with damaged letters left out; "
+            f"higher is better. Least of ours: {least or 'none under .9'}",
         ),
         _share_row(
             f"words of the source, {len(reports)} reports",
