@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import statistics
 import time
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,11 @@ SCANS = ("scan.", "stamped-scan.")
 """Left out: their text comes from OCR, the same program on both sides."""
 
 AS_THEY_ARE = ("json", "jsonl", "notebook", "xml")
+"""Kinds that unstructured gives back without reading them: its words are their notation."""
+
+DAMAGED = (".mojibake", ".latin1", "no-unicode-map")
+"""Files whose letters are wrong until they are repaired, or read by OCR: no words to compare."""
+
 POOL_WORKERS = 2
 POOL_REPEATS = 4
 _MARKS = str.maketrans(dict.fromkeys("|#*-`>_\\•", " "))
@@ -106,8 +112,8 @@ def _file(path: Path, parsed: ParsedDocument, peer_text: str) -> File:
 
 
 def _words(text: str) -> Counter[str]:
-    """Words without the marks of tables, lists and headings, which only one side writes."""
-    return Counter(text.translate(_MARKS).split())
+    """Words, Hangul composed, without the marks of tables, lists and headings: only one side writes them."""
+    return Counter(unicodedata.normalize("NFC", text).translate(_MARKS).split())
 
 
 def _time(path: Path, sides: Mapping[str, Callable[[Path], object]], *, rounds: int) -> Seconds:
@@ -234,17 +240,19 @@ def _totals(files: Iterable[File], seconds: Mapping[Path, Seconds], side: str) -
 def _text_rows(files: Sequence[File]) -> list[Row]:
     """How much of the text each finds: of the other side's, and of the source of the reports."""
     texts = [file for file in files if file.parser not in AS_THEY_ARE]
-    shares = sorted((_share([(file.peer, file.ours)]), file.path.name) for file in texts)
+    sound = [file for file in texts if not any(name in file.path.name for name in DAMAGED)]
+    shares = sorted((_share([(file.peer, file.ours)]), file.path.name) for file in sound)
     least = ", ".join(f"{name} {share:.2f}" for share, name in shares[:5] if share < 0.9)
     reports = [file for file in texts if file.path.name.startswith("report.")]
     wanted = [_words(" ".join(REPORTS[file.path.name.split(".")[1]].words())) for file in reports]
     return [
         _share_row(
-            f"words of the other side, {len(texts)} files",
-            _share([(file.peer, file.ours) for file in texts]),
-            _share([(file.ours, file.peer) for file in texts]),
+            f"words of the other side, {len(sound)} files",
+            _share([(file.peer, file.ours) for file in sound]),
+            _share([(file.ours, file.peer) for file in sound]),
             f"share that it has too, marks of tables and lists aside; JSON and notebooks, which unstructured "
-            f"gives as they are, left out; higher is better. Least of ours: {least or 'none under .9'}",
+            f"gives as they are, and files with damaged letters left out; "
+            f"higher is better. Least of ours: {least or 'none under .9'}",
         ),
         _share_row(
             f"words of the source, {len(reports)} reports",

@@ -30,7 +30,7 @@ def parse(data: bytes) -> ParsedDocument:
     mark = _EXCEL_MARK.match(text)
     text = text[mark.end() :] if mark else text
     delimiter = mark[1] if mark else _delimiter(text)
-    rows = [row for row in _read(text, delimiter) if any(cell.strip() for cell in row)]
+    rows = [row for row in _read(text, delimiter) if any(map(str.strip, row))]
     titles = _title_rows(rows)
     rows = rows[len(titles) :]
     if rows and not _is_header(rows[0]):

@@ -91,17 +91,19 @@ class _Model:
     def __init__(self, lines: Sequence[str]) -> None:
         self._counts: tuple[Counter[_Feature], Counter[_Feature]] = (Counter(), Counter())
         for text in _sample(lines):
+            classes = _classes(text)  # a character each, so that places stay the same
             for match in _GAP.finditer(text):
                 start, end = match.start(1), match.start(3)
-                left, right = text[max(0, start - 1) : start + 1], text[end : end + 2]
-                self._counts[match[2] == " "].update(_features(left, right))
+                counts = self._counts[match[2] == " "]
+                for feature in _features(classes[max(0, start - 1) : start + 1], classes[end : end + 2]):
+                    counts[feature] += 1
         none, space = self._counts
         self._prior = (space["", ""] + 0.25) / (none["", ""] + space["", ""] + 1)
 
     def log_odds(self, left: str, right: str) -> float:
         base = _logit(self._prior)
         total = base
-        for feature in _features(left[-2:], right[:2]):
+        for feature in _features(_classes(left[-2:]), _classes(right[:2])):
             weight = 1.0 if len(feature[1]) == 1 else _PAIR_WEIGHT
             total += weight * (self._odds(feature) - base)
         return total
@@ -121,8 +123,7 @@ def _sample(lines: Sequence[str]) -> Iterator[str]:
 
 
 def _features(left: str, right: str) -> list[_Feature]:
-    """What is left and right of a gap, Latin letters and digits by class."""
-    left, right = _classes(left), _classes(right)
+    """What is left and right of a gap, both by `_classes`."""
     features = [("", ""), ("<", left[-1]), (">", right[0]), ("<>", left[-1] + right[0])]
     if len(left) > 1 and left[0] != " ":
         features.append(("<<", left))
@@ -132,6 +133,7 @@ def _features(left: str, right: str) -> list[_Feature]:
 
 
 def _classes(text: str) -> str:
+    """The text with one sign for all Latin letters and one for all digits."""
     return _DIGIT.sub("0", _LETTER.sub("A", text))
 
 

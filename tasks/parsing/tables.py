@@ -21,11 +21,10 @@ def markdown_table(rows: Sequence[Sequence[str]]) -> str:
     | --- | --- |
     | 1\|2 |  |
     """
-    cells = [[_cell(cell) for cell in row] for row in rows]
-    cells = [row for row in cells if any(row)]
+    cells = [row for row in map(_cells, rows) if any(row)]
     if not cells:
         return ""
-    width = max(max(i + 1 for i, cell in enumerate(row) if cell) for row in cells)
+    width = max(map(_width, cells))
     lines = [_line((row + [""] * width)[:width]) for row in cells]
     lines.insert(1, _line(["---"] * width))
     return "\n".join(lines)
@@ -33,6 +32,21 @@ def markdown_table(rows: Sequence[Sequence[str]]) -> str:
 
 def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
+
+
+def _cells(row: Sequence[str]) -> list[str]:
+    """The row's cells on one line each; most rows are right already, which is seen at once for all cells."""
+    line = "\0".join(("", *row, ""))
+    is_tidy = "|" not in line and "\0 " not in line and " \0" not in line and " ".join(line.split()) == line
+    return list(row) if is_tidy else [_cell(cell) for cell in row]
+
+
+def _width(row: Sequence[str]) -> int:
+    """Number of cells up to the last one with text."""
+    width = len(row)
+    while width and not row[width - 1]:
+        width -= 1
+    return width
 
 
 def _cell(text: str) -> str:

@@ -18,9 +18,11 @@ from typer.main import get_command
 import schemas.errors
 from flows.cli import app
 from flows.configuration import MACHINE_KEYS, PREFIX, load_settings
+from flows.formats import formats_markdown
 from schemas.errors import DocumentError, RevectorError
 from schemas.settings import CollectionSettings, Settings
 from tasks.gate import load_canaries
+from tasks.parsing.formats import PARSERS
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ["schemas", "registry", "tasks", "flows"]
@@ -287,6 +289,14 @@ def test_the_folder_map_is_complete():
     mapped = {name for name in rows if name.endswith(".py")}
     assert modules - mapped == set(), "not in docs/ARCHITECTURE.md"
     assert mapped - modules == set(), "in docs/ARCHITECTURE.md, but gone"
+
+
+def test_the_table_of_formats_is_the_one_that_the_code_makes():
+    lines = _read("docs/FORMATS.md").splitlines()
+    start = lines.index(next(line for line in lines if line.startswith("| format |")))
+    table = lines[start : start + len(PARSERS) + 2]
+    assert "\n".join(table) == formats_markdown()
+    assert not lines[start + len(table)].startswith("|")
 
 
 def _anchors(path: Path) -> set[str]:
