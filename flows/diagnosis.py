@@ -97,7 +97,10 @@ def _check_gpu() -> Check:
 def _check_tesseract(languages: str) -> Check:
     from tasks.parsing.ocr import missing_advice, tesseract_version
 
-    version = tesseract_version(languages)
+    try:
+        version = tesseract_version(languages)
+    except RevectorError as exc:
+        return Check("tesseract", False, exc.message, exc.advice, optional=True)
     if version is None:
         advice = missing_advice(languages)
         return Check("tesseract", False, "scanned pages cannot be read.", advice, optional=True)

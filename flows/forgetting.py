@@ -21,6 +21,7 @@ from registry.forget import (
     Traces,
     count_traces,
     find_document,
+    find_holders,
     find_traces,
     forget_document,
     retire_duplicates,
@@ -42,6 +43,7 @@ from schemas.release import Collection, Release
 from schemas.retention import Dropped
 from schemas.source import Scope, Source
 from tasks.sources.base import Lister, open_lister
+from tasks.sources.scratch import sweep as sweep_unpacked
 
 SHOWN_COPIES = 20
 ALL_TIMES = datetime(9000, 1, 1, tzinfo=UTC)
@@ -170,6 +172,7 @@ def _sweep(
     session: Session, collection: Collection, blobs: BlobStore, *, rewrite: bool
 ) -> tuple[Dropped, int]:
     """What crashed runs left may be of the document, and nothing says of which it is."""
+    sweep_unpacked(session.settings.home / "unpacked")
     strays = sweep_strays(session.db, collection.id, stored_before=ALL_TIMES)
     swept = sweep_blobs(session.db, blobs)
     vacuum(session.db, collection.id, rewrite=rewrite)
@@ -241,10 +244,18 @@ def _warnings(session: Session, collection: Collection, place: Place, uri: str) 
         return ["The source still holds it: the next ingest adds it again. Remove it there, or exclude it."]
     if holder:
         return [
+            *_held_by_mails(session, place, uri),
             f"The source still holds {holder}, in which it lay: the next ingest looks inside. Remove it "
-            "there, or exclude it. If that is a mail, forget the mail too: its raw bytes hold the attachment."
+            "there, or exclude it.",
         ]
-    return []
+    return _held_by_mails(session, place, uri)
+
+
+def _held_by_mails(session: Session, place: Place, uri: str) -> list[str]:
+    holders = find_holders(session.db, place.source_id, uri)
+    if not holders:
+        return []
+    return [f"It was attached to {', '.join(holders)}, whose raw bytes hold it: forget the mail too."]
 
 
 def _holder(lister: Lister, source: Source, uri: str) -> str | None:

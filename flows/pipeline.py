@@ -173,7 +173,7 @@ def _stage(
         clock.add("parse", prepared.seconds)
         with clock("write"):
             conflicts = steps.write_window(workspace, prepared)
-        report.parsed += len(prepared.parsed)
+        report.parsed += len({row.content_sha256 for row in prepared.parsed})
         outcome |= {document.uri: document.action for document in prepared.documents}
         outcome |= {row.rejection.uri: "rejected" for row in prepared.rejections}
         outcome |= dict.fromkeys(conflicts, "conflict")

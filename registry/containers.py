@@ -21,8 +21,10 @@ def known_containers(db: Database, source_id: int) -> dict[str, Container]:
             _SQL["known_containers"], {"tenant": db.tenant_id, "source": source_id}, binary=True
         ).fetchall()
     return {
-        uri: Container(None if size is None else Stat(size, *stat), fingerprint, _load(inside), is_document)
-        for uri, size, *stat, fingerprint, inside, is_document in rows
+        uri: Container(
+            None if size is None else Stat(size, *stat), fingerprint, _load(inside), is_document, attempts
+        )
+        for uri, size, *stat, fingerprint, inside, is_document, attempts in rows
     }
 
 
@@ -40,6 +42,7 @@ def remember_containers(
             "fingerprint": container.fingerprint,
             "inside": _dump(container.inside),
             "is_document": container.is_document,
+            "attempts": container.attempts,
         }
         for uri, container in containers.items()
     ]
@@ -59,7 +62,7 @@ def drop_containers(db: Database, source_id: int, uris: Sequence[str]) -> None:
 
 def _dump(inside: Unpacked) -> bytes:
     members = [(member.name, member.size, member.sha256.hex()) for member in inside.members]
-    refused = [(refused.name, refused.error, refused.message) for refused in inside.refused]
+    refused = [(refused.name, refused.error, refused.message, refused.inside) for refused in inside.refused]
     return zlib.compress(json.dumps([members, refused], ensure_ascii=False).encode(), 1)
 
 

@@ -259,3 +259,12 @@ def _strings(value: Any) -> list[str]:
     found: list[str] = []
     _walk(value, lambda text: found.append(text) or text)  # type: ignore[func-returns-value]
     return found
+
+
+def find_holders(db: Database, source_id: int, uri: str) -> list[str]:
+    """Uris of mails, shown or not, of which the document is an attachment: their raw bytes hold it."""
+    parts = uri.split("/")
+    ancestors = ["/".join(parts[:n]) for n in range(1, len(parts))]
+    values = {"tenant": db.tenant_id, "source": source_id, "ancestors": ancestors}
+    with db.connection() as connection:
+        return [holder for (holder,) in connection.execute(_SQL["holders"], values)]

@@ -196,8 +196,9 @@ def sources_to_retry(
     with db.transaction() as connection:
         for root, uri in connection.execute(_SQL["sources_to_retry"], values).fetchall():
             found.setdefault(root, set()).add(uri)
-        every = sorted({uri for uris in found.values() for uri in uris})
-        connection.execute(_SQL["reopen_containers"], {**values, "uris": every})
+        places = {"/".join(uri.split("/")[:n]) for uris in found.values() for uri in uris
+                  for n in range(1, uri.count("/") + 2)}  # fmt: skip
+        connection.execute(_SQL["reopen_containers"], {**values, "uris": sorted(places)})
     return {root: frozenset(names) for root, names in found.items()}
 
 

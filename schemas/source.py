@@ -53,7 +53,7 @@ class ListingProblem:
     """A file or folder that could not be listed; what lies under it is not deleted.
 
     `error` is the class name of its rejection; `blocks` is what must not be deleted where that is
-    more than `uri`.
+    another than `uri`; "" is nothing.
     """
 
     uri: str
@@ -64,7 +64,7 @@ class ListingProblem:
     @property
     def blocked(self) -> str:
         """Nothing at this uri or below it is deleted."""
-        return self.blocks or self.uri
+        return self.uri if self.blocks is None else self.blocks
 
 
 @dataclass(frozen=True, slots=True)

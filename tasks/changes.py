@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from schemas.errors import MassDeletion
@@ -44,7 +45,7 @@ def plan_changes(
     first = _sort_by_stat(listing.items, known, rejected, fingerprints)
     hashes = dict(hash_many(first.to_hash))
     draft = _sort_by_content(first, listing.items, known, rejected, fingerprints, hashes)
-    blocked = tuple(problem.blocked for problem in listing.problems)
+    blocked = frozenset(problem.blocked for problem in listing.problems)
     missing = {
         uri for uri in known.keys() - listing.items.keys() if scope.covers(uri) and not is_under(uri, blocked)
     }
@@ -98,7 +99,7 @@ def absorb_nested(
         absent: uris that the wider source has and holds back itself.
         shown_as: uri in the wider source -> uri in the source inside, for the report.
     """
-    blocked = tuple(problem.blocked for problem in listing.problems)
+    blocked = frozenset(problem.blocked for problem in listing.problems)
     added, moved, deleted = set(plan.added), list(plan.moved), list(plan.deleted)
     retired, held, settled = list(plan.retired), set(plan.held), list(plan.settled)
     for uri, past in sorted(nested.items()):
@@ -129,24 +130,6 @@ def absorb_nested(
         held=tuple(sorted(held)),
         settled=tuple(settled),
         retired=tuple(retired),
-    )
-
-
-def restrict(
-    plan: ChangePlan, listing: Listing, known: Mapping[str, Known], only: Collection[str]
-) -> ChangePlan:
-    """The plan for some documents that are listed: they are tried even where they were rejected before.
-
-    A uri of an archive or a mail stands for all it holds.
-    """
-    tried = tuple(only)
-    due = {uri for uri in listing.items if is_under(uri, tried)}
-    changed = tuple(sorted(due & known.keys()))
-    return ChangePlan(
-        added=tuple(sorted(due - known.keys())),
-        changed=changed,
-        bases={uri: known[uri].version_id for uri in changed},
-        forgotten=tuple(uri for uri in plan.forgotten if is_under(uri, tried)),
     )
 
 
@@ -290,6 +273,13 @@ def _find_moves(
     return moves
 
 
-def is_under(uri: str, blocked: tuple[str, ...]) -> bool:
+def is_under(uri: str, prefixes: AbstractSet[str]) -> bool:
     """Whether a uri is one of the prefixes, or below one."""
-    return any(uri == prefix or uri.startswith(prefix + "/") for prefix in blocked)
+    if not prefixes:
+        return False
+    end = len(uri)
+    while end > 0:
+        if uri[:end] in prefixes:
+            return True
+        end = uri.rfind("/", 0, end)
+    return False

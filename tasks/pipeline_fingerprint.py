@@ -34,7 +34,12 @@ def by_ocr(parser: str) -> str:
 
 def under_limits(variant: str) -> str:
     """The name for results that a limit on time, memory or length had a part in."""
-    return variant + _UNDER_LIMITS
+    return variant if variant.endswith(_UNDER_LIMITS) else variant + _UNDER_LIMITS
+
+
+def base_parser(variant: str) -> str:
+    """The parser's own name."""
+    return variant.split(" ")[0]
 
 
 def parser_versions(ocr: str) -> dict[str, str]:
@@ -65,17 +70,22 @@ def fingerprints(
         "signature": SIGNATURE_VERSION,
         "chunking": [CHUNKING_VERSION, asdict(policy)],
     }
+    parsers = {name: {"parser": version, **common} for name, version in versions.items()}
     bounds = {
         "timeout_s": limits.parse_timeout_s,
         "memory_mb": limits.parse_memory_mb,
         "characters": limits.max_characters,
     }
+    page_bounds = {**bounds, "page_timeout_s": collection.ocr.timeout_s}
+    limited = {
+        name: {**facts, **(page_bounds if name.endswith(_BY_OCR) else bounds)}
+        for name, facts in parsers.items()
+    }
     unread = {"sniffing": SNIFF_VERSION, "max_file_mb": limits.max_file_mb}
-    parsers = {name: {"parser": version, **common} for name, version in versions.items()}
     return (
         {"": hash_facts(unread)}
         | {name: hash_facts(facts) for name, facts in parsers.items()}
-        | {under_limits(name): hash_facts({**facts, **bounds}) for name, facts in parsers.items()}
+        | {under_limits(name): hash_facts(facts) for name, facts in limited.items()}
     )
 
 

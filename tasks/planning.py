@@ -14,8 +14,9 @@ from registry.documents import held_documents, known_documents, known_rejections
 from schemas.errors import DocumentError
 from schemas.plan import ChangePlan, Known
 from schemas.source import Listing
-from tasks.changes import absorb_nested, check_deletions, is_under, plan_changes, restrict
+from tasks.changes import absorb_nested, check_deletions, is_under, plan_changes
 from tasks.containers import Opened, open_containers
+from tasks.retrying import restrict
 from tasks.sources.members import member_hash
 from tasks.workspace import Workspace
 
@@ -97,7 +98,7 @@ def plan_run(
     plan = absorb_nested(plan, listing, nested, known.keys(), absent=absent, shown_as=shown_as)
     plan = replace(_forget_outweighed(plan, workspace, listing, outweighed), reelect=workspace.reelect)
     if only is not None:
-        plan = restrict(plan, listing, known, only)
+        plan = restrict(plan, listing, known, held, only)
     log.info(
         "planned: %d added, %d changed, %d moved, %d deleted, %d unchanged, %d held, %d rejected before",
         len(plan.added), len(plan.changed), len(plan.moved), len(plan.deleted), plan.unchanged,
@@ -126,7 +127,7 @@ def _forget_outweighed(
     plan: ChangePlan, workspace: Workspace, listing: Listing, outweighed: Collection[str]
 ) -> ChangePlan:
     """A document that is held and can be read again stands rejected no more."""
-    blocked = tuple(problem.blocked for problem in listing.problems)
+    blocked = frozenset(problem.blocked for problem in listing.problems)
     over = {uri for uri in outweighed if workspace.scope.covers(uri) and not is_under(uri, blocked)}
     return replace(plan, forgotten=(*plan.forgotten, *sorted(over - set(plan.work))))
 

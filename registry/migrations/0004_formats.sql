@@ -4,6 +4,12 @@
 ALTER TABLE document_version ADD COLUMN problems jsonb NOT NULL DEFAULT '[]';
 CREATE INDEX document_version_problems_idx ON document_version (collection_id) WHERE problems <> '[]';
 
+-- The same bytes under the same pipeline are the same version, but for what a limit on time or memory had a
+-- part in: there the next try may read more.
+ALTER TABLE document_version
+    DROP CONSTRAINT document_version_identity_key,
+    ADD CONSTRAINT document_version_identity_key UNIQUE (document_id, content_sha256, fingerprint, digest);
+
 -- Archives and mails as planning last saw them; inside: compressed JSON, what they hold and what was refused.
 -- A file whose stat equals this one is not opened again.
 CREATE TABLE container (
@@ -19,6 +25,7 @@ CREATE TABLE container (
     fingerprint   bytea NOT NULL,
     inside        bytea NOT NULL,
     is_document   boolean NOT NULL,
+    attempts      int NOT NULL DEFAULT 0,
     PRIMARY KEY (source_id, uri),
     FOREIGN KEY (tenant_id, collection_id) REFERENCES collection (tenant_id, id)
 );

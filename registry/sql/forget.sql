@@ -95,7 +95,15 @@ WHERE a.tenant_id = %(tenant)s AND a.document_id = %(document)s AND a.to_release
 DELETE FROM hold WHERE tenant_id = %(tenant)s AND document_id = %(document)s
 
 -- name: drop_rejection
-DELETE FROM rejection WHERE tenant_id = %(tenant)s AND source_id = %(source)s AND uri = %(uri)s
+-- what lay in the document names it too
+DELETE FROM rejection
+WHERE tenant_id = %(tenant)s AND source_id = %(source)s AND (uri = %(uri)s OR starts_with(uri, %(uri)s || '/'))
+
+-- name: holders
+-- documents of that source whose bytes hold the document's: mails, whose attachment it is
+SELECT uri FROM document
+WHERE tenant_id = %(tenant)s AND source_id = %(source)s AND uri = ANY(%(ancestors)s::text[])
+ORDER BY uri
 
 -- name: drop_containers_of
 -- what the document holds, and what it lies in: both name it
@@ -136,7 +144,7 @@ UNION ALL SELECT 'staged changes', count(*) FROM staged_change
 WHERE tenant_id = %(tenant)s AND document_id = %(document)s
 UNION ALL SELECT 'holds', count(*) FROM hold WHERE tenant_id = %(tenant)s AND document_id = %(document)s
 UNION ALL SELECT 'rejections', count(*) FROM rejection
-WHERE tenant_id = %(tenant)s AND source_id = %(source)s AND uri = %(uri)s
+WHERE tenant_id = %(tenant)s AND source_id = %(source)s AND (uri = %(uri)s OR starts_with(uri, %(uri)s || '/'))
 UNION ALL SELECT 'containers', count(*) FROM container
 WHERE tenant_id = %(tenant)s AND source_id = %(source)s AND (uri = %(uri)s OR starts_with(%(uri)s, uri || '/'))
 UNION ALL SELECT 'places of chunks', count(*) FROM version_chunk

@@ -111,6 +111,4 @@ ORDER BY s.root_url, f.uri LIMIT 1000000
 
 -- name: reopen_containers
 UPDATE container c SET size = NULL, mtime_ns = NULL, ctime_ns = NULL, inode = NULL, etag = NULL
-FROM unnest(%(uris)s::text[]) AS f(uri)
-WHERE c.tenant_id = %(tenant)s AND c.collection_id = %(collection)s
-  AND (c.uri = f.uri OR starts_with(f.uri, c.uri || '/'))
+WHERE c.tenant_id = %(tenant)s AND c.collection_id = %(collection)s AND c.uri = ANY(%(uris)s::text[])

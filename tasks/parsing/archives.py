@@ -28,6 +28,7 @@ _OPENERS: dict[bytes, Callable[[Path], Any]] = {
     b"\xfd7zXZ\x00": lzma.LZMAFile,
 }
 _PACKED_SUFFIXES = {".gz": "", ".bz2": "", ".xz": "", ".tgz": ".tar", ".tbz2": ".tar", ".txz": ".tar"}
+_TAR_SUFFIXES = (".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".tbz2", ".txz")
 _UTF8_FLAG, _ENCRYPTED_FLAG = 0x800, 0x1
 
 
@@ -117,11 +118,23 @@ def _tar_entries(path: Path) -> Iterator[Entry]:
         yield from _tar_stream(stream)
 
 
+class _Header(tarfile.TarInfo):
+    """Keeps why no further header was found: `tarfile` takes a cut or damaged one for the end."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Any:
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.HeaderError as exc:
+            archive.ended_by = exc  # type: ignore[attr-defined]
+            raise
+
+
 def _tar_stream(stream: IO[bytes]) -> Iterator[Entry]:
     """Members of a tar that is read once from front to end; damage ends it with an error."""
     count = 0
     try:
-        with tarfile.open(fileobj=stream, mode="r|", errors="surrogateescape") as archive:
+        with tarfile.open(fileobj=stream, mode="r|", errors="surrogateescape", tarinfo=_Header) as archive:
             for info in archive:
                 if info.isdir():
                     continue
@@ -131,6 +144,10 @@ def _tar_stream(stream: IO[bytes]) -> Iterator[Entry]:
                     yield Entry(name, error=_no_file())
                 else:
                     yield Entry(name, partial(_read, partial(archive.extractfile, info)))
+            if type(getattr(archive, "ended_by", None)).__name__ != "EOFHeaderError":
+                raise tarfile.ReadError("it ends without its end mark")
+            while stream.read(1 << 20):  # a checksum stands at the end of what is compressed
+                pass
     except _DAMAGE as exc:
         if count == 0:
             raise _damaged() from exc
@@ -144,6 +161,8 @@ def _compressed(path: Path, uri: str, opener: Callable[[Path], Any]) -> Iterator
             stream.seek(0)
             yield from _tar_stream(stream)
             return
+    if PurePosixPath(uri).name.lower().endswith(_TAR_SUFFIXES):
+        raise _damaged()
     yield Entry(_inner_name(uri), partial(_read, partial(opener, path)))
 
 

@@ -23,7 +23,7 @@ from tasks.parsing.jobs import OcrJob, ParseJob
 from tasks.parsing.process import Outcome
 from tasks.parsing.worker import ParserPool, Request
 
-TIME_SHARES = {1: (1.0,), 2: (0.65, 0.35), 3: (0.6, 0.3, 0.1)}
+TIME_SHARES = {1: (1.0,), 2: (0.8, 0.2), 3: (0.75, 0.2, 0.05)}
 """Shares of a document's time limit by number of rungs: all together never take longer than that."""
 
 _NEXT_RUNG = (ParseFailed, ParseTimeout, ParseCrashed, EmptyDocument)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from schemas.document import Element, ParsedDocument
-from schemas.errors import ConfigurationError, ParseFailed
+from schemas.errors import ConfigurationError, ParseCrashed, ParseFailed
 from tasks.parsing.ocr_image import prepare
 from tasks.parsing.ocr_layout import (
     Word,
@@ -167,6 +167,12 @@ def _tesseract(image: Image.Image, dpi: int, arguments: tuple[str, ...]) -> str:
         raise ConfigurationError(
             "tesseract is not installed.", advice="Run scripts/install-debian.sh."
         ) from exc
+    if done.returncode < 0:  # killed, for want of memory as a rule: another day it may do
+        raise ParseCrashed(
+            f"tesseract was ended by signal {-done.returncode}.",
+            advice="Lower limits.parse_workers, or give the machine more memory.",
+            code=done.returncode,
+        )
     if done.returncode:
         raise ParseFailed(
             f"tesseract failed with code {done.returncode}.",
@@ -181,8 +187,16 @@ def _ask(question: str) -> str:
         done = subprocess.run(
             ["tesseract", question], capture_output=True, timeout=_ASK_TIMEOUT_S, check=False
         )
-    except (OSError, subprocess.SubprocessError):
+    except FileNotFoundError:
         return ""
+    except (
+        OSError,
+        subprocess.SubprocessError,
+    ) as exc:  # not the same as absent: scans would leave the index
+        raise ConfigurationError(
+            f"tesseract is installed, but does not answer ({type(exc).__name__}).",
+            advice="Run again when the machine is less busy, or set ocr.enabled = false.",
+        ) from exc
     return (done.stdout + b"\n" + done.stderr).decode("utf-8", "replace").lstrip()
 
 

@@ -10,13 +10,15 @@ import importlib
 import posixpath
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 from pathlib import Path
 from unicodedata import normalize
 
 from schemas.container import Member, Refused, Unpacked
-from schemas.errors import ContainerRefused, DocumentError, EmptyDocument
+from schemas.errors import ContainerRefused, DocumentError, EmptyDocument, FetchFailed
 from tasks.parsing.archives import Entry, open_archive
 from tasks.parsing.base import choose_parser
 from tasks.parsing.limits import RATIO_FROM_BYTES, UnpackLimits
@@ -91,7 +93,7 @@ class _Unpacking:
         try:
             member = self._write(entry, name, target)
         except DocumentError as error:
-            if isinstance(error, ContainerRefused) and error.facts.get("whole"):
+            if error.facts.get("whole"):
                 raise
             target.unlink(missing_ok=True)
             self._note(name, error)
@@ -100,13 +102,16 @@ class _Unpacking:
 
     def _write(self, entry: Entry, name: str, target: Path) -> Member:
         hasher, size = hashlib.sha256(), 0
-        with target.open("wb") as out:
+        with _disk():
+            out = target.open("wb")
+        with out:
             for block in entry.blocks(_BLOCK):
                 size += len(block)
                 self.written_bytes += len(block)
                 self._check_size(size)
                 hasher.update(block)
-                out.write(block)
+                with _disk():
+                    out.write(block)
         return Member(name, size, hasher.digest())
 
     def _check_size(self, size: int) -> None:
@@ -135,26 +140,35 @@ class _Unpacking:
             finally:
                 target.unlink(missing_ok=True)
             return
+        if member.name in self.members:
+            error = ContainerRefused(
+                "Two files in there have this name: the later one was taken.", advice="Rename one."
+            )
+            self._note(f"{member.name} (earlier)", error)
         number = self.files.setdefault(member.name, len(self.files))
         kept = target.rename(self.folder / str(number))
         self.members[member.name] = member
         if kind in CONTAINERS:
-            self._open_inner(kept, member, depth)
+            self._open_inner(kept, member, depth, is_document=True)
 
-    def _open_inner(self, path: Path, member: Member, depth: int) -> None:
-        if depth >= self.limits.depth:
-            error = ContainerRefused(
-                f"It lies {depth} containers deep; limits.unpack_depth = {self.limits.depth}.",
-                advice="Unpack it into the source, or raise the limit.",
-            )
-            self._note(member.name, error)
-            return
+    def _open_inner(self, path: Path, member: Member, depth: int, *, is_document: bool = False) -> None:
         try:
-            self.open(path, member.name, prefix=member.name + "/", depth=depth + 1)
+            if depth >= self.limits.depth:
+                self._refuse_depth(path, member, depth, is_document=is_document)
+            else:
+                self.open(path, member.name, prefix=member.name + "/", depth=depth + 1)
         except DocumentError as error:
             if error.facts.get("whole"):
                 raise
-            self._note(member.name, error)
+            self._note(member.name, error, inside=is_document)
+
+    def _refuse_depth(self, path: Path, member: Member, depth: int, *, is_document: bool) -> None:
+        kind = choose_parser(path.read_bytes()[:HEAD_BYTES], member.name)
+        if not is_document or next(_entries(kind, path, member.name), None) is not None:
+            raise ContainerRefused(
+                f"It lies {depth} containers deep; limits.unpack_depth = {self.limits.depth}.",
+                advice="Unpack it into the source, or raise the limit.",
+            )
 
     def _refuse(self, why: str) -> ContainerRefused:
         return ContainerRefused(
@@ -163,8 +177,8 @@ class _Unpacking:
             whole=True,
         )
 
-    def _note(self, name: str, error: DocumentError) -> None:
-        self.refused.append(Refused(name, type(error).__name__, str(error)))
+    def _note(self, name: str, error: DocumentError, *, inside: bool = False) -> None:
+        self.refused.append(Refused(name, type(error).__name__, str(error), inside))
 
 
 def _entries(kind: str, path: Path, uri: str) -> Iterator[Entry]:
@@ -174,12 +188,23 @@ def _entries(kind: str, path: Path, uri: str) -> Iterator[Entry]:
     if kind not in CONTAINERS:
         return
     attachments = importlib.import_module(f"tasks.parsing.{kind}").attachments
-    used: dict[str, int] = {}
+    used: set[str] = set()
     for number, (name, data) in enumerate(attachments(path.read_bytes()), start=1):
-        plain = posixpath.basename(name.replace("\\", "/")) or f"attachment-{number}"
-        used[plain] = used.get(plain, 0) + 1
-        unique = plain if used[plain] == 1 else f"{used[plain]}-{plain}"
+        plain = normalize("NFC", posixpath.basename(name.replace("\\", "/"))) or f"attachment-{number}"
+        unique = next(n for k in count(1) if (n := plain if k == 1 else f"{k}-{plain}") not in used)
+        used.add(unique)
         yield Entry(unique, partial(_as_blocks, data))
+
+
+@contextmanager
+def _disk() -> Iterator[None]:
+    """What the disk refuses is no fault of the container."""
+    try:
+        yield
+    except OSError as exc:
+        raise FetchFailed(
+            f"It could not be unpacked ({exc.strerror}).", advice="Make room for REVECTOR_HOME.", whole=True
+        ) from exc
 
 
 def _as_blocks(data: bytes, size: int) -> Iterator[bytes]:

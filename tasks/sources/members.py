@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from schemas.container import MEMBER_ETAG, Member, Unpacked
-from schemas.errors import DocumentError, FetchFailed
+from schemas.errors import ContainerRefused, DocumentError, FetchFailed
 from schemas.source import Listing, Scope, Stat
 from tasks.parsing.jobs import UnpackJob
 from tasks.parsing.limits import UnpackLimits
@@ -152,12 +152,21 @@ class MemberLister:
             _, oldest = self._kept.popitem(last=False)
             shutil.rmtree(oldest.folder, ignore_errors=True)
 
+    def _check_size(self, stat: Stat) -> None:
+        if stat.size > self._limits.total_bytes:
+            raise ContainerRefused(
+                f"It has {stat.size >> 20:,} MB, more than limits.unpack_mb.",
+                advice="Unpack it into the source, or raise the limit in revector.toml.",
+            )
+
     def _unpack_anew(self, uri: str, path: str) -> _Kept:
         folder = Path(tempfile.mkdtemp(dir=self._own_folder()))
         try:
             copy = folder / "container"
-            with self._lister.open(uri, path) as (stream, stat), copy.open("wb") as out:
-                shutil.copyfileobj(stream, out, 1 << 20)
+            with self._lister.open(uri, path) as (stream, stat):
+                self._check_size(stat)
+                with copy.open("wb") as out:
+                    shutil.copyfileobj(stream, out, 1 << 20)
             asked = self._pool().submit(Request(copy, uri, UnpackJob(folder, self._limits)))
             inside = asked.result()
             if isinstance(inside, DocumentError):

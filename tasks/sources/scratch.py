@@ -9,6 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from schemas.errors import HomeNotWritable
+
 LOCK = ".lock"
 UNLOCKED_AGE_S = 3600
 """A folder without a lock is just being made, unless it is this old."""
@@ -21,9 +23,15 @@ class Scratch:
     """
 
     def __init__(self, root: Path) -> None:
-        root.mkdir(parents=True, exist_ok=True)
-        _sweep(root)
-        self.folder = Path(tempfile.mkdtemp(dir=root))
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            sweep(root)
+            self.folder = Path(tempfile.mkdtemp(dir=root))
+        except OSError as exc:
+            raise HomeNotWritable(
+                f"{root} cannot be written ({exc.strerror}).",
+                advice="Make room there, or give this user the right.",
+            ) from exc
         self._lock = os.open(self.folder / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
 
@@ -33,8 +41,9 @@ class Scratch:
         os.close(self._lock)
 
 
-def _sweep(root: Path) -> None:
-    for folder in root.iterdir():
+def sweep(root: Path) -> None:
+    """Delete what processes left that are gone."""
+    for folder in root.iterdir() if root.is_dir() else ():
         if _is_abandoned(folder):
             shutil.rmtree(folder, ignore_errors=True)
 
