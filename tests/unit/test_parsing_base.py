@@ -8,7 +8,7 @@ import pytest
 
 from schemas.document import Element
 from schemas.errors import ConfigurationError, DocumentError, EmptyDocument, FetchFailed, ParseFailed
-from tasks.parsing import base
+from tasks.parsing import base, markdown
 from tests.unit.parsing_inputs import docx, lines, paragraph, pdf
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,6 +79,7 @@ def test_what_a_parser_raises_is_told_without_the_documents_words(
 
 def test_a_missing_library_is_the_machines_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "markdown_it", None)
+    markdown._reader.cache_clear()  # as in a new process
     with pytest.raises(ConfigurationError, match="markdown_it"):
         parse(tmp_path, b"# A", "a.md")
 
