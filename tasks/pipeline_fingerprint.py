@@ -32,6 +32,11 @@ def by_ocr(parser: str) -> str:
     return parser + _BY_OCR
 
 
+def is_by_ocr(variant: str) -> bool:
+    """Whether OCR had a part in the result."""
+    return _BY_OCR in variant
+
+
 def under_limits(variant: str) -> str:
     """The name for results that a limit on time, memory or length had a part in."""
     return variant if variant.endswith(_UNDER_LIMITS) else variant + _UNDER_LIMITS

@@ -16,6 +16,7 @@ from schemas.plan import ChangePlan, Known
 from schemas.source import Listing
 from tasks.changes import absorb_nested, check_deletions, is_under, plan_changes
 from tasks.containers import Opened, open_containers
+from tasks.pipeline_fingerprint import is_by_ocr
 from tasks.retrying import restrict
 from tasks.sources.members import member_hash
 from tasks.workspace import Workspace
@@ -82,6 +83,7 @@ def plan_run(
     with paused_collection():
         nested, shown_as = _load_nested(workspace, reapply=reapply)
         known, held, rejected = load_known(workspace, nested, reapply=reapply)
+        known = spare_scans(workspace, known)
         opened = open_containers(workspace, listing, known, held | rejected)
         listing = opened.listing
         outweighed = _outweighed(listing, known, held, rejected)
@@ -109,6 +111,19 @@ def plan_run(
         in_scope += sum(1 for past in nested.values() if past.held != "absent")
         check_deletions(plan, len(listing.items), in_scope, workspace.collection.guard)
     return Planned(plan, opened)
+
+
+def spare_scans(workspace: Workspace, known: dict[str, Known]) -> dict[str, Known]:
+    """While tesseract is missing, what was read by it stays as it is: read anew, it would lose pages."""
+    if not workspace.collection.ocr.enabled or not workspace.ocr.unavailable:
+        return known
+    fingerprints = workspace.fingerprints
+    return {
+        uri: past._replace(fingerprint=fingerprints[past.parser])
+        if is_by_ocr(past.parser) and past.parser in fingerprints
+        else past
+        for uri, past in known.items()
+    }
 
 
 def _outweighed(

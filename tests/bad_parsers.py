@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from schemas.container import Unpacked
 from schemas.document import Element, ParsedDocument
-from tasks.parsing.jobs import Job, OcrJob, do_job
+from tasks.parsing.jobs import Job, OcrJob, ParseJob, UnpackJob, do_job
 
 
 def hang_on_request(path: Path, uri: str, job: Job) -> ParsedDocument | Unpacked:
@@ -30,4 +31,36 @@ def read_any_scan(path: Path, uri: str, job: Job) -> ParsedDocument | Unpacked:
     if isinstance(job, OcrJob):
         words = "Words of a scanned page: the lynx crossed the frozen river."
         return ParsedDocument(job.parser, "application/pdf", (Element(f"{words} {uri}", page=job.page),))
+    return do_job(path, uri, job)
+
+
+def disk_is_full(path: Path, uri: str, job: Job) -> ParsedDocument | Unpacked:
+    """As the real ones, but files cannot be written to the folder that is unpacked to."""
+    if isinstance(job, UnpackJob):
+        plain_open = Path.open
+
+        def refuse(self: Path, mode: str = "r", *arguments: object) -> object:
+            if "w" in mode:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return plain_open(self, mode, *arguments)  # type: ignore[arg-type,call-overload]
+
+        Path.open = refuse  # type: ignore[method-assign,assignment]
+    return do_job(path, uri, job)
+
+
+def read_as_told(path: Path, uri: str, job: Job) -> ParsedDocument | Unpacked:
+    """The first rung crashes where a file `crash` stands beside the source; the next finds what it says."""
+    orders = path.parents[3] / "orders"
+    if isinstance(job, ParseJob) and uri.endswith(".md") and orders.exists():
+        if job.rung == 0:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        elements = tuple(Element(text) for text in orders.read_text().split("\n"))
+        return ParsedDocument("markdown", "text/markdown", elements)
+    return do_job(path, uri, job)
+
+
+def hang_in_ocr(path: Path, uri: str, job: Job) -> ParsedDocument | Unpacked:
+    """As the real ones, but OCR never ends."""
+    if isinstance(job, OcrJob):
+        time.sleep(600)
     return do_job(path, uri, job)

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from flows.rollback import rollback_collection
 from registry.collections import get_collection
 from registry.runs import sources_to_retry
 from tests.archives import zipped
@@ -104,6 +105,64 @@ def test_a_hanging_parser_is_ended_at_its_limit_and_the_rest_is_indexed(hanging)
     report = hanging.ingest()
     assert (report.documents.added, report.documents.rejected) == (20, 1)
     assert hanging.rejections()["bad.txt"].error == "ParseTimeout"
+
+
+@pytest.fixture
+def told(world, monkeypatch):
+    """A world in which the second rung of Markdown finds what it is told."""
+    monkeypatch.setattr("tasks.workspace.PARSE", "tests.bad_parsers:read_as_told")
+    orders = world.session.settings.home / "orders"
+
+    def tell(text: str | None) -> None:
+        orders.unlink(missing_ok=True)
+        if text is not None:
+            orders.write_text(text)
+
+    return tell
+
+
+def test_what_a_limit_cut_short_and_is_read_better_later_is_another_version(world, told):
+    """The bytes and the pipeline are the same, the texts are not."""
+    told("A short beginning about otters.")
+    world.write("doc.md", "# Otters\n\nAll about otters.")
+    assert world.ingest().documents.added == 1
+    told("A short beginning about otters.\nThe whole story of the lynx.")
+    (report,) = retry_documents(world, "doc.md")
+    assert (report.documents.changed, report.release) == (1, 2)
+    assert world.keyword("lynx")
+    told("A short beginning about otters.")
+    world.write("doc.md", "# Herons\n\nAll about herons.")
+    world.ingest()
+    world.write("doc.md", "# Otters\n\nAll about otters.")
+    assert world.ingest().problems == []
+    assert world.problems() == []
+
+
+def test_a_limit_in_two_places_costs_only_the_document(world, told):
+    told("x" * 2000)
+    world.limit(max_characters=1000)
+    world.write("doc.md", "# Otters")
+    world.write("other.txt", HERON)
+    report = world.ingest()
+    assert (report.documents.added, world.rejections()["doc.md"].error) == (1, "TextTooLong")
+
+
+def retry_documents(world, *uris):
+    return [world.ingest(only=frozenset(uris))]
+
+
+def test_retry_leaves_what_a_rollback_took_out_of_view(world, told):
+    told("A short beginning about otters.")
+    world.write("doc.md", "# Otters")
+    world.write("bad.pdf", b"%PDF-1.7 nothing else")
+    world.ingest()
+    told(None)
+    world.write("doc.md", "# Lynxes\n\nThe whole story of the lynx.")
+    world.ingest()
+    rollback_collection(world.session, "default", "1")
+    assert world.keyword("lynx") == []
+    retry_documents(world, "doc.md", "bad.pdf")
+    assert world.keyword("lynx") == []
 
 
 def test_names_that_do_not_stand_rejected_are_told(run, docs):

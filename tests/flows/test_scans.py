@@ -73,6 +73,25 @@ def test_tesseract_that_comes_later_makes_only_scans_due(mixed, tesseract):
     assert parsers(mixed.session.db) == ["pdf by ocr", "pdf", "pdf by ocr", "pdf by ocr"]
 
 
+def test_tesseract_that_goes_takes_no_scan_out_of_search(mixed, tesseract):
+    mixed.ingest()
+    tesseract(None)
+    assert mixed.plan().is_empty
+    assert mixed.keyword("lynx")
+    mixed.configure(ocr={"enabled": False})  # that is meant
+    assert mixed.plan().changed == ("mixed.pdf",)
+
+
+def test_a_longer_time_for_a_page_makes_pages_due_that_ran_out_of_it(mixed, tesseract, monkeypatch):
+    monkeypatch.setattr("tasks.workspace.PARSE", "tests.bad_parsers:hang_in_ocr")
+    mixed.configure(ocr={"timeout_s": 1.0})
+    assert mixed.ingest().documents.partial == 1
+    assert mixed.plan().is_empty
+    monkeypatch.setattr("tasks.workspace.PARSE", "tests.bad_parsers:read_any_scan")
+    mixed.configure(ocr={"timeout_s": 2.0})
+    assert mixed.ingest().documents.partial == 0
+
+
 def test_a_failing_page_goes_and_comes_with_its_version(mixed, tesseract):
     tesseract(None)
     mixed.ingest()
