@@ -38,7 +38,10 @@ def failures(
         print(
             f"{printable(rejection.name)}\n  {rejection.stage} {rejection.error}{tries}: {rejection.message}"
         )
-    if not rejections:
+    if not rejections and found:
+        classes = ", ".join(sorted({rejection.error for rejection in found}))
+        print(f"No failures of class {error}. There are: {classes}.")
+    elif not rejections:
         print("No failures.")
 
 

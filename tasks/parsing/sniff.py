@@ -99,9 +99,11 @@ def _container(head: bytes, suffix: str) -> str | None:
 def _by_magic(head: bytes) -> str | None:
     binary = is_binary(head)
     for offset, magic, kind in MAGIC:
-        if head.startswith(magic, offset) and (len(magic) > 4 or binary):
+        # a picture of white paper holds no bytes that a text may not have, but for its mark
+        is_sure = len(magic) > 4 or binary or not magic.isascii() or min(magic) < 9
+        if is_sure and head.startswith(magic, offset):
             return kind
-    if binary and _is_bmp(head):
+    if _is_bmp(head):
         return "BMP image"
     return "tar archive" if binary and _is_old_tar(head) else None
 

@@ -119,7 +119,11 @@ class _Unpacking:
             raise self._refuse(f"Unpacked it is larger than {self.limits.total_bytes >> 20:,} MB")
         ratio = self.written_bytes / max(self.packed_bytes, 1)
         if self.written_bytes > RATIO_FROM_BYTES and ratio > self.limits.ratio:
-            raise self._refuse(f"Unpacked it is more than {self.limits.ratio} times as large")
+            raise ContainerRefused(
+                f"Unpacked it is more than {self.limits.ratio} times as large: nothing of it was taken.",
+                advice="If it is no bomb, unpack it into the source.",
+                whole=True,
+            )
         if size > self.limits.member_bytes:
             raise ContainerRefused(
                 f"Unpacked it has more than {self.limits.member_bytes >> 20} MB.",

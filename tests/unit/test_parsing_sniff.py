@@ -291,3 +291,16 @@ def test_a_link_and_another_mark_are_markdown_whatever_brackets_stand_before() -
     text = b"See [the [inner](https://example.org/a) part.\n\nIt is **important**.\n"
     assert choose_parser(text, "a") == "markdown"
     assert choose_parser(text.replace(b"**", b""), "a") == "text"
+
+
+@pytest.mark.parametrize("form", ["TIFF", "BMP"])
+@pytest.mark.parametrize("mode", ["L", "RGB", "1"])
+def test_a_picture_of_white_paper_is_no_text(form, mode):
+    from io import BytesIO
+
+    from PIL import Image
+
+    out = BytesIO()
+    Image.new(mode, (300, 400), "white").save(out, form)
+    for uri in ("a.tif", "a.txt", "a"):
+        assert choose_parser(out.getvalue()[:HEAD_BYTES], uri) == "image"
