@@ -12,10 +12,12 @@ from tasks.parsing.pdf_lines import Line, Page
 MARGIN = 0.12
 """Share of a page's height, at its top and its bottom, where running lines are."""
 
-MIN_PAGES = 4
+MIN_PAGES = 3
+_FEW_PAGES = 4
 MIN_SHARE = 0.6
 _LINES_PER_MARGIN = 3
 _PLACE_PT = 4.0
+_FIRST = re.compile(r"\s*(\d{1,4})\b")
 _DIGITS = re.compile(r"\d+")
 
 _Key = tuple[str, bool, int]
@@ -24,8 +26,9 @@ _Key = tuple[str, bool, int]
 def body_lines(pages: Sequence[Page]) -> list[Line]:
     """All lines but those that repeat, digits aside, at one place of most of the pages.
 
-    On fewer than four pages only lines that count the pages are taken out. Type larger than
-    the body's is never taken for a running line: it may be a chapter's title on each page.
+    Of three pages it must be all, of two only lines that count the pages are taken out; pages
+    without text (scans) do not speak against a running line. Type larger than the body's is
+    never taken for one: it may be a chapter's title on each page.
     """
     lines = [line for page in pages for line in page.lines]
     largest = 1.05 * body_size(lines)
@@ -36,8 +39,9 @@ def body_lines(pages: Sequence[Page]) -> list[Line]:
                 for key in _keys(line, page):
                     where[key][page.number] = line
     running: set[int] = set()
+    written = sum(bool(page.lines) for page in pages)
     for found in where.values():
-        if _is_running(found, len(pages)):
+        if _is_running(found, written, is_short=len(pages) < MIN_PAGES) and not _are_notes(found):
             running.update(id(line) for line in _repeated(found))
     return [line for line in lines if id(line) not in running] or lines
 
@@ -82,14 +86,26 @@ def _repeated(found: dict[int, Line]) -> list[Line]:
     return [line for line in found.values() if words[_without_numbers(line)] > 1]
 
 
-def _is_running(found: dict[int, Line], pages: int) -> bool:
-    if pages < MIN_PAGES:
-        return pages > 1 and len(found) == pages and _counts_pages(found)
+def _is_running(found: dict[int, Line], pages: int, *, is_short: bool) -> bool:
+    """Whether the lines, by page, are one running line of so many pages with text."""
+    if pages < _FEW_PAGES:
+        return pages > 1 and len(found) == pages and (not is_short or _counts_pages(found))
     if len(found) >= max(3, MIN_SHARE * pages):
         return True
     # A title on each second page of a book: even and odd pages have their own.
     one_side = len({number % 2 for number in found}) == 1
     return one_side and len(found) >= max(3, MIN_SHARE * pages / 2)
+
+
+def _are_notes(found: dict[int, Line]) -> bool:
+    """Whether the lines begin with numbers that count something else than pages, as footnotes do."""
+    numbers = {page: _FIRST.match(line.text) for page, line in found.items()}
+    starts = [(int(match[1]), page) for page, match in numbers.items() if match]
+    if len(starts) < len(found):
+        return False
+    same = Counter(number for number, _ in starts)
+    offsets = Counter(number - page for number, page in starts)
+    return max(*same.values(), *offsets.values()) <= len(starts) / 2
 
 
 def _counts_pages(found: dict[int, Line]) -> bool:
