@@ -22,7 +22,9 @@ MIN_SPACE_EM = 0.235
 
 _SLACK_EM = 0.05
 # Where fonts change: after a sentence's end the space is the font's own.
-_SWITCH = re.compile("(?<=[\uac00-\ud7a3]) (?=[^\uac00-\ud7a3\\s])|(?<=[0-9A-Za-z)%\u2103]) (?=[\uac00-\ud7a3])")
+_SWITCH = re.compile(
+    "(?<=[\uac00-\ud7a3]) (?=[^\uac00-\ud7a3\\s])|(?<=[0-9A-Za-z)%\u2103]) (?=[\uac00-\ud7a3])"
+)
 
 
 def false_spaces(textpage: pypdfium2.PdfTextPage, text: str) -> frozenset[int]:
