@@ -105,12 +105,17 @@ def _sizes(textpage: pypdfium2.PdfTextPage, raw: str, start: int) -> tuple[float
     of_wide, of_other = (
         [found for i in _sample(part) if (found := size(textpage, start + i))] for part in (wide, other)
     )
-    latin = median(of_other) if of_other else 0.0
-    return (median(of_wide) if of_wide else latin), latin
+    latin = _usual(of_other)
+    return _usual(of_wide) or latin, latin
+
+
+def _usual(sizes: list[float]) -> float:
+    """Code among the words is smaller: it must not make its line so."""
+    return max(median(sizes), sizes[-1]) if sizes else 0.0
 
 
 def _sample(places: list[int]) -> list[int]:
-    """The last, the first and one between: nothing else where there are fewer."""
+    """The first, one between and the last."""
     return places if len(places) <= _SAMPLED else [places[0], places[len(places) // 2], places[-1]]
 
 
