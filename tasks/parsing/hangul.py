@@ -21,6 +21,12 @@ LINE_HAS_ROOM_EM = 1.25
 """Room at a line's end in which one more syllable would have stood."""
 
 _TRUSTED_SPACES = 0.2
+_AT_SPACES_ONLY = 0.6
+"""Share of breaks with a space; where words are divided a third has one, so the others were lost."""
+
+_NARROW = 4
+"""Characters of a line so short that it divides words whatever the others do."""
+
 _MIN_ROOM_SHARE = 0.25
 _MIN_MEAN = 0.6
 _PAIR_WEIGHT = 0.7
@@ -57,6 +63,8 @@ def spaces_at(breaks: Sequence[Break], lines: Sequence[str]) -> list[bool]:
     if not korean:
         return [b.has_space or not _is_cjk(b) for b in breaks]
     marked = sum(b.has_space for b in korean) / len(korean)
+    if marked >= _AT_SPACES_ONLY:
+        return [b.has_space or not (_is_cjk(b) or _is_narrow(b)) for b in breaks]
     if marked >= _TRUSTED_SPACES:
         return [b.has_space or not _touches_hangul(b) for b in breaks]
     model = _Model(lines)
@@ -74,6 +82,10 @@ def _is_korean(b: Break) -> bool:
 
 def _touches_hangul(b: Break) -> bool:
     return any(map(is_hangul, _sides(b)))
+
+
+def _is_narrow(b: Break) -> bool:
+    return _touches_hangul(b) and len(b.before.strip()) <= _NARROW
 
 
 def _is_cjk(b: Break) -> bool:

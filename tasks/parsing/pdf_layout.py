@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby, pairwise
 
 from schemas.document import Element, ElementKind
@@ -25,7 +26,7 @@ MAX_HEADING_CHARS = 150
 MAX_HEADING_SHARE = 0.2
 MIN_ROWS = 3
 _MAX_LEVELS = 6
-_GAP_RATIO = 1.25
+_GAP_RATIO = 1.2
 _COLUMN_PT = 40.0
 _SUPPORT_PT = 25.0
 _SLACK_EM = 1.0
@@ -87,10 +88,12 @@ class _RightEdges:
 
     def room_em(self, line: Line) -> float:
         """Free space at the line's end; 0 where a quarter of the page's lines end with it."""
+        edge = self._edges[_column(line)]
         flush = sum(self._flush[line.page, round(line.right) + d] for d in (-1, 0, 1))
-        if flush >= 4 and flush > 0.25 * self._lines[line.page]:
+        is_short = line.right - line.left < 0.5 * (edge - line.left)  # the same last words, not a margin
+        if flush >= 4 and flush > 0.25 * self._lines[line.page] and not is_short:
             return 0.0
-        return max(0.0, (self._edges[_column(line)] - line.right) / _em(line))
+        return max(0.0, (edge - line.right) / _em(line))
 
 
 def _column(line: Line) -> int:
@@ -170,7 +173,9 @@ def _em(line: Line) -> float:
 
 
 def _same_size(one: Line, other: Line) -> bool:
-    return abs(one.size - other.size) < 0.08 * _em(one)
+    """Whether their type is of one size, be it only that of the Latin letters in Korean lines."""
+    same_latin = one.latin > 0 and abs(one.latin - other.latin) < 0.08 * one.latin
+    return same_latin or abs(one.size - other.size) < 0.08 * _em(one)
 
 
 def _size_key(line: Line) -> int:
@@ -239,8 +244,9 @@ def _heading_levels(
     if any(levels):
         return levels
     body = body_size(line for p in paragraphs for line in p)
+    latin = _latin_size(line for p in paragraphs for line in p)
     sizes = [
-        _size_key(p[0]) if _is_heading(p, text, body) else 0
+        _size_key(p[0]) if _is_heading(p, text, body if _has_wide(text) else max(body, latin)) else 0
         for p, text in zip(paragraphs, texts, strict=True)
     ]
     if level_of:
@@ -252,6 +258,15 @@ def _heading_levels(
     return levels if chars <= MAX_HEADING_SHARE * sum(map(len, texts)) else [0] * len(texts)
 
 
+def _latin_size(lines: Iterable[Line]) -> float:
+    """Type size of most Latin letters and digits inside lines of Hangul; 0 without any."""
+    return body_size(replace(line, size=line.latin) for line in lines if line.latin and _has_wide(line.text))
+
+
+def _has_wide(text: str) -> bool:
+    return any(char > "\u1100" and char.isalnum() for char in text)
+
+
 def _is_heading(paragraph: _Paragraph, text: str, body: float) -> bool:
     return (
         paragraph[0].size >= HEADING_RATIO * body
@@ -261,18 +276,21 @@ def _is_heading(paragraph: _Paragraph, text: str, body: float) -> bool:
 
 
 def _levels_by_outline(paragraphs: Sequence[_Paragraph], texts: Sequence[str], outline: Outline) -> list[int]:
-    left = {page: dict(_squeezed(titles)) for page, titles in outline.items()}
+    left = {page: _by_letters(titles) for page, titles in outline.items()}
     levels = []
     for paragraph, text in zip(paragraphs, texts, strict=True):
-        titles = left.get(paragraph[0].page, {})
-        levels.append(titles.pop(_squeeze(text), 0))
+        found = left.get(paragraph[0].page, {}).get(_squeeze(text))
+        levels.append(found.pop(0) if found else 0)
     return levels
 
 
-def _squeezed(titles: Sequence[tuple[str, int]]) -> Iterator[tuple[str, int]]:
+def _by_letters(titles: Sequence[tuple[str, int]]) -> dict[str, list[int]]:
+    """Levels in order by a title's letters: those of two titles may be the same."""
+    levels: dict[str, list[int]] = defaultdict(list)
     for title, level in titles:
         if key := _squeeze(title):
-            yield key, level
+            levels[key].append(level)
+    return levels
 
 
 def _squeeze(text: str) -> str:
