@@ -44,11 +44,11 @@ class Parser:
 
 
 PARSERS: dict[str, Parser] = {
-    "text": Parser("plain text", "tasks.parsing.text:parse", 2, (), ("charset-normalizer",)),
+    "text": Parser("plain text", "tasks.parsing.text:parse", 3, (), ("charset-normalizer",)),
     "markdown": Parser(
         "Markdown",
         "tasks.parsing.markdown:parse",
-        3,
+        4,
         ("headings", "tables", "metadata"),
         ("charset-normalizer", "lxml", "markdown-it-py", "PyYAML"),
         plain="tasks.parsing.text:parse",
@@ -166,7 +166,7 @@ PARSERS: dict[str, Parser] = {
     "notebook": Parser(
         "Jupyter notebooks",
         "tasks.parsing.notebook:parse",
-        1,
+        2,
         ("headings", "tables", "metadata"),
         ("charset-normalizer", "lxml", "markdown-it-py", "PyYAML"),
         plain="tasks.parsing.data:parse_plain",

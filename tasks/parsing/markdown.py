@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from tasks.parsing.dates import parse_date
 from tasks.parsing.markup import fragment_elements
 from tasks.parsing.tables import table_elements
 from tasks.parsing.text import decode
+from tasks.parsing.wrapping import line_spaces
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 MAX_FRONT_MATTER = 64 * 1024
 MAX_WORDS = 200
 MAX_WORD_CHARS = 2000
+_SOFT_BREAK = "\x00"
+"""A line end of the file's layout, until it is known what it stands for; no Markdown text has it."""
+
 _FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|$)", re.S)
 _LIST_OF_WORDS = re.compile(r"[,;、]|\s(?=#)")
 
@@ -31,7 +36,7 @@ def parse(data: bytes) -> ParsedDocument:
     source = decode(data)
     facts, body = _split_front_matter(source)
     tokens = _reader().parse(body)
-    elements = tuple(_Walk(tokens).elements())
+    elements = _with_line_ends(tuple(_Walk(tokens).elements()))
     return ParsedDocument("markdown", "text/markdown", elements, _metadata(facts))
 
 
@@ -41,6 +46,20 @@ def _reader() -> MarkdownIt:
     from markdown_it import MarkdownIt
 
     return MarkdownIt("commonmark").enable(["table", "strikethrough"])
+
+
+def _with_line_ends(elements: tuple[Element, ...]) -> tuple[Element, ...]:
+    """The elements with what stands for each soft line end: a space, or nothing inside a Korean word."""
+    cut = [e.text.split(_SOFT_BREAK) for e in elements if _SOFT_BREAK in e.text]
+    if not cut:
+        return elements
+    spaces = iter(line_spaces(cut, [line for e in elements for line in e.text.split(_SOFT_BREAK)]))
+    return tuple(
+        replace(e, text=re.sub(_SOFT_BREAK, lambda _: " " * next(spaces), e.text))
+        if _SOFT_BREAK in e.text
+        else e
+        for e in elements
+    )
 
 
 class _Walk:
@@ -118,7 +137,7 @@ def plain_text(children: Sequence[Token]) -> str:
         if child.type in ("text", "code_inline"):
             parts.append(child.content)
         elif child.type == "softbreak":
-            parts.append(" ")
+            parts.append(_SOFT_BREAK)
         elif child.type == "hardbreak":
             parts.append("\n")
         elif child.type == "image":
