@@ -222,7 +222,7 @@ PARSERS: dict[str, Parser] = {
     "rtf": Parser(
         "RTF",
         "tasks.parsing.rtf:parse",
-        1,
+        2,
         ("headings", "tables", "metadata"),
         (),
         plain="tasks.parsing.rtf:parse_plain",
