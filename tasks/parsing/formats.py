@@ -134,7 +134,7 @@ PARSERS: dict[str, Parser] = {
     "rst": Parser(
         "reStructuredText",
         "tasks.parsing.rst:parse",
-        1,
+        2,
         ("headings", "tables", "metadata"),
         ("charset-normalizer", "docutils"),
         plain="tasks.parsing.rst:parse_plain",
@@ -142,7 +142,7 @@ PARSERS: dict[str, Parser] = {
     "json": Parser(
         "JSON",
         "tasks.parsing.data:parse_json",
-        1,
+        2,
         ("headings", "tables", "metadata"),
         ("charset-normalizer",),
         plain="tasks.parsing.data:parse_plain",
@@ -150,7 +150,7 @@ PARSERS: dict[str, Parser] = {
     "jsonl": Parser(
         "JSON lines",
         "tasks.parsing.data:parse_jsonl",
-        1,
+        2,
         (),
         ("charset-normalizer",),
         plain="tasks.parsing.data:parse_plain",
@@ -158,7 +158,7 @@ PARSERS: dict[str, Parser] = {
     "xml": Parser(
         "XML: records, RSS, Atom, DocBook, TEI, JATS",
         "tasks.parsing.xml:parse",
-        1,
+        2,
         ("headings", "metadata"),
         ("charset-normalizer", "lxml"),
         plain="tasks.parsing.xml:parse_plain",
