@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from schemas.document import Element, ParsedDocument, PartProblem
@@ -19,6 +20,7 @@ LONG_CHARS = 200
 MAX_DEPTH = 64
 MAX_COLUMNS = 50
 MAX_TOLD_LINES = 10
+_RECORDS_HEAD = 1_000_000
 _NAMES = ("title", "name", "id", "제목", "이름")
 
 Record = dict[str, Any]
@@ -36,7 +38,12 @@ def parse_json(data: bytes) -> ParsedDocument:
     Raises:
         ParseFailed: it is no JSON, or nested too deep.
     """
-    value = load_json(decode(data))
+    try:
+        value = load_json(decode(data))
+    except ParseFailed:
+        if not _begins_with_records(decode(data)):
+            raise
+        return replace(parse_jsonl(data), parser="json")
     facts = {k.lower(): v for k, v in value.items()} if isinstance(value, dict) else {}
     return ParsedDocument("json", "application/json", tuple(_document(value)), metadata_from(facts))
 
@@ -59,8 +66,17 @@ def parse_jsonl(data: bytes) -> ParsedDocument:
             wrong.append(number)
             elements.append(Element(line))
     if wrong and len(wrong) == sum(bool(line.strip()) for line in lines):
-        raise ParseFailed("No line of the file is JSON.", advice="Check what wrote it, or exclude it.")
+        raise ParseFailed("No line of the file is JSON.", advice="Correct its lines, or exclude it.")
     return ParsedDocument("jsonl", "application/jsonl", tuple(elements), problems=_told(wrong))
+
+
+def _begins_with_records(text: str) -> bool:
+    """Whether the first two lines are a JSON object each: records, of which some line is broken."""
+    lines = [line for line in text[:_RECORDS_HEAD].split("\n") if line.strip()][:2]
+    try:
+        return len(lines) == 2 and all(isinstance(load_json(line), dict) for line in lines)
+    except ParseFailed:
+        return False
 
 
 def parse_plain(data: bytes) -> ParsedDocument:
@@ -80,7 +96,7 @@ def load_json(text: str) -> Any:
         reason = "nested too deep" if isinstance(exc, RecursionError) else "not valid JSON"
         place = f" (line {exc.lineno})" if isinstance(exc, json.JSONDecodeError) else ""
         raise ParseFailed(
-            f"The file is {reason}{place}.", advice="Check what wrote it, or exclude it."
+            f"The file is {reason}{place}.", advice="Correct it there, or exclude the file."
         ) from exc
 
 
@@ -88,8 +104,8 @@ def _told(wrong: Sequence[int]) -> tuple[PartProblem, ...]:
     if not wrong:
         return ()
     more = f" and {len(wrong) - MAX_TOLD_LINES} more" if len(wrong) > MAX_TOLD_LINES else ""
-    part = f"lines {', '.join(map(str, wrong[:MAX_TOLD_LINES]))}{more}"
-    return (PartProblem(part, "ParseFailed", "Not valid JSON: kept as it is. Check what wrote the file."),)
+    part = f"line{'s' if len(wrong) > 1 else ''} {', '.join(map(str, wrong[:MAX_TOLD_LINES]))}{more}"
+    return (PartProblem(part, "ParseFailed", "Not valid JSON: kept as it is. Correct it if it is a record."),)
 
 
 def _document(value: Any) -> Iterator[Element]:

@@ -44,11 +44,11 @@ class Parser:
 
 
 PARSERS: dict[str, Parser] = {
-    "text": Parser("plain text", "tasks.parsing.text:parse", 2, (), ("charset-normalizer",)),
+    "text": Parser("plain text", "tasks.parsing.text:parse", 3, (), ("charset-normalizer",)),
     "markdown": Parser(
         "Markdown",
         "tasks.parsing.markdown:parse",
-        3,
+        4,
         ("headings", "tables", "metadata"),
         ("charset-normalizer", "lxml", "markdown-it-py", "PyYAML"),
         plain="tasks.parsing.text:parse",
@@ -134,7 +134,7 @@ PARSERS: dict[str, Parser] = {
     "rst": Parser(
         "reStructuredText",
         "tasks.parsing.rst:parse",
-        1,
+        2,
         ("headings", "tables", "metadata"),
         ("charset-normalizer", "docutils"),
         plain="tasks.parsing.rst:parse_plain",
@@ -142,7 +142,7 @@ PARSERS: dict[str, Parser] = {
     "json": Parser(
         "JSON",
         "tasks.parsing.data:parse_json",
-        1,
+        2,
         ("headings", "tables", "metadata"),
         ("charset-normalizer",),
         plain="tasks.parsing.data:parse_plain",
@@ -150,7 +150,7 @@ PARSERS: dict[str, Parser] = {
     "jsonl": Parser(
         "JSON lines",
         "tasks.parsing.data:parse_jsonl",
-        1,
+        2,
         (),
         ("charset-normalizer",),
         plain="tasks.parsing.data:parse_plain",
@@ -158,7 +158,7 @@ PARSERS: dict[str, Parser] = {
     "xml": Parser(
         "XML: records, RSS, Atom, DocBook, TEI, JATS",
         "tasks.parsing.xml:parse",
-        1,
+        2,
         ("headings", "metadata"),
         ("charset-normalizer", "lxml"),
         plain="tasks.parsing.xml:parse_plain",
@@ -166,7 +166,7 @@ PARSERS: dict[str, Parser] = {
     "notebook": Parser(
         "Jupyter notebooks",
         "tasks.parsing.notebook:parse",
-        1,
+        2,
         ("headings", "tables", "metadata"),
         ("charset-normalizer", "lxml", "markdown-it-py", "PyYAML"),
         plain="tasks.parsing.data:parse_plain",
@@ -222,7 +222,7 @@ PARSERS: dict[str, Parser] = {
     "rtf": Parser(
         "RTF",
         "tasks.parsing.rtf:parse",
-        1,
+        2,
         ("headings", "tables", "metadata"),
         (),
         plain="tasks.parsing.rtf:parse_plain",

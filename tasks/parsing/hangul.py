@@ -14,8 +14,10 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+
+from tasks.parsing.hangul_odds import known_odds
 
 LINE_HAS_ROOM_EM = 1.25
 """Room at a line's end in which one more syllable would have stood."""
@@ -31,6 +33,28 @@ _MIN_ROOM_SHARE = 0.25
 _MIN_MEAN = 0.6
 _PAIR_WEIGHT = 0.7
 _TRAINING_CHARS = 200_000
+_KNOWN_WEIGHT = 8
+"""Gaps in the document that count as much as what is known of Korean."""
+
+_SURE = 0.03
+_ROOM_ODDS = 5.0
+_LONE_ODDS = -3.0
+_WORD_ROOM_EM = 2.6
+_WORD_ROOM_ODDS = 2.0
+"""A line that ends so far from the column has left a word to the next one."""
+
+_STEM_ODDS = 1.5
+_AFTER_E = frozenset("서는도게만선라러야요너어")
+_WORDS = frozenset(
+    "수것이그및등후중전때한두세네각또더안못잘위뒤앞곳데바점줄일월년명개회첫새큰해할될된온간내외시분초호장조항층"
+    "번원건쪽권말집길물불돈몸손발눈귀입밤낮봄즉단약총본동당매왜꼭늘좀참다저제내너꽤곧만채뿐듯척김팀값글책옷별섬"
+)
+"""Words of one syllable."""
+
+_ENDINGS = frozenset("다는을를은가의에로고며여서도지게면나와과자니까라요함됨음임어아")
+"""Syllables that end a word and are none."""
+
+_NO_SPACE_BEFORE = frozenset(".,!?;:)]}…。、’”」』》%")
 _LETTER = re.compile(r"[A-Za-z\u00c0-\u024f]")
 _DIGIT = re.compile(r"\d")
 _GAP = re.compile(r"(?=(\S)( ?)(\S))")
@@ -76,6 +100,40 @@ def spaces_at(breaks: Sequence[Break], lines: Sequence[str]) -> list[bool]:
     return [b.has_space or odds.get(id(b), 1.0) > 0 for b in breaks]
 
 
+def spaces_where_cut(breaks: Sequence[Break], lines: Sequence[str], *, exact: bool) -> list[bool]:
+    """For each break whether a space belongs there, in text whose column may cut words.
+
+    Short text is judged by what is known of Korean as well.
+
+    Args:
+        breaks: with `Break.room_em` 1 where the last place of the column is empty, as a space
+            that was there leaves it.
+        lines: all text of the document.
+        exact: whether the lines are all as long, as breaks at spaces only never leave them.
+    """
+    model = _Model(lines, known_odds())
+    odds = [
+        model.log_odds(b.before.rstrip(), b.after.lstrip()) if _touches_hangul(b) else 1.0 for b in breaks
+    ]
+    if not exact and _is_between_words(breaks, odds, model.prior):
+        return [True] * len(breaks)
+    room = _ROOM_ODDS if exact else 0.0
+    return [
+        b.after.lstrip()[:1] not in _NO_SPACE_BEFORE and (b.has_space or o + room * (b.room_em >= 1) > 0)
+        for b, o in zip(breaks, odds, strict=True)
+    ]
+
+
+def _is_between_words(breaks: Sequence[Break], odds: Sequence[float], prior: float) -> bool:
+    """Whether the breaks are all at spaces, rather than anywhere."""
+    total = 0.0
+    for b, o in zip(breaks, odds, strict=True):
+        if _is_korean(b):
+            share = max(_SURE, 1 / (1 + math.exp(-max(o, -30))))
+            total += math.log(share / prior) + _WORD_ROOM_ODDS * (b.room_em > _WORD_ROOM_EM)
+    return total > 0
+
+
 def _is_korean(b: Break) -> bool:
     return all(map(is_hangul, _sides(b)))
 
@@ -100,7 +158,8 @@ def _sides(b: Break) -> tuple[str, str]:
 class _Model:
     """Log odds of a space between two pieces of text, from the text's own lines."""
 
-    def __init__(self, lines: Sequence[str]) -> None:
+    def __init__(self, lines: Sequence[str], known: Mapping[_Feature, int] | None = None) -> None:
+        self._known = known or {}
         self._counts: tuple[Counter[_Feature], Counter[_Feature]] = (Counter(), Counter())
         for text in _sample(lines):
             classes = _classes(text)  # a character each, so that places stay the same
@@ -110,19 +169,32 @@ class _Model:
                 for feature in _features(classes[max(0, start - 1) : start + 1], classes[end : end + 2]):
                     counts[feature] += 1
         none, space = self._counts
-        self._prior = (space["", ""] + 0.25) / (none["", ""] + space["", ""] + 1)
+        self.prior = (space["", ""] + 0.25) / (none["", ""] + space["", ""] + 1)
 
     def log_odds(self, left: str, right: str) -> float:
-        base = _logit(self._prior)
+        base = _logit(self.prior)
         total = base
         for feature in _features(_classes(left[-2:]), _classes(right[:2])):
             weight = 1.0 if len(feature[1]) == 1 else _PAIR_WEIGHT
             total += weight * (self._odds(feature) - base)
-        return total
+        return total + _lone_odds(left, right) if self._known else total
 
     def _odds(self, feature: _Feature) -> float:
         none, space = self._counts[0][feature], self._counts[1][feature]
-        return _logit((space + self._prior) / (none + space + 1))
+        if (known := self._known.get(feature)) is not None:
+            share = 1 / (1 + math.exp(-_logit(self.prior) - known))
+            return _logit((space + _KNOWN_WEIGHT * share) / (none + space + _KNOWN_WEIGHT))
+        return _logit((space + self.prior) / (none + space + 1))
+
+
+def _lone_odds(left: str, right: str) -> float:
+    """What a single syllable beside the gap tells: few are words, and few of those are endings."""
+    odds = _STEM_ODDS if left[-1] == "에" and right[0] not in _AFTER_E else 0.0
+    if left[-2:-1] == " " and is_hangul(left[-1]) and left[-1] not in _WORDS:
+        odds += _LONE_ODDS
+    if right[0] in _ENDINGS and not is_hangul(right[1:2] or " "):
+        odds += _LONE_ODDS
+    return odds
 
 
 def _sample(lines: Sequence[str]) -> Iterator[str]:

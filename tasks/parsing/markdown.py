@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from unicodedata import normalize
 
-from schemas.document import Element, ElementKind, Metadata, ParsedDocument
+from schemas.document import Element, ElementKind, Metadata, ParsedDocument, PartProblem
 from tasks.parsing.dates import parse_date
+from tasks.parsing.markdown_tables import with_pipe_tables
 from tasks.parsing.markup import fragment_elements
 from tasks.parsing.tables import table_elements
-from tasks.parsing.text import decode
+from tasks.parsing.text import decode, split_blank_lines
+from tasks.parsing.wrapping import line_spaces
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -22,17 +25,27 @@ if TYPE_CHECKING:
 MAX_FRONT_MATTER = 64 * 1024
 MAX_WORDS = 200
 MAX_WORD_CHARS = 2000
+_SOFT_BREAK = "\x00"
+"""A line end of the file's layout, until it is known what it stands for; no Markdown text has it."""
+
 _FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|$)", re.S)
+_GRID = ("+-", "+=", "---")
+"""How tables begin that CommonMark does not know: their lines stay."""
+
+_FACT = re.compile(r"[^\s:#\-\[{][^\n:]{0,60}:(?:[ \t]|$)")
+_QUOTES = re.compile(r"^[ \t]*(?:>[ \t]*)+", re.M)
 _LIST_OF_WORDS = re.compile(r"[,;、]|\s(?=#)")
 
 
 def parse(data: bytes) -> ParsedDocument:
     """Headings, paragraphs, list items, code and tables; front matter as metadata."""
     source = decode(data)
-    facts, body = _split_front_matter(source)
-    tokens = _reader().parse(body)
-    elements = tuple(_Walk(tokens).elements())
-    return ParsedDocument("markdown", "text/markdown", elements, _metadata(facts))
+    facts, body, problems = _split_front_matter(source)
+    tokens = _reader().parse(with_pipe_tables(body))
+    elements = _with_line_ends(tuple(_Walk(tokens).elements()))
+    if not elements and body.strip():  # deeper quotes than the reader follows
+        elements = tuple(map(Element, split_blank_lines(_QUOTES.sub("", body))))
+    return ParsedDocument("markdown", "text/markdown", elements, _metadata(facts), problems=problems)
 
 
 @cache
@@ -41,6 +54,20 @@ def _reader() -> MarkdownIt:
     from markdown_it import MarkdownIt
 
     return MarkdownIt("commonmark").enable(["table", "strikethrough"])
+
+
+def _with_line_ends(elements: tuple[Element, ...]) -> tuple[Element, ...]:
+    """The elements with what stands for each soft line end: a space, or nothing inside a Korean word."""
+    cut = [e.text.split(_SOFT_BREAK) for e in elements if _SOFT_BREAK in e.text]
+    if not cut:
+        return elements
+    spaces = iter(line_spaces(cut, [line for e in elements for line in e.text.split(_SOFT_BREAK)]))
+    return tuple(
+        replace(e, text=re.sub(_SOFT_BREAK, lambda _: " " * next(spaces), e.text))
+        if _SOFT_BREAK in e.text
+        else e
+        for e in elements
+    )
 
 
 class _Walk:
@@ -95,6 +122,8 @@ class _Walk:
 
     def _inline(self, token: Token) -> Iterator[Element]:
         text = plain_text(token.children or ())
+        if token.content.startswith(_GRID):
+            text = text.replace(_SOFT_BREAK, "\n")
         if self._rows:
             self._rows[-1][-1] = text
         elif text.strip():
@@ -118,7 +147,7 @@ def plain_text(children: Sequence[Token]) -> str:
         if child.type in ("text", "code_inline"):
             parts.append(child.content)
         elif child.type == "softbreak":
-            parts.append(" ")
+            parts.append(_SOFT_BREAK)
         elif child.type == "hardbreak":
             parts.append("\n")
         elif child.type == "image":
@@ -126,20 +155,38 @@ def plain_text(children: Sequence[Token]) -> str:
     return "".join(parts)
 
 
-def _split_front_matter(source: str) -> tuple[dict[str, Any], str]:
-    """The mapping at the start and the rest; without a mapping everything is the rest."""
+def _split_front_matter(source: str) -> tuple[dict[str, Any], str, tuple[PartProblem, ...]]:
+    """The mapping at the start, the rest and what is wrong; without a mapping everything is the rest."""
     match = _FRONT_MATTER.match(source[:MAX_FRONT_MATTER])
     if not match:
-        return {}, source
+        return {}, source, ()
+    facts, is_broken = _load_yaml(match[1])
+    if is_broken and _FACT.match(match[1]):
+        lines = filter(_FACT.match, match[1].split("\n")[:MAX_WORDS])
+        read = [value for value, _ in map(_load_yaml, lines) if isinstance(value, dict)]
+        facts = {key: value for fact in read for key, value in fact.items()}
+    if not isinstance(facts, dict):
+        return {}, source, ()
+    named = {_key(key): value for key, value in facts.items()}
+    return named, source[match.end() :], (_broken_front_matter(),) if is_broken else ()
+
+
+def _load_yaml(text: str) -> tuple[Any, bool]:
+    """The value, and whether it is broken."""
     import yaml
 
     try:
-        facts = yaml.safe_load(match[1])
+        return yaml.safe_load(text), False
     except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: a date like 2026-13-45
-        return {}, source
-    if not isinstance(facts, dict):
-        return {}, source
-    return {_key(key): value for key, value in facts.items()}, source[match.end() :]
+        return None, True
+
+
+def _broken_front_matter() -> PartProblem:
+    return PartProblem(
+        "front matter",
+        "YAMLError",
+        "Its YAML is broken: only the lines that can be read count. Correct it between the two ---.",
+    )
 
 
 def _key(key: Any) -> str:

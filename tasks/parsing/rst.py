@@ -30,6 +30,7 @@ _SUBSTITUTION = re.compile(r"^[ \t]*\.\. \|[^|\n]+\| replace::(.*(?:\n[ \t]+\S.*
 
 MAX_LEVEL = 6
 MAX_SPAN = 100
+_ERROR = 3
 _SETTINGS = {
     "_disable_config": True,
     "file_insertion_enabled": False,
@@ -90,7 +91,19 @@ def _read(source: str) -> nodes.document:
     from tasks.parsing.rst_names import register_names
 
     register_names(source)
-    return publish_doctree(source, settings_overrides=_SETTINGS)
+    document = publish_doctree(source, settings_overrides=_SETTINGS)
+    _drop_messages(document)
+    return document
+
+
+def _drop_messages(document: nodes.document) -> None:
+    """Take docutils' own words out, wherever they stand; what it could not read stays as it is written."""
+    from docutils import nodes
+
+    for message in list(document.findall(nodes.system_message)):
+        lost = [child for child in message.children if isinstance(child, nodes.literal_block)]
+        # below an error the same lines have been read as well
+        message.parent.replace(message, lost if message.get("level", 0) >= _ERROR else [])
 
 
 class _Walk:

@@ -148,7 +148,9 @@ class _Reader:
         if brace == b"{":
             self._groups.append(self._now)
             if self._now.sink != "skip":  # nothing can change in a skipped group
-                self._now = self._now.inner()
+                self._now, skips = self._now.inner(), self._now.skips_next
+                if skips:
+                    self._groups[-1].skips_next, self._now.sink = False, "skip"
         elif self._groups:
             if self._now.sink == "note" and self._groups[-1].sink != "note":
                 self.blocks.end_note()
@@ -194,6 +196,8 @@ class _Reader:
             self._now.sink = word
         elif word in ("listtext", "pntext"):
             self._now.sink = "marker"
+        elif word == "upr":
+            self._now.skips_next = True
         elif word == "footnote":
             self._now.sink, self._now.paragraph = "note", Paragraph()
         else:
@@ -265,12 +269,12 @@ class _Reader:
         elif word == "intbl":
             now.paragraph = Paragraph(now.paragraph.style, now.paragraph.level, True)
         elif now.sink == "body":
-            self._table_word(word)
+            self._table_word(word, value)
 
-    def _table_word(self, word: str) -> None:
+    def _table_word(self, word: str, number: int) -> None:
         if word in ("cell", "nestcell", "row", "nestrow", "trowd", "cellx"):
             self._flush()
-            self.blocks.table_word(word)
+            self.blocks.table_word(word, number)
         elif word in _CELL_MERGES:
             self.blocks.merge(word)
 

@@ -7,16 +7,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from schemas.document import Element, Metadata
+from tasks.parsing.rtf_tables import MAX_COLUMNS, Row, row_texts
 from tasks.parsing.rtf_words import BULLETS
 from tasks.parsing.tables import table_elements
 
 MAX_LEVEL = 9
-MAX_COLUMNS = 64
-"""Word has 63; a short row is filled up to the longest one."""
-
-MAX_LABEL_CHARS = 200
-"""Only a short text of a merged cell stands in every row of it."""
-
 _HEADING_NAME = re.compile(r"(?:heading|제목|개요)\s*([1-9])\s*;?$", re.I)
 _TITLE_NAMES = ("title", "제목")
 _BODY_LEVEL = -1
@@ -42,6 +37,8 @@ class Group:
     fallback_chars: int = 1
     is_hidden: bool = False
     paragraph: Paragraph = field(default_factory=Paragraph)
+    skips_next: bool = False
+    """Whether the next group inside says in the code page what the one after it says in Unicode."""
 
     def inner(self) -> Group:
         """What a group inside this one begins with (ten times the speed of `copy`)."""
@@ -66,12 +63,13 @@ class Blocks:
         self._note: list[str] = []
         self._notes: list[Element] = []
         self._row: list[str] = []
-        self._rows: list[list[str]] = []
+        self._rows: list[Row] = []
         self._inner_row: list[str] = []
         self._inner_rows: list[list[str]] = []
         self._inner_tables: list[Element] = []
         self._merges: list[frozenset[str]] = []
         self._next_merge: set[str] = set()
+        self._edges: list[int] = []
         self._style_names: dict[int, str] = {}
         self._style_levels: dict[int, int] = {}
 
@@ -115,8 +113,8 @@ class Blocks:
         else:
             self._elements.append(Element(text))
 
-    def table_word(self, word: str) -> None:
-        """Take in the end of a cell or row, or the definition of a row or cell."""
+    def table_word(self, word: str, number: int = 0) -> None:
+        """Take in the end of a cell or row, or the definition of a row or cell (its right edge)."""
         if word == "cell":
             self._end_inner()
             self._append(self._row)
@@ -128,9 +126,10 @@ class Blocks:
         elif word == "row":
             self._end_row()
         elif word == "trowd":
-            self._merges, self._next_merge = [], set()
+            self._merges, self._next_merge, self._edges = [], set(), []
         elif word == "cellx":
             self._merges.append(frozenset(self._next_merge))
+            self._edges.append(number)
             self._next_merge = set()
 
     def merge(self, word: str) -> None:
@@ -156,11 +155,7 @@ class Blocks:
         self._inner_row, self._inner_rows = [], []
 
     def _end_row(self) -> None:
-        above = self._rows[-1] if self._rows else []
-        for column, merge in enumerate(self._merges[: len(self._row)]):
-            if "clvmrg" in merge and column < len(above) and len(above[column]) <= MAX_LABEL_CHARS:
-                self._row[column] = self._row[column] or above[column]
-        self._rows.append(self._row)
+        self._rows.append(Row(self._row, self._merges, self._edges))
         self._row = []
 
     def _end_table(self) -> None:
@@ -168,11 +163,12 @@ class Blocks:
         if self._row:  # the row's end is missing
             self._end_row()
         self._end_inner()
-        if [len(row) for row in self._rows] == [1]:
-            if self._rows[0][0]:
-                self._elements.append(Element(self._rows[0][0]))
+        rows = row_texts(self._rows)
+        if [len(row) for row in rows] == [1]:
+            if rows[0][0]:
+                self._elements.append(Element(rows[0][0]))
         else:
-            self._elements += table_elements(self._rows)
+            self._elements += table_elements(rows)
         self._elements += self._inner_tables
         self._rows, self._inner_tables = [], []
 

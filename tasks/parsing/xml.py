@@ -18,11 +18,13 @@ from tasks.parsing.text import split_blank_lines
 from tasks.parsing.xml_elements import feed_elements, local, prose_elements, record_elements, text_of
 
 if TYPE_CHECKING:
-    from lxml.etree import _Element
+    from lxml.etree import XMLSyntaxError, _Element
 
 _DECLARATION = re.compile(r"\s*<\?xml[^>]*\?>")
 _CDATA = re.compile(r"<!\[CDATA\[|\]\]>")
 _SUBSET = re.compile(r"<!DOCTYPE[^\[>]{0,500}\[.{0,50000}?\]\s*>", re.S)
+_ENTITY = re.compile(rb"<!ENTITY\s")
+_SUBSET_BYTES = 64 * 1024
 _TAG = re.compile(r"<[^<>]*>")
 _BLANKS = re.compile(r"[ \t]*\n(?:[ \t]*\n)*[ \t]*")
 _FEEDS = frozenset(("rss", "feed", "RDF"))
@@ -69,18 +71,32 @@ def _root(data: bytes) -> _Element:
         try:  # the declaration may name an encoding that the file is not in
             root = _read(_DECLARATION.sub("", decode(data), count=1).encode("utf-8", "replace"))
         except etree.XMLSyntaxError as exc:
-            raise ParseFailed(
-                f"The XML is not well formed (line {exc.lineno}).",
-                advice="Check what wrote it, or exclude it.",
-            ) from exc
+            raise _refused(data, exc) from exc
     dtd = root.getroottree().docinfo.internalDTD
     if dtd is not None and any(True for _ in dtd.iterentities()):
-        raise ParseFailed(
-            "The XML declares entities, which are never resolved.",
-            advice="Save it with its entities written out, or exclude it.",
-        )
+        raise _declares_entities()
     _write_out(root)
     return root
+
+
+def _refused(data: bytes, exc: XMLSyntaxError) -> ParseFailed:
+    """What is wrong with it; libxml2 has its own words for bombs and depth."""
+    if _ENTITY.search(data[:_SUBSET_BYTES]):
+        return _declares_entities()
+    if "depth" in (exc.msg or ""):
+        return ParseFailed(
+            "The XML is nested too deep.", advice="Exclude it if nothing of it is worth finding."
+        )
+    return ParseFailed(
+        f"The XML is not well formed (line {exc.lineno}).", advice="Correct it there, or exclude the file."
+    )
+
+
+def _declares_entities() -> ParseFailed:
+    return ParseFailed(
+        "The XML declares entities, which are never expanded.",
+        advice="Write their text where they are used, or exclude the file.",
+    )
 
 
 def _read(data: bytes) -> _Element:

@@ -39,7 +39,7 @@ def test_json_that_cannot_be_read_fails_with_advice_and_stays_readable_as_text(s
 def test_a_broken_line_of_json_lines_is_kept_and_told():
     parsed = data.parse_jsonl(b'{"a": "x"}\nbroken {\n{"a": "y"}\n')
     assert texts(parsed) == ["a: x", "broken {", "a: y"]
-    assert [problem.part for problem in parsed.problems] == ["lines 2"]
+    assert [problem.part for problem in parsed.problems] == ["line 2"]
 
 
 def test_entities_are_never_resolved(tmp_path):
@@ -185,3 +185,36 @@ def test_lost_characters_are_told_when_they_are_more_than_a_few():
 def test_korean_is_read_without_a_byte_order_mark(encoding):
     source = "표시 없는 한국어 문장입니다.\n둘째 줄도 있습니다."
     assert text.decode(source.encode(encoding)) == source
+
+
+def test_no_message_of_docutils_is_in_the_text_and_what_it_could_not_read_stays():
+    table = "==== ====\nname size\n==== ====\nx    \\\n-    1\n**y  2\n==== ====\n"
+    broken = "==== ====\na    b\n==== ====\nfar  over the edge\n=====\n"
+    found = texts(rst.parse(f"Title\n=====\n\n{table}\n{broken}\n+---+\n| cell |\n+--\n".encode()))
+    assert not any("<string>" in text or "Malformed" in text for text in found)
+    assert any("over the edge" in text for text in found) and any("cell" in text for text in found)
+
+
+def test_one_bad_line_costs_no_record():
+    source = '{"id": 1, "text": "첫째"}\n{"id": 2, "text": "둘째"}\nBROKEN\n{"id": 3, "text": "third"}\n'
+    parsed = data.parse_json(source.encode())
+    assert texts(parsed) == ["id: 1\ntext: 첫째", "id: 2\ntext: 둘째", "BROKEN", "id: 3\ntext: third"]
+    assert [problem.part for problem in parsed.problems] == ["line 3"]
+
+
+def test_json_that_breaks_off_says_at_which_line():
+    with pytest.raises(ParseFailed) as failed:
+        data.parse_json(b'{"a": 1,\n "b": [1, 2,')
+    assert "line 2" in failed.value.message and "application" not in failed.value.advice
+
+
+def test_a_bomb_of_entities_is_called_what_it_is():
+    bomb = b'<!DOCTYPE l [<!ENTITY a "lol"><!ENTITY b "&a;&a;&a;"><!ENTITY c "&b;&b;&b;">]><l>&c;'
+    for source in (bomb, bomb + b"</l>"):
+        with pytest.raises(ParseFailed, match="entities"):
+            xml.parse(source)
+
+
+def test_xml_nested_too_deep_is_not_called_malformed():
+    with pytest.raises(ParseFailed, match="nested"):
+        xml.parse(b"<a>" * 50_000 + b"text" + b"</a>" * 50_000)

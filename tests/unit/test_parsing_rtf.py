@@ -79,6 +79,31 @@ def test_a_row_whose_end_is_missing_is_kept():
     assert texts(r"\trowd\cellx1\cellx2\pard\intbl a\cell b\cell\pard end\par")[0].startswith("| a | b |")
 
 
+def test_what_is_said_in_the_code_page_and_in_unicode_is_read_once():
+    upr = r"{\upr{\title ??}{\*\ud{\title \u54616\'3f\u48152\'3f}}}"
+    parsed = read(rf"{{\info{upr}{{\author \u44608\'3f}}}}before {{\upr{{old}}{{\*\ud{{new}}}}}} after\par")
+    assert (parsed.metadata.title, parsed.metadata.author) == ("하반", "김")
+    assert [e.text for e in parsed.elements] == ["before new after"]
+
+
+def test_cells_behind_a_wide_one_keep_their_columns():
+    narrow = r"\trowd\clvmgf\cellx1000\cellx2000\cellx3000\pard\intbl a\cell b\cell c\cell\row"
+    wide = r"\trowd\cellx2010\cellx3000\pard\intbl total\cell 7\cell\row"
+    tall = r"\trowd\clvmrg\cellx1000\cellx3000\pard\intbl\cell d\cell\row"
+    assert texts(narrow + wide + narrow + tall)[0].split("\n")[2:] == [
+        "| total |  | 7 |",
+        "| a | b | c |",
+        "| a | d |  |",
+    ]
+
+
+def test_edges_that_fit_no_other_row_leave_the_cells_in_order():
+    rows = r"\trowd\cellx1000\cellx2000\cellx3000\pard\intbl a\cell b\cell c\cell\row"
+    odd = r"\trowd\cellx1500\cellx3000\pard\intbl d\cell e\cell\row"
+    absurd = r"\trowd\cellx-99999999999999999999\cellx3000\pard\intbl f\cell g\cell\row"
+    assert texts(rows + odd + absurd)[0].split("\n")[2:] == ["| d | e |  |", "| f | g |  |"]
+
+
 def test_a_file_that_ends_in_its_text_says_so():
     parsed = parse(b"{\\rtf1 first\\par second {\\b third")
     assert [e.text for e in parsed.elements] == ["first", "second third"]
