@@ -24,6 +24,8 @@ XLS = "application/vnd.ms-excel"
 MAX_FILLED = 200_000
 """Cells of a sheet that get the value of the merged cell that covers them."""
 
+_HEAD_BYTES = 1024
+_BLANKS = b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"
 _OLE = b"\xd0\xcf\x11\xe0"
 _Result = TypeVar("_Result")
 _Range = tuple[tuple[int, int], tuple[int, int]]
@@ -37,6 +39,8 @@ def parse(data: bytes) -> ParsedDocument:
     if data.startswith(_OLE):
         refuse_wide_or_encrypted(data)
         return _document(data, XLS, ole_metadata(data), ())
+    if data[:_HEAD_BYTES].lstrip(_BLANKS).startswith(b"<"):  # a flat OpenDocument file
+        return opendocument.parse(data)
     package = open_package(data)
     if "content.xml" in package:  # as calamine holds the area of a sheet, and repeats unfold in it
         return opendocument.parse(data)

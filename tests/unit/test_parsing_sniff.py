@@ -291,3 +291,23 @@ def test_a_link_and_another_mark_are_markdown_whatever_brackets_stand_before() -
     text = b"See [the [inner](https://example.org/a) part.\n\nIt is **important**.\n"
     assert choose_parser(text, "a") == "markdown"
     assert choose_parser(text.replace(b"**", b""), "a") == "text"
+
+
+@pytest.mark.parametrize("member", ["Index/Document.iwa", "Index/Tables/DataList.iwa", "index.apxl"])
+@pytest.mark.parametrize("name", ["a.pages", "a.zip", "a.docx"])
+def test_an_iwork_document_is_refused_with_a_way_out(member: str, name: str) -> None:
+    data = package({"preview.jpg": "x", member: "x"})
+    with pytest.raises(UnsupportedFormat, match="Export it from Pages"):
+        choose_parser(data, name)
+
+
+def test_an_iwork_document_whose_parts_lie_beyond_the_head_is_told_by_its_name() -> None:
+    data = package({"Data/photo.jpg": "x"})
+    with pytest.raises(UnsupportedFormat, match="iWork"):
+        choose_parser(data, "a.key")
+    assert choose_parser(data, "a.zip") == "archive"
+
+
+def test_an_old_openoffice_document_is_no_archive() -> None:
+    with pytest.raises(UnsupportedFormat, match="save it as ODT"):
+        choose_parser(package({"mimetype": "application/vnd.sun.xml.writer", "content.xml": "<a/>"}), "a.sxw")
