@@ -131,7 +131,7 @@ def test_both_readers_give_the_same_sheets(read) -> None:
     assert read(written(_mixed)).elements == (
         Element("자료", "heading", level=2, page=1),
         Element(
-            "| Day | Sum | Share | Ok |\n| --- | --- | --- | --- |\n| 2026-04-17 | 3 | 0.15 | TRUE |\n"
+            "| Day | Sum | Share | Ok |\n| --- | --- | --- | --- |\n| 2026-04-17 | 3 | 15% | TRUE |\n"
             "|  |  |  | a\\|b |",
             "table",
             page=1,
