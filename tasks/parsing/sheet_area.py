@@ -14,6 +14,7 @@ from tasks.parsing.ole import stream
 from tasks.parsing.ole_chains import is_endless
 from tasks.parsing.package import DAMAGE, damaged, encrypted
 from tasks.parsing.sheet_styles import column_of
+from tasks.parsing.sheet_xlsb import places_of_xlsb
 
 if TYPE_CHECKING:
     from tasks.parsing.package import Package
@@ -22,7 +23,6 @@ MAX_AREA = 20_000_000
 
 _ROW = re.compile(rb"""\br=["'](\d{1,30})["']""")
 _COLUMN = re.compile(rb"""\br=["']([A-Za-z]{1,30})\d""")
-_BRT_ROW, _BRT_LAST_CELL = 0, 11
 _BIFF_CELLS = frozenset((0x06, 0xBD, 0xBE, 0xD6, 0xFD, 0x201, 0x203, 0x204, 0x205, 0x207, 0x27E))
 _SECTOR_BYTES = 512
 _SECTOR_COUNTS = (40, 44, 64, 72)
@@ -53,7 +53,7 @@ def refuse_wide(package: Package, seen: Callable[[str, bytes], None]) -> None:
             columns = [column_of(letters) for letters in set(_COLUMN.findall(data))]
             _check(rows, columns)
         else:
-            _check_places(_binary_places(data))
+            _check_places(places_of_xlsb(data))
         seen(name, data)
 
 
@@ -95,30 +95,6 @@ def _check(rows: list[int], columns: list[int]) -> None:
             "The cells of a sheet lie too far apart for the fast reader.",
             advice="Delete the stray cells at the sheet's end, or exclude the file.",
         )
-
-
-def _binary_places(data: bytes) -> Iterator[Place]:
-    """Places of the cells of an XLSB sheet. Source: [MS-XLSB] 2.1.4, records."""
-    at, row, end = 0, 0, len(data)
-    while at < end:
-        kind = data[at]
-        at += 1
-        if kind & 0x80:
-            kind = (kind & 0x7F) | (data[at] if at < end else 0) << 7
-            at += 1
-        size, shift = 0, 0
-        while at < end and shift < 28:
-            byte = data[at]
-            at += 1
-            size |= (byte & 0x7F) << shift
-            shift += 7
-            if not byte & 0x80:
-                break
-        if kind == _BRT_ROW:
-            row = int.from_bytes(data[at : at + 4], "little")
-        elif kind <= _BRT_LAST_CELL:
-            yield row, int.from_bytes(data[at : at + 4], "little")
-        at += size
 
 
 def _biff_places(book: bytes) -> Iterator[Place]:

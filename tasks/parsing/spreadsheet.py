@@ -17,6 +17,7 @@ from tasks.parsing.sheet_biff import cells_of_biff
 from tasks.parsing.sheet_blocks import Cells, cells_of, sheet_elements
 from tasks.parsing.sheet_formats import number_format
 from tasks.parsing.sheet_styles import FormattedCells, cells_of_xml, parts_of, styles_of
+from tasks.parsing.sheet_xlsb import cells_of_xlsb, parts_of_xlsb, styles_of_xlsb
 
 if TYPE_CHECKING:
     from python_calamine import CalamineWorkbook
@@ -40,30 +41,27 @@ def parse(data: bytes) -> ParsedDocument:
     Cells give their last calculated value as it is shown, never a formula; sheets of macros are left out.
     """
     if data.startswith(_OLE):
-        shown_in_xls = cells_of_biff(workbook_of_xls(data))
-        return _document(data, XLS, ole_metadata(data), (), shown_in_xls)
+        formatted = cells_of_biff(workbook_of_xls(data))
+        return _document(data, XLS, ole_metadata(data), (), formatted)
     if data[:_HEAD_BYTES].lstrip(_BLANKS).startswith(b"<"):  # a flat OpenDocument file
         return opendocument.parse(data)
     package = open_package(data)
     if "content.xml" in package:  # as calamine holds the area of a sheet, and repeats unfold in it
         return opendocument.parse(data)
+    is_binary = "xl/workbook.bin" in package
+    formats = styles_of_xlsb(package) if is_binary else styles_of(package)
     shown: dict[str, FormattedCells] = {}
-    formats = styles_of(package)
 
     def note(name: str, sheet: bytes) -> None:
-        if formats and name.endswith(".xml"):
-            shown[name.lower()] = cells_of_xml(sheet, formats)
+        if formats:
+            read = cells_of_xlsb if name.endswith(".bin") else cells_of_xml
+            shown[name.lower()] = read(sheet, formats)
 
     refuse_wide(package, note)
-    mime = XLSB if "xl/workbook.bin" in package else XLSX
-    metadata = core_metadata(package)
-    noted = tuple(package.problems)
-    by_sheet = (
-        {number: shown[part] for number, part in enumerate(parts_of(package)) if part in shown}
-        if shown
-        else {}
-    )
-    return _document(data, mime, metadata, noted, by_sheet)
+    metadata, noted = core_metadata(package), tuple(package.problems)
+    parts = parts_of_xlsb(package) if is_binary else parts_of(package)
+    formatted = {number: shown[part] for number, part in enumerate(parts) if part in shown}
+    return _document(data, XLSB if is_binary else XLSX, metadata, noted, formatted)
 
 
 def parse_thorough(data: bytes) -> ParsedDocument:
