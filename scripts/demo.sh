@@ -13,7 +13,7 @@ run revector ingest "$demo/documents"
 run revector search "How many weeks of leave do adoptive parents get?" -k 1
 run revector search "차입금 평균 금리는 얼마인가" -k 1
 
-run revector search "what does the lid with glove latch cost" -k 1 --where format=spreadsheet
+run revector search "for how much are the letters of the founder insured" -k 1 --where format=spreadsheet
 
 run revector duplicates
 run revector search "why did the orchard buy sensors" -k 1

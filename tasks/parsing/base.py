@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,11 @@ from tasks.parsing.repair import repair
 from tasks.parsing.sniff import HEAD_BYTES, choose_parser
 
 __all__ = ["PARSERS", "choose_parser", "parse_file", "parser_version"]
+
+_NOISE_CHARS = 10_000
+_NOISE_RATIO = 100
+"""A text so long, with fewer than one letter or digit in so many characters, is no text."""
+_NO_MARK = re.compile(r"[\s|\u2500-\u257f-]+")
 
 ParseFunction = Callable[[bytes], ParsedDocument]
 
@@ -73,7 +79,33 @@ def parse_file(path: Path, uri: str, rung: int = 0) -> ParsedDocument:
         ) from exc
     if not parsed.scans and not any(element.text.strip() for element in parsed.elements):
         raise EmptyDocument("The file has no text.", advice="Exclude it if that is as intended.", parser=name)
+    if not parsed.scans and _is_noise(parsed):
+        raise EmptyDocument(
+            "The file's text is almost only punctuation.",
+            advice="Check what wrote it, or exclude it.",
+            parser=name,
+        )
     return parsed
+
+
+def _is_noise(parsed: ParsedDocument) -> bool:
+    """Whether a long text has next to no letters and digits: brackets, dots, damaged data.
+
+    Blanks and the lines of tables do not count: a wide table with few words is one all the same.
+    """
+    left = sum(len(element.text) for element in parsed.elements) // _NOISE_RATIO
+    if left * _NOISE_RATIO < _NOISE_CHARS:
+        return False
+    for element in parsed.elements:
+        left -= sum(map(str.isalnum, element.text))
+        if left <= 0:
+            return False
+    marks = words = 0
+    for element in parsed.elements:
+        text = _NO_MARK.sub("", element.text)
+        words += sum(map(str.isalnum, text))
+        marks += len(text)
+    return marks >= _NOISE_CHARS and words * _NOISE_RATIO < marks
 
 
 def _read(path: Path) -> bytes:

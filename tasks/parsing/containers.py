@@ -34,7 +34,11 @@ _BY_MIMETYPE = (
     (b"application/vnd.oasis.opendocument.text", "ODT document"),
     (b"application/vnd.oasis.opendocument.spreadsheet", "ODS spreadsheet"),
     (b"application/vnd.oasis.opendocument.presentation", "ODP presentation"),
+    (b"application/vnd.oasis.opendocument.graphics", "ODG drawing"),
+    (b"application/vnd.oasis.opendocument.", "OpenDocument formula, chart or database"),
+    (b"application/vnd.sun.xml.", "OpenOffice.org 1 document"),
 )
+_IWORK = re.compile(rb"Index/.*\.iwa|Index\.zip|index\.apxl", re.S)
 _BY_STREAM = (  # a message may hold a document, a document a table: the outer one first
     ("__properties_version1.0", "Outlook message document"),
     ("__substg1.0_", "Outlook message document"),
@@ -58,6 +62,8 @@ def office_of_zip(head: bytes) -> str | None:
         for folder, kind in _BY_FOLDER:
             if name.startswith(folder):
                 return kind
+        if _IWORK.fullmatch(name):
+            return "iWork document"
         if name == b"mimetype":
             return _first(_BY_MIMETYPE, _inflate(body, method)[:80]) or "zip archive"
         if name == b"[Content_Types].xml":

@@ -98,7 +98,7 @@ PARSERS: dict[str, Parser] = {
         plain="tasks.parsing.damaged_package:parse_pptx",
     ),
     "spreadsheet": Parser(
-        "XLSX, XLSM, XLSB, XLS, ODS",
+        "XLSX, XLSM, XLSB, XLS, ODS, FODS",
         "tasks.parsing.spreadsheet:parse",
         1,
         ("headings", "tables", "pages", "metadata"),
@@ -107,7 +107,7 @@ PARSERS: dict[str, Parser] = {
         plain="tasks.parsing.damaged_package:parse_spreadsheet",
     ),
     "opendocument": Parser(
-        "ODT, ODP",
+        "ODT, ODP, FODT, FODP",
         "tasks.parsing.opendocument:parse",
         1,
         ("headings", "tables", "metadata"),

@@ -119,6 +119,9 @@ PARSER_OF_SUFFIX = {
 _ADVICE = {
     "DOC document": "Open it in Word or LibreOffice and save it as DOCX.",
     "PPT presentation": "Open it in PowerPoint or LibreOffice and save it as PPTX.",
+    "ODG drawing": "Export it from LibreOffice Draw as PDF.",
+    "OpenOffice.org 1 document": "Open it in LibreOffice and save it as ODT, ODS or ODP.",
+    "iWork document": "Export it from Pages, Numbers or Keynote as DOCX, XLSX, PPTX or PDF.",
     "HWP 3 document": "Open it in Hancom Office and save it as HWPX, HWP 5 or PDF.",
     "HEIF image": "Save it as JPEG or PNG, or exclude it.",
     "AVIF image": "Save it as JPEG or PNG, or exclude it.",

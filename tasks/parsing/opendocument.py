@@ -1,4 +1,4 @@
-"""OpenDocument: text (ODT), presentations (ODP) and spreadsheets (ODS), read from content.xml."""
+"""OpenDocument: text (ODT), presentations (ODP) and spreadsheets (ODS), in a package or flat (FODT...)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,19 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from schemas.document import Element, ParsedDocument, PartProblem
+from schemas.errors import ParseFailed
 from tasks.parsing.odf_tables import Budget, rows_of
 from tasks.parsing.odf_text import DRAW, OFFICE, TABLE, TEXT, Blocks, inline
-from tasks.parsing.package import Package, damaged, encrypted, open_package
+from tasks.parsing.package import (
+    DAMAGE,
+    Package,
+    damaged,
+    encrypted,
+    open_package,
+    parse_xml,
+    safe_xml,
+    xml_parser,
+)
 from tasks.parsing.pptx import NOTES
 from tasks.parsing.properties import odf_metadata
 from tasks.parsing.sheet_blocks import sheet_elements, shown
@@ -30,16 +40,50 @@ def parse(data: bytes) -> ParsedDocument:
 
     Comments, deleted text, indexes, headers and footers are left out; notes come at the end.
     """
+    if not data.startswith(b"PK"):
+        root, problems = flat_root(data)
+        return _document(root, root, root, problems)
     package = open_package(data)
     if _is_encrypted(package):
         raise encrypted()
     content = package.xml("content.xml")
+    styles, meta = package.optional_xml("styles.xml"), package.optional_xml("meta.xml")
+    return _document(content, styles, meta, tuple(package.problems))
+
+
+def flat_root(data: bytes) -> tuple[_Element, tuple[PartProblem, ...]]:
+    """Root of a flat document; of a damaged one what can be read, with a note that it is.
+
+    Raises:
+        ParseFailed: it declares entities, or nothing of it can be read.
+    """
+    from lxml import etree
+
+    name = "the document"
+    try:
+        return parse_xml(data, name), ()
+    except ParseFailed as error:
+        if error.facts.get("cause") != DAMAGE:
+            raise
+        try:
+            root = etree.fromstring(safe_xml(data, name), xml_parser(recover=True))
+        except (etree.XMLSyntaxError, ValueError):
+            root = None
+        if root is None:
+            raise
+        return root, (PartProblem("end of the document", type(error).__name__, str(error)),)
+
+
+def _document(
+    content: _Element, styles: _Element, meta: _Element, problems: tuple[PartProblem, ...]
+) -> ParsedDocument:
     body = content.find(f"{OFFICE}body")
     part = None if body is None else next(body.iterchildren(*(OFFICE + kind for kind in _KINDS)), None)
     if part is None:
-        raise damaged("content.xml has no body")
+        raise damaged("its content has no body")
     budget = Budget()
-    blocks = Blocks((package.optional_xml("styles.xml"), content), budget)
+    roots = (content,) if styles is content else (styles, content)
+    blocks = Blocks(roots, budget)
     kind = part.tag.removeprefix(OFFICE)
     if kind == "spreadsheet":
         elements = tuple(_sheets(part, budget))
@@ -47,10 +91,10 @@ def parse(data: bytes) -> ParsedDocument:
         elements = (*blocks.elements(part), *blocks.drain_notes())
     else:
         elements = (*_slides(part, blocks), *blocks.drain_notes())
-    metadata = odf_metadata(package.optional_xml("meta.xml"))
     name = "spreadsheet" if kind == "spreadsheet" else "opendocument"
-    problems = (*package.problems, *_repeats_left_out(budget))
-    return ParsedDocument(name, MIME + _KINDS[kind], elements, metadata, problems=problems)
+    mime = MIME + _KINDS[kind] + ("-flat-xml" if meta is content else "")
+    found = (*problems, *_repeats_left_out(budget))
+    return ParsedDocument(name, mime, elements, odf_metadata(meta), problems=found)
 
 
 def _is_encrypted(package: Package) -> bool:

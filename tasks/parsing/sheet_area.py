@@ -6,13 +6,15 @@ calamine holds a sheet's whole area, 32 bytes a cell: where it is too large it e
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from schemas.errors import ParseFailed
 from tasks.parsing.ole import stream
 from tasks.parsing.ole_chains import is_endless
 from tasks.parsing.package import DAMAGE, damaged, encrypted
+from tasks.parsing.sheet_styles import column_of
+from tasks.parsing.sheet_xlsb import places_of_xlsb
 
 if TYPE_CHECKING:
     from tasks.parsing.package import Package
@@ -21,7 +23,6 @@ MAX_AREA = 20_000_000
 
 _ROW = re.compile(rb"""\br=["'](\d{1,30})["']""")
 _COLUMN = re.compile(rb"""\br=["']([A-Za-z]{1,30})\d""")
-_BRT_ROW, _BRT_LAST_CELL = 0, 11
 _BIFF_CELLS = frozenset((0x06, 0xBD, 0xBE, 0xD6, 0xFD, 0x201, 0x203, 0x204, 0x205, 0x207, 0x27E))
 _SECTOR_BYTES = 512
 _SECTOR_COUNTS = (40, 44, 64, 72)
@@ -32,8 +33,11 @@ Place = tuple[int, int]
 """(row, column) of a cell, from 0."""
 
 
-def refuse_wide(package: Package) -> None:
-    """Raise ParseFailed where a sheet of an XLSX or XLSB has too large an area."""
+def refuse_wide(package: Package, seen: Callable[[str, bytes], None]) -> None:
+    """Raise ParseFailed where a sheet of an XLSX or XLSB has too large an area.
+
+    `seen` gets the name and the bytes of each sheet, which are unpacked only once for both.
+    """
     package.refuse_bombs("xl/")
     for name in package.names():
         if not name.startswith("xl/worksheets/") or not name.endswith((".xml", ".bin")):
@@ -46,16 +50,19 @@ def refuse_wide(package: Package) -> None:
             continue  # the other sheets are read: calamine says of this one what it finds
         if name.endswith(".xml"):
             rows = [int(row) for row in _ROW.findall(data)]
-            columns = [_column(letters) for letters in set(_COLUMN.findall(data))]
+            columns = [column_of(letters) for letters in set(_COLUMN.findall(data))]
             _check(rows, columns)
         else:
-            _check_places(_binary_places(data))
+            _check_places(places_of_xlsb(data))
+        seen(name, data)
 
 
-def refuse_wide_or_encrypted(data: bytes) -> None:
-    """Raise ParseFailed where a sheet of an XLS is too large, EncryptedDocument where it has a password.
+def workbook_of_xls(data: bytes) -> bytes:
+    """The stream of an XLS that holds its sheets, none where it is missing.
 
-    calamine only says of a file with a password that it does not know the format.
+    Raises:
+        ParseFailed: a sheet of it is too large, or the file is damaged.
+        EncryptedDocument: it has a password; calamine only says that it does not know the format.
     """
     import olefile
 
@@ -71,6 +78,7 @@ def refuse_wide_or_encrypted(data: bytes) -> None:
     if endless:
         raise damaged("its sectors go in circles")
     _check_places(_biff_places(book))
+    return book
 
 
 def _check_places(places: Iterator[Place]) -> None:
@@ -87,37 +95,6 @@ def _check(rows: list[int], columns: list[int]) -> None:
             "The cells of a sheet lie too far apart for the fast reader.",
             advice="Delete the stray cells at the sheet's end, or exclude the file.",
         )
-
-
-def _column(letters: bytes) -> int:
-    number = 0
-    for letter in letters:
-        number = number * 26 + (letter & 0x1F)
-    return number
-
-
-def _binary_places(data: bytes) -> Iterator[Place]:
-    """Places of the cells of an XLSB sheet. Source: [MS-XLSB] 2.1.4, records."""
-    at, row, end = 0, 0, len(data)
-    while at < end:
-        kind = data[at]
-        at += 1
-        if kind & 0x80:
-            kind = (kind & 0x7F) | (data[at] if at < end else 0) << 7
-            at += 1
-        size, shift = 0, 0
-        while at < end and shift < 28:
-            byte = data[at]
-            at += 1
-            size |= (byte & 0x7F) << shift
-            shift += 7
-            if not byte & 0x80:
-                break
-        if kind == _BRT_ROW:
-            row = int.from_bytes(data[at : at + 4], "little")
-        elif kind <= _BRT_LAST_CELL:
-            yield row, int.from_bytes(data[at : at + 4], "little")
-        at += size
 
 
 def _biff_places(book: bytes) -> Iterator[Place]:

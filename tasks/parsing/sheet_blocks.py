@@ -13,7 +13,10 @@ Cells = list[tuple[int, str]]
 """(column from 0, text) of the cells of a row that have text, from left to right."""
 
 MAX_CELL_CHARS = 100_000
-_NUMBER = re.compile(r"[-+]?[\d.,]*\d[\d.,]*%?")
+_CURRENCY = "[₩￦$€£¥￥]"
+_NUMBER = re.compile(
+    rf"\(?+[-+]?{_CURRENCY}?\s?[-+]?[.,]*+\d[\d.,]*+(?:E[-+]\d+)?\s?(?:%|원|{_CURRENCY}|[A-Z]{{3}}\b)?\)?"
+)
 _ERRORS = frozenset(
     ("#REF!", "#DIV/0!", "#VALUE!", "#NAME?", "#N/A", "#NUM!", "#NULL!", "#SPILL!", "#CALC!", "#FIELD!",
      "#BLOCKED!", "#UNKNOWN!", "#CONNECT!", "#BUSY!", "#GETTING_DATA")

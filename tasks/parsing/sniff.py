@@ -14,7 +14,7 @@ from tasks.parsing.text_kinds import kind_of_text
 
 __all__ = ["HEAD_BYTES", "SNIFF_VERSION", "bom_encoding", "choose_parser", "is_binary"]
 
-SNIFF_VERSION = 2
+SNIFF_VERSION = 3
 """Raised whenever the same file may go to another parser, or be taken where it was not."""
 
 HEAD_BYTES = 64 * 1024
@@ -42,6 +42,8 @@ _NEW_OFFICE = {
     "odt": "ODT document",
     "ods": "ODS spreadsheet",
     "odp": "ODP presentation",
+    "odg": "ODG drawing",
+    **dict.fromkeys(("pages", "numbers", "key"), "iWork document"),
 }
 _ARCHIVE = "zip archive"
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
@@ -73,7 +75,7 @@ def choose_parser(head: bytes, uri: str) -> str:
     if encoding is None and is_binary(head):
         _reject("binary file")
     kind = kind_of_text(head.decode(encoding or "latin-1", "ignore"), suffix, whole=len(head) < HEAD_BYTES)
-    if kind.endswith("image"):
+    if kind.endswith(("image", "drawing")):
         _reject(kind)
     return kind if kind in PARSERS else "text"
 

@@ -12,6 +12,15 @@ _START_CHARS = 8192
 _PROLOGUE = re.compile(r"\s*(?:<\?xml[^>]{0,200}\?>\s*|<!--.{0,4000}?-->\s*){0,4}", re.S)
 _HTML = re.compile(r"<(?:!doctype\s+html|html[\s>])", re.I)
 _SVG = re.compile(r"<(?:!doctype\s+svg|svg[\s>])", re.I)
+_FLAT_ODF = re.compile(
+    r"<office:document\s[^<>]{0,16000}\boffice:mimetype\s*=\s*[\"']application/vnd\.oasis\.opendocument\.(\w+)"
+)
+_FLAT_PARSERS = {
+    "text": "opendocument",
+    "presentation": "opendocument",
+    "spreadsheet": "spreadsheet",
+    "graphics": "ODG drawing",
+}
 _XML_DECLARATION = re.compile(r"\s*<\?xml\s")
 _ROOT = re.compile(r"<([A-Za-z_][\w:.-]{0,100})((?:\s+[\w:.-]+\s*=\s*(?:\"[^\"<]*\"|'[^'<]*'))*)\s*>")
 _DOCTYPE = re.compile(r"<!DOCTYPE\s+[\w:.-]+", re.I)
@@ -47,7 +56,7 @@ _MAX_CELL_CHARS = 200
 
 
 def kind_of_text(head: str, suffix: str, *, whole: bool) -> str:
-    """Name of a parser, or ``SVG image``.
+    """Name of a parser, or ``SVG image``, or ``ODG drawing``.
 
     Args:
         head: the start of the text.
@@ -79,6 +88,8 @@ def _markup(body: str, start: str, named: str | None, *, whole: bool) -> str | N
         return "html"
     if _SVG.match(start, offset):
         return "SVG image"
+    if (flat := _FLAT_ODF.match(body, offset)) and flat[1] in _FLAT_PARSERS:
+        return _FLAT_PARSERS[flat[1]]
     if named in ("code", "markdown", "html"):
         return None
     if _XML_DECLARATION.match(start) or _DOCTYPE.match(start, offset):

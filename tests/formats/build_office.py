@@ -7,6 +7,7 @@ the parsers meet XML that was not written for them; the others are written by ha
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Mapping
 from html import escape
@@ -183,6 +184,17 @@ def odp(report: Report) -> bytes:
     return _odf("presentation", "".join(pages), report)
 
 
+def flat_odf(data: bytes) -> bytes:
+    """The document of a package as one XML file."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        mime, content, meta = (
+            archive.read(name).decode() for name in ("mimetype", "content.xml", "meta.xml")
+        )
+    body = "".join(re.sub(r"</?office:document-\w+[^>]*>", "", part) for part in (meta, content))
+    start = f'<?xml version="1.0" encoding="UTF-8"?>\n<office:document {ODF} office:version="1.3"'
+    return f'{start} office:mimetype="{mime}">\n{body}</office:document>\n'.encode()
+
+
 def _odp_page(title: str, body: str, number: int) -> str:
     return (
         f'<draw:page draw:name="page{number}">{body}<draw:frame presentation:class="title"><draw:text-box>'
@@ -247,12 +259,15 @@ def main() -> None:
             "xlsx": xlsx(report),
             "odt": odt(report),
             "ods": ods(report),
+            "fodt": flat_odf(odt(report)),
+            "fods": flat_odf(ods(report)),
             "epub": epub(report, language),
         }
         for suffix, data in files.items():
             (FIXTURES / f"report.{language}.{suffix}").write_bytes(data)
         # A presentation is not called a report: ODT and ODP share a parser, and only slides are pages.
         (FIXTURES / f"deck.{language}.odp").write_bytes(odp(report))
+        (FIXTURES / f"deck.{language}.fodp").write_bytes(flat_odf(odp(report)))
 
 
 if __name__ == "__main__":

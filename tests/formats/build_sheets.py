@@ -13,7 +13,19 @@ from tests.formats.build_office import sheet_rows, zipped
 from tests.formats.build_text import FIXTURES
 from tests.formats.source import REPORTS, Report
 
-Sheets = dict[str, Sequence[tuple[str, ...]]]
+Cell = str | tuple[float, str]
+"""A text, or a number with the code of its format."""
+Sheets = dict[str, Sequence[tuple[Cell, ...]]]
+NUMBERS: Sheets = {
+    "매출": [
+        ("품목", "금액", "증감률", "비용", "잔액", "날짜"),
+        ("냉장", (1234567.5, "#,##0"), (0.125, "0.00%"), (5000.0, '"₩"#,##0'), (-20.0, "0.00"),
+         (46129.0, "yyyy-mm-dd")),
+        ("냉동", (2345678.0, "#,##0"), (-0.031, "0.00%"), (70.0, '#,##0"원"'), (0.5, "# ?/?"),
+         (46130.0, "yyyy-mm-dd")),
+    ],
+    "Summary": [("Kind", "Sum"), ("all", (3580245.5, "#,##0.00"))],
+}  # fmt: skip
 _SECTOR = 512
 _SUMMARY = "\x05SummaryInformation"
 
@@ -28,10 +40,15 @@ def xls(
     has_password: bool = False,
 ) -> bytes:
     """An Excel 97 workbook: cells as BIFF8 LABEL records, strings in UTF-16."""
-    tails = [_biff_sheet(rows) for rows in sheets.values()]
+    codes = _codes(sheets)
+    tails = [_biff_sheet(rows, codes) for rows in sheets.values()]
     start = _biff(0x809, struct.pack("<HHHHII", 0x600, 5, 0, 0x7CC, 0, 6))
     start += _biff(0x2F, struct.pack("<HHH", 1, 1, 1) + bytes(48)) if has_password else b""
     start += _biff(0x42, struct.pack("<H", 1200))
+    for number, code in enumerate(codes):
+        start += _biff(0x41E, struct.pack("<HHB", 164 + number, len(code), 1) + code.encode("utf-16-le"))
+    for number in range(-1, len(codes)) if codes else ():
+        start += _biff(0xE0, struct.pack("<HH", 0, 164 + number if number >= 0 else 0) + bytes(16))
     names = [name.encode("utf-16-le") for name in sheets]
     size = len(start) + sum(12 + len(name) for name in names) + 4
     head, offset = start, size
@@ -46,12 +63,22 @@ def _biff(kind: int, body: bytes) -> bytes:
     return struct.pack("<HH", kind, len(body)) + body
 
 
-def _biff_sheet(rows: Sequence[tuple[str, ...]]) -> bytes:
+def _codes(sheets: Sheets) -> list[str]:
+    """The codes of the sheets' formats; the style with the first one has number 1."""
+    cells = [cell for rows in sheets.values() for row in rows for cell in row]
+    return sorted({cell[1] for cell in cells if isinstance(cell, tuple)})
+
+
+def _biff_sheet(rows: Sequence[tuple[Cell, ...]], codes: list[str]) -> bytes:
     width = max(map(len, rows))
     data = _biff(0x809, struct.pack("<HHHHII", 0x600, 0x10, 0, 0x7CC, 0, 6))
     data += _biff(0x200, struct.pack("<IIHHH", 0, len(rows), 0, width, 0))
     for row, cells in enumerate(rows):
         for column, text in enumerate(cells):
+            if isinstance(text, tuple):
+                style = codes.index(text[1]) + 1
+                data += _biff(0x203, struct.pack("<HHHd", row, column, style, text[0]))
+                continue
             body = text.encode("utf-16-le")
             data += _biff(0x204, struct.pack("<HHHHB", row, column, 0, len(body) // 2, 1) + body)
     return data + _biff(0x0A, b"")
@@ -149,8 +176,11 @@ def xlsb(sheets: Sheets, report: Report | None = None) -> bytes:
         "xl/workbook.bin": book + _brt(144) + _brt(132),
         "xl/_rels/workbook.bin.rels": root % links,
     }
+    codes = _codes(sheets)
+    if codes:
+        parts["xl/styles.bin"] = _brt_styles(codes)
     for number, rows in enumerate(sheets.values(), 1):
-        parts[f"xl/worksheets/sheet{number}.bin"] = _brt_sheet(rows)
+        parts[f"xl/worksheets/sheet{number}.bin"] = _brt_sheet(rows, codes)
     if report:
         parts["docProps/core.xml"] = _core(report)
     return zipped(parts)
@@ -169,12 +199,26 @@ def _wide(text: str) -> bytes:
     return struct.pack("<I", len(text)) + text.encode("utf-16-le")
 
 
-def _brt_sheet(rows: Sequence[tuple[str, ...]]) -> bytes:
+def _brt_styles(codes: list[str]) -> bytes:
+    data = _brt(278) + _brt(615, struct.pack("<I", len(codes)))
+    for number, code in enumerate(codes):
+        data += _brt(44, struct.pack("<H", 164 + number) + _wide(code))
+    data += _brt(616) + _brt(617, struct.pack("<I", len(codes) + 1))
+    for number in (0, *range(164, 164 + len(codes))):
+        data += _brt(47, struct.pack("<HH", 0, number) + bytes(12))
+    return data + _brt(618) + _brt(279)
+
+
+def _brt_sheet(rows: Sequence[tuple[Cell, ...]], codes: list[str]) -> bytes:
     width = max(map(len, rows))
     data = _brt(129) + _brt(148, struct.pack("<IIII", 0, len(rows) - 1, 0, width - 1)) + _brt(145)
     for row, cells in enumerate(rows):
         data += _brt(0, struct.pack("<II", row, 0) + bytes(9))
         for column, text in enumerate(cells):
+            if isinstance(text, tuple):
+                style = codes.index(text[1]) + 1
+                data += _brt(5, struct.pack("<IId", column, style, text[0]))
+                continue
             data += _brt(6, struct.pack("<II", column, 0) + _wide(text))
     return data + _brt(146) + _brt(130)
 
@@ -196,6 +240,8 @@ def main() -> None:
         data = xls(sheets, **facts, modified=report.authored_at)
         (FIXTURES / f"report.{language}.xls").write_bytes(data)
         (FIXTURES / f"report.{language}.xlsb").write_bytes(xlsb(sheets, report))
+    (FIXTURES / "numbers.xls").write_bytes(xls(NUMBERS))
+    (FIXTURES / "numbers.xlsb").write_bytes(xlsb(NUMBERS))
 
 
 if __name__ == "__main__":

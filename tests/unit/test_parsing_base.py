@@ -105,3 +105,22 @@ def test_every_sample_is_parsed_or_refused_with_advice(path: Path) -> None:
     else:
         assert not uri.startswith("broken/")
         assert sum(len(element.text) for element in parsed.elements) > 200
+
+
+@pytest.mark.parametrize("text", ["[" * 400_000, "( )\n\n" * 9000, "." * 10_000 + "a"])
+def test_a_long_text_of_punctuation_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(EmptyDocument, match="punctuation"):
+        parse(tmp_path, text.encode())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "." * 9_000 + "a",
+        "가. " + "." * 90 + "\n\n나. " * 9000,
+        "| " * 50_000 + "a",
+        "— " * 8000 + "word " * 90,
+    ],
+)
+def test_a_text_with_words_between_its_marks_is_taken(tmp_path: Path, text: str) -> None:
+    assert parse(tmp_path, text.encode())

@@ -3,8 +3,9 @@
 import pytest
 
 from schemas.document import Element
-from schemas.errors import DocumentError, EncryptedDocument, ParseFailed
-from tasks.parsing import opendocument
+from schemas.errors import DocumentError, EncryptedDocument, ParseFailed, UnsupportedFormat
+from tasks.parsing import opendocument, spreadsheet
+from tasks.parsing.sniff import choose_parser
 from tests.formats.build_office import ODF
 from tests.unit.parsing_inputs import package
 
@@ -214,3 +215,66 @@ def test_deep_nesting_loses_no_text_silently(start: str, end: str, depth: int) -
         assert depth == 3000 or "table" in start or "list" in start or "box" in start
     else:
         assert "deep" in " ".join(found)
+
+
+def flat(kind: str, body: str, head: str = "") -> bytes:
+    mime = f"application/vnd.oasis.opendocument.{kind}"
+    return (
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<office:document {ODF} office:version="1.3" '
+        f'office:mimetype="{mime}">{head}<office:body><office:{kind}>{body}</office:{kind}></office:body>'
+        "</office:document>"
+    ).encode()
+
+
+def test_a_flat_document_is_read_as_a_packed_one() -> None:
+    meta = (
+        "<office:meta><dc:title>T</dc:title><dc:creator>A</dc:creator>"
+        "<dc:date>2026-04-17T00:00:00</dc:date></office:meta>"
+    )
+    style = (
+        "<office:automatic-styles><style:style style:name='P1' style:parent-style-name='Title'/>"
+        "</office:automatic-styles>"
+    )
+    body = '<text:p text:style-name="P1">제목</text:p><text:p>word</text:p>'
+    parsed = opendocument.parse(flat("text", body, meta + style))
+    assert [(e.kind, e.text) for e in parsed.elements] == [("heading", "제목"), ("text", "word")]
+    assert (parsed.metadata.title, parsed.metadata.author) == ("T", "A")
+    assert parsed.metadata.authored_at is not None
+    assert parsed.mime.endswith("opendocument.text-flat-xml")
+
+
+@pytest.mark.parametrize("suffix", ["fodt", "xml", "txt", ""])
+@pytest.mark.parametrize(
+    ("kind", "parser"),
+    [("text", "opendocument"), ("presentation", "opendocument"), ("spreadsheet", "spreadsheet")],
+)
+def test_a_flat_document_is_told_by_its_root(kind: str, parser: str, suffix: str) -> None:
+    data = flat(kind, "", "<!-- x -->")
+    assert choose_parser(data, f"a.{suffix}") == parser
+    assert choose_parser(data.decode().encode("utf-16"), f"a.{suffix}") == parser
+
+
+def test_a_flat_sheet_is_a_sheet_and_not_records_of_xml() -> None:
+    table = sheet(cell("a") + cell("b"), cell("c") + cell("d"))
+    parsed = spreadsheet.parse(b"\xef\xbb\xbf" + flat("spreadsheet", table))
+    assert [e.text for e in parsed.elements] == ["S", "| a | b |\n| --- | --- |\n| c | d |"]
+
+
+def test_a_flat_document_that_breaks_off_gives_what_is_there_and_says_so() -> None:
+    whole = flat("text", "<text:p>kept</text:p><text:p>lost</text:p>")
+    parsed = opendocument.parse(whole[: whole.index(b"lost")])
+    assert [e.text for e in parsed.elements] == ["kept"]
+    assert [problem.part for problem in parsed.problems] == ["end of the document"]
+
+
+def test_a_flat_document_with_entities_is_refused() -> None:
+    bomb = b'<!DOCTYPE x [<!ENTITY a "aa">]>' + flat("text", "<text:p>&a;</text:p>").partition(b"\n")[2]
+    with pytest.raises(ParseFailed, match="entities"):
+        opendocument.parse(bomb)
+
+
+def test_a_drawing_is_refused_with_a_way_out_whatever_its_name() -> None:
+    for data in (flat("graphics", ""), package(content("graphics", ""))):
+        for name in ("a.odg", "a.odt", "a.zip", "a"):
+            with pytest.raises(UnsupportedFormat, match=r"ODG drawing.*PDF"):
+                choose_parser(data, name)

@@ -304,3 +304,23 @@ def test_a_picture_of_white_paper_is_no_text(form, mode):
     Image.new(mode, (300, 400), "white").save(out, form)
     for uri in ("a.tif", "a.txt", "a"):
         assert choose_parser(out.getvalue()[:HEAD_BYTES], uri) == "image"
+
+
+@pytest.mark.parametrize("member", ["Index/Document.iwa", "Index/Tables/DataList.iwa", "index.apxl"])
+@pytest.mark.parametrize("name", ["a.pages", "a.zip", "a.docx"])
+def test_an_iwork_document_is_refused_with_a_way_out(member: str, name: str) -> None:
+    data = package({"preview.jpg": "x", member: "x"})
+    with pytest.raises(UnsupportedFormat, match="Export it from Pages"):
+        choose_parser(data, name)
+
+
+def test_an_iwork_document_whose_parts_lie_beyond_the_head_is_told_by_its_name() -> None:
+    data = package({"Data/photo.jpg": "x"})
+    with pytest.raises(UnsupportedFormat, match="iWork"):
+        choose_parser(data, "a.key")
+    assert choose_parser(data, "a.zip") == "archive"
+
+
+def test_an_old_openoffice_document_is_no_archive() -> None:
+    with pytest.raises(UnsupportedFormat, match="save it as ODT"):
+        choose_parser(package({"mimetype": "application/vnd.sun.xml.writer", "content.xml": "<a/>"}), "a.sxw")

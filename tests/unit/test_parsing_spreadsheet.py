@@ -2,6 +2,7 @@
 
 import io
 import resource
+import time as time_of_day
 from datetime import date, datetime, time, timedelta
 
 import pytest
@@ -14,6 +15,7 @@ from tasks.parsing.package import open_package
 from tasks.parsing.sheet_blocks import cells_of, sheet_elements, shown
 from tests.formats.build_office import zipped
 from tests.formats.build_sheets import xls, xlsb
+from tests.formats.build_text import FIXTURES
 from tests.unit.parsing_inputs import package
 
 READERS = [spreadsheet.parse, spreadsheet.parse_thorough]
@@ -131,7 +133,7 @@ def test_both_readers_give_the_same_sheets(read) -> None:
     assert read(written(_mixed)).elements == (
         Element("자료", "heading", level=2, page=1),
         Element(
-            "| Day | Sum | Share | Ok |\n| --- | --- | --- | --- |\n| 2026-04-17 | 3 | 0.15 | TRUE |\n"
+            "| Day | Sum | Share | Ok |\n| --- | --- | --- | --- |\n| 2026-04-17 | 3 | 15% | TRUE |\n"
             "|  |  |  | a\\|b |",
             "table",
             page=1,
@@ -274,3 +276,73 @@ def test_a_workbook_cut_off_is_damaged(read, share: float) -> None:
     data = written(_mixed)
     with pytest.raises(ParseFailed):
         read(data[: int(len(data) * share)])
+
+
+def _formats(book) -> None:
+    sheet = book.add_worksheet("first")
+    sheet.write_row(1, 1, ["item", "sum"])
+    sheet.write_string(2, 1, "12", book.add_format({"num_format": "0.00%"}))
+    sheet.write_number(2, 2, -1234.5, book.add_format({"num_format": '_-"₩"* #,##0_-;-"₩"* #,##0_-'}))
+    sheet.write_boolean(3, 1, True, book.add_format({"num_format": "0.00"}))
+    sheet.write_formula(3, 2, "=1/3", book.add_format({"num_format": "0.0%"}), 1 / 3)
+    other = book.add_worksheet("second")
+    other.write_row("A1", ["a", "b"])
+    other.write_number("A2", 0.5)
+    other.write_number("B2", 1e9, book.add_format({"num_format": 3}))
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_numbers_are_read_as_their_cells_show_them(read) -> None:
+    found = [e.text for e in read(written(_formats)).elements if e.kind == "table"]
+    assert found == [
+        "| item | sum |\n| --- | --- |\n| 12 | -₩1,235 |\n| TRUE | 33.3% |",
+        "| a | b |\n| --- | --- |\n| 0.5 | 1,000,000,000 |",
+    ]
+
+
+@pytest.mark.parametrize("name", ["numbers.xls", "numbers.xlsb"])
+def test_binary_workbooks_show_their_numbers_too(name: str) -> None:
+    parsed = spreadsheet.parse((FIXTURES / name).read_bytes())
+    assert "| 냉장 | 1,234,568 | 12.50% | ₩5,000 | -20.00 | 2026-04-17 |" in parsed.elements[1].text
+    assert "| all | 3,580,245.50 |" in parsed.elements[3].text
+
+
+STYLES = (
+    '<styleSheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><numFmts>'
+    '<numFmt numFmtId="170" formatCode="0.0&quot;kg&quot;"/></numFmts><cellXfs><xf numFmtId="0"/>'
+    '<xf numFmtId="170"/><xf numFmtId="x"/></cellXfs></styleSheet>'
+)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "shown"),
+    [
+        ('r="B1" s="1"', "2.0kg"),
+        ("t='n' s='1' r='B1'", "2.0kg"),
+        ('r="B1" s="2"', "2"),
+        ('r="B1" s="99999"', "2"),
+        ('r="B1" s="-1"', "2"),
+        ('r="B1"', "2"),
+    ],
+)
+def test_the_style_of_a_cell_is_found_however_its_xml_is_written(attributes: str, shown: str) -> None:
+    cells = f'<sheetData><row r="1"><c {attributes}><v>2</v></c></row></sheetData>'
+    sheet = (
+        f'<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">{cells}</worksheet>'
+    )
+    types = PARTS["[Content_Types].xml"].replace(
+        "</Types>",
+        '<Override PartName="/xl/styles.xml" ContentType="application/vnd.openxmlformats-officedocument.'
+        'spreadsheetml.styles+xml"/></Types>',
+    )
+    data = package(
+        PARTS | {"[Content_Types].xml": types, "xl/styles.xml": STYLES, "xl/worksheets/sheet1.xml": sheet}
+    )
+    assert [e.text for e in spreadsheet.parse(data).elements] == ["S", shown]
+
+
+def test_a_long_row_of_digits_takes_no_time_in_the_search_for_a_header() -> None:
+    start = time_of_day.monotonic()
+    digits = "1" * 100_000 + "x"
+    assert blocks([digits, digits], [digits, digits])
+    assert time_of_day.monotonic() - start < 2
