@@ -205,7 +205,7 @@ def _mark_rung(
     problems = parsed.problems
     if rung == "plain text" and not problems:
         why = "; ".join(f"{name}: {error.message}" for name, error in failed)
-        message = f"Only plain text could be read ({why}). Save the file again with its own application."
+        message = f"Only plain text could be read ({why}). {failed[0][1].advice}".rstrip()
         problems = (PartProblem("structure", type(failed[0][1]).__name__, message),)
     return replace(parsed, metadata=replace(parsed.metadata, extra=extra), problems=problems)
 

@@ -44,10 +44,10 @@ def test_a_broken_pdf_is_rejected(rejected):
     assert (rejection.stage, rejection.error) == ("parse", "ParseFailed")
 
 
-def test_an_image_under_a_documents_name_is_rejected(rejected):
+def test_a_damaged_image_under_a_documents_name_is_rejected_as_an_image(rejected):
     rejection = rejected("photo.txt", b"\x89PNG\r\n\x1a\n" + bytes(200))
-    assert rejection.error == "UnsupportedFormat"
-    assert "PNG" in rejection.message
+    assert rejection.error == "ParseFailed"
+    assert "image" in rejection.message
 
 
 def test_nul_bytes_and_invalid_utf8_do_not_stop_a_text(world):

@@ -71,7 +71,7 @@ def test_plain_text_is_a_problem_of_the_document(pool):
     (problem,) = reading.outcome.problems
     assert (problem.part, problem.error) == ("structure", "ParseFailed")
     assert "rung 0 is damaged" in problem.message
-    assert "Save the file again" in problem.message
+    assert problem.message.endswith("Repair it.")
 
 
 def test_a_rejection_says_which_rungs_failed(pool):
