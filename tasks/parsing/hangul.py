@@ -160,6 +160,7 @@ class _Model:
 
     def __init__(self, lines: Sequence[str], known: Mapping[_Feature, int] | None = None) -> None:
         self._known = known or {}
+        self._seen: dict[tuple[str, str], float] = {}
         self._counts: tuple[Counter[_Feature], Counter[_Feature]] = (Counter(), Counter())
         for text in _sample(lines):
             classes = _classes(text)  # a character each, so that places stay the same
@@ -172,6 +173,12 @@ class _Model:
         self.prior = (space["", ""] + 0.25) / (none["", ""] + space["", ""] + 1)
 
     def log_odds(self, left: str, right: str) -> float:
+        pair = left[-2:], right[:2]
+        if pair not in self._seen:
+            self._seen[pair] = self._log_odds(*pair)
+        return self._seen[pair]
+
+    def _log_odds(self, left: str, right: str) -> float:
         base = _logit(self.prior)
         total = base
         for feature in _features(_classes(left[-2:]), _classes(right[:2])):

@@ -45,7 +45,7 @@ def row_texts(rows: Sequence[Row]) -> list[list[str]]:
 def _places(row: Row, grid: Sequence[int]) -> list[int]:
     """The column of each cell; one after the other where the edges are not those of the grid."""
     count = len(row.cells)
-    if count == len(grid) or count != len(row.edges) or row.edges != sorted(row.edges):
+    if count in (0, len(grid)) or count != len(row.edges) or row.edges != sorted(row.edges):
         return list(range(count))
     ends = [_nearest(grid, edge) for edge in row.edges]
     if -1 in ends or len(set(ends)) < count:

@@ -97,6 +97,11 @@ def test_cells_behind_a_wide_one_keep_their_columns():
     ]
 
 
+def test_a_row_without_cells_costs_nothing():
+    row = r"\trowd\cellx1000\cellx2000\pard\intbl a\cell b\cell\row"
+    assert texts(row + r"\trowd\row" + row)[0].count("| a | b |") == 2
+
+
 def test_edges_that_fit_no_other_row_leave_the_cells_in_order():
     rows = r"\trowd\cellx1000\cellx2000\cellx3000\pard\intbl a\cell b\cell c\cell\row"
     odd = r"\trowd\cellx1500\cellx3000\pard\intbl d\cell e\cell\row"
