@@ -204,9 +204,12 @@ def _plain(section: _Section, number: Decimal) -> str:
 
 
 def _power_of_ten(section: _Section, number: Decimal) -> str:
-    mantissa, _, power = f"{float(number):.{section.decimals}E}".partition("E")
-    sign = "-" if power.startswith("-") else "+"
-    return f"{mantissa}E{sign}{power.lstrip('+-0').rjust(section.exponent, '0')}"
+    power = number.adjusted() if number else 0
+    mantissa = number.scaleb(-power).quantize(_STEPS[section.decimals], ROUND_HALF_UP)
+    if mantissa >= 10:  # 9.996 with two decimals
+        power += 1
+        mantissa = (mantissa / 10).quantize(_STEPS[section.decimals], ROUND_HALF_UP)
+    return f"{mantissa:f}E{'-' if power < 0 else '+'}{str(abs(power)).rjust(section.exponent, '0')}"
 
 
 def _filled(pattern: tuple[str, ...], value: float) -> str:
