@@ -100,7 +100,7 @@ PARSERS: dict[str, Parser] = {
     "spreadsheet": Parser(
         "XLSX, XLSM, XLSB, XLS, ODS, FODS",
         "tasks.parsing.spreadsheet:parse",
-        1,
+        2,
         ("headings", "tables", "pages", "metadata"),
         ("python-calamine", "lxml", "olefile", "openpyxl"),
         thorough="tasks.parsing.spreadsheet:parse_thorough",

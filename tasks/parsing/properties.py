@@ -75,6 +75,11 @@ def ole_metadata(data: bytes) -> Metadata:
         with olefile.OleFileIO(data) as file:
             if not file.exists(_SUMMARY):
                 return Metadata()
+            single = file._parse_property
+            # A list of values may say that it has four billion: none of the wanted ones is a list.
+            file._parse_property = lambda stream, offset, number, kind, *options: (
+                None if kind & _LIST else single(stream, offset, number, kind, *options)
+            )
             properties = file.getproperties(_SUMMARY, convert_time=True, no_conversion=[10])
     except Exception:  # the file's own text does not depend on what this stream holds
         return Metadata()
@@ -84,6 +89,7 @@ def ole_metadata(data: bytes) -> Metadata:
 
 
 _SUMMARY = "\x05SummaryInformation"
+_LIST = 0x1000
 _OLE_NAMES = {
     2: "title",
     3: "subject",

@@ -33,7 +33,7 @@ def _globals(book: bytes) -> tuple[Formats, list[int]]:
     for kind, at, size in _records(book):
         if kind == _EOF or (kind == _BOF and _short(book, at) != _BIFF8):
             break
-        if kind == _FORMAT and size > 5:
+        if kind == _FORMAT:
             codes[_short(book, at)] = _text(book[at + 2 : at + size])
         elif kind == _XF:
             styles.append(_short(book, at + 2))
@@ -79,6 +79,6 @@ def _short(book: bytes, at: int) -> int:
 def _text(body: bytes) -> str:
     """A string whose first bytes are its length and whether it is in UTF-16."""
     count = _short(body, 0)
-    wide = body[2] & 1
+    wide = body[2:3] == b"\1"
     encoding = "utf-16-le" if wide else "latin-1"
     return body[3 : 3 + count * (2 if wide else 1)].decode(encoding, "replace")

@@ -44,6 +44,10 @@ _TOKEN = re.compile(
 )
 
 
+_STEPS = tuple(Decimal(1).scaleb(-decimals) for decimals in range(MAX_DECIMALS + 1))
+_NO_ZERO = re.compile("[1-9]")
+
+
 @dataclass(frozen=True, slots=True)
 class _Section:
     """How one sign of number is shown: texts around its digits, or `pattern`, digits among texts."""
@@ -78,8 +82,9 @@ class NumberFormat:
             return None
         if not text.strip():
             return None
-        is_zero = section.has_digits and not re.search("[1-9]", text)
-        return (text if is_zero else sign + text).strip()
+        if sign and (not section.has_digits or _NO_ZERO.search(text)):  # never "-0.00"
+            text = sign + text
+        return text.strip()
 
     def _section(self, value: float) -> tuple[_Section, str]:
         if value < 0 and len(self.sections) > 1:
@@ -181,15 +186,16 @@ def _shown(section: _Section, value: float) -> str:
         return f"{section.before}{value:.15g}{section.after}"
     if not section.has_digits:
         return section.before
-    number = Decimal(f"{value:.15g}").scaleb(section.power)
+    number = Decimal(f"{value:.15g}")
+    number = number.scaleb(section.power) if section.power else number
     digits = _power_of_ten(section, number) if section.exponent else _plain(section, number)
     return section.before + digits + section.after if digits else ""
 
 
 def _plain(section: _Section, number: Decimal) -> str:
     """Digits with as many decimals as the format has, rounded as on paper."""
-    step = Decimal(1).scaleb(-section.decimals)
-    text = f"{number.quantize(step, ROUND_HALF_UP):{',' if section.is_grouped else ''}f}"
+    rounded = number.quantize(_STEPS[section.decimals], ROUND_HALF_UP)
+    text = f"{rounded:,f}" if section.is_grouped else f"{rounded:f}"
     whole, _, fraction = text.partition(".")
     least = section.fixed
     fraction = fraction[:least] + fraction[least:].rstrip("0")
@@ -198,9 +204,12 @@ def _plain(section: _Section, number: Decimal) -> str:
 
 
 def _power_of_ten(section: _Section, number: Decimal) -> str:
-    mantissa, _, power = f"{float(number):.{section.decimals}E}".partition("E")
-    sign = "-" if power.startswith("-") else "+"
-    return f"{mantissa}E{sign}{power.lstrip('+-0').rjust(section.exponent, '0')}"
+    power = number.adjusted() if number else 0
+    mantissa = number.scaleb(-power).quantize(_STEPS[section.decimals], ROUND_HALF_UP)
+    if mantissa >= 10:  # 9.996 with two decimals
+        power += 1
+        mantissa = (mantissa / 10).quantize(_STEPS[section.decimals], ROUND_HALF_UP)
+    return f"{mantissa:f}E{'-' if power < 0 else '+'}{str(abs(power)).rjust(section.exponent, '0')}"
 
 
 def _filled(pattern: tuple[str, ...], value: float) -> str:

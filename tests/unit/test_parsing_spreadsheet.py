@@ -2,6 +2,7 @@
 
 import io
 import resource
+import struct
 import time as time_of_day
 from datetime import date, datetime, time, timedelta
 
@@ -346,3 +347,11 @@ def test_a_long_row_of_digits_takes_no_time_in_the_search_for_a_header() -> None
     digits = "1" * 100_000 + "x"
     assert blocks([digits, digits], [digits, digits])
     assert time_of_day.monotonic() - start < 2
+
+
+def test_a_property_that_counts_four_billion_values_is_left_out() -> None:
+    data = xls({"S": [("a", "b")]}, title="T", author="Kim")
+    value = struct.pack("<II", 30, 4) + b"Kim\0"
+    assert data.count(value) == 1
+    parsed = spreadsheet.parse(data.replace(value, struct.pack("<III", 0x100D, 0xFFFFFFFF, 0)))
+    assert (parsed.metadata.title, parsed.metadata.author) == ("T", None)
