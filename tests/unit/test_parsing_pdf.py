@@ -344,7 +344,7 @@ def run_with_spaces(*words: str, left: float, y: float) -> tuple[list[Text], flo
     for word in words:
         drawn.append((left, y, HANGUL, word))
         left += HANGUL * len(word)
-        gaps.append((left, y, 3.0, " "))
+        gaps.append((left, y, HANGUL, " "))
         left += 0.32 * HANGUL
     return [*drawn, *gaps[:-1]], left - 0.32 * HANGUL
 
@@ -376,8 +376,8 @@ KOREAN = "데이터를 저장하는 방법은 여러 가지가 있고 처리하�
 def test_latin_letters_set_larger_than_hangul_make_no_heading() -> None:
     rows = [(60.0, 600 - i * 14.0, 10.5, f"부품 {i}") for i in range(4)]
     codes = [(130.0, 600 - i * 14.0, 12.0, f"{i},000") for i in range(4)]
-    body = [(60.0, 780 - i * 14.0, 10.5, KOREAN) for i in range(6)]
-    ends = [(60 + 10.5 * len(KOREAN), 780 - i * 14.0, 12.0, ".") for i in range(6)]
+    body = [(60.0, 780 - i * 12.0, 10.5, KOREAN) for i in range(14)]
+    ends = [(60 + 10.5 * len(KOREAN), 780 - i * 12.0, 10.5, ".") for i in range(14)]
     page = [item for pair in zip((*body, *rows), (*ends, *codes), strict=True) for item in pair]
     assert {element.kind for element in parser.parse(pdf(page)).elements} == {"text"}
 
