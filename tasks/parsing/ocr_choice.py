@@ -7,6 +7,7 @@ with confidence; with English beside it Latin words are right and Korean ones su
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -16,6 +17,9 @@ _SURE_LATIN = 60.0
 _UNSURE_SIGNS = 70.0
 _UNSURE_KOREAN = 40.0
 """Korean alone reads true Latin words at 0 to 35, and hard Korean ones at 45 and more."""
+
+_BAND = 32
+"""Pixels: words are looked up by their height, for a page has thousands of them."""
 
 _LETTER = re.compile("[A-Za-z\u00c0-\u024f]")
 _HANGUL = re.compile("[\uac00-\ud7a3]")
@@ -53,8 +57,12 @@ def _groups(korean: Sequence[Word], other: Sequence[Word]) -> Iterable[tuple[set
     """
     groups: list[tuple[set[int], _Words]] = []
     of: dict[int, tuple[set[int], _Words]] = {}
+    bands: dict[int, list[int]] = defaultdict(list)
+    for i, own in enumerate(korean):
+        bands[(own.top + own.bottom) // 2 // _BAND].append(i)
     for word in other:
-        under = {i for i, own in enumerate(korean) if _lie_together(word, own)}
+        near = (i for band in range(word.top // _BAND, word.bottom // _BAND + 1) for i in bands.get(band, ()))
+        under = {i for i in near if _lie_together(word, korean[i])}
         if not under:
             continue
         group: tuple[set[int], _Words] = (under, [word])
