@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING
 
 from schemas.document import Element, ParsedDocument
 from schemas.errors import ConfigurationError, ParseCrashed, ParseFailed
+from tasks.parsing.ocr_choice import has_unsure, with_latin
 from tasks.parsing.ocr_image import prepare
 from tasks.parsing.ocr_layout import (
     Word,
     confidence,
     elements_of_words,
     hangul_share,
-    has_unsure,
-    with_latin,
     words_of,
 )
 

@@ -17,11 +17,6 @@ MIN_LINE_CONFIDENCE = 45.0
 MIN_SHORT_LINE_CONFIDENCE = 70.0
 """Of a line of one or two letters: specks read as letters."""
 
-_SURE_LATIN = 60.0
-_UNSURE_SIGNS = 70.0
-_UNSURE_KOREAN = 40.0
-"""Korean alone reads true Latin words at 0 to 35, and hard Korean ones at 45 and more."""
-
 _GHOST_OVERLAP = 0.6
 _SAME_SIZE = (0.7, 1.3)
 _HEADINGS = ((1.6, 1), (1.3, 2))
@@ -33,7 +28,9 @@ _GUTTER = 0.012
 _MAX_CROSSING = 0.2
 _LOOK_AHEAD = 200
 _RULE = re.compile(r"[|ㅣ_—–=~¦!\[\]{}]+|[-—–]{2,}")
-_LATIN = re.compile(r"[A-Za-z]{2,}")
+_STUCK_RULE = re.compile(r"^[|_]+(?=\d)|^\|+(?=\w)|(?<=\w)\|+$")
+# A sentence's end and the Latin word behind it, read in one: "없다" and ".8654116".
+_STUCK = re.compile("(?:.?[\uac00-\ud7a3] (?=[.?!])|[\uac00-\ud7a3][.?!] (?=\\w))([.?!]?)(\\w{2,}.*)")
 _HANGUL = re.compile("[\uac00-\ud7a3]")
 
 
@@ -68,7 +65,8 @@ def words_of(answer: str) -> list[Word]:
 def _piece(fields: list[str]) -> Word:
     _, _, block, par, line, _, left, top, width, height = map(int, fields[:10])
     box = (left, top, left + width, top + height)
-    return Word(fields[11].strip(), float(fields[10]), *box, (block, par, line))
+    text = _STUCK_RULE.sub("", fields[11].strip())
+    return Word(text, float(fields[10]), *box, (block, par, line))
 
 
 def _joined(pieces: Sequence[Word], text: str) -> list[Word]:
@@ -79,6 +77,10 @@ def _joined(pieces: Sequence[Word], text: str) -> list[Word]:
         found = text.find(piece.text, at, at + len(piece.text) + _LOOK_AHEAD)
         together = found >= 0 and found == at > 0 and words[-1].line == piece.line
         at = found + len(piece.text) if found >= 0 else at
+        if together and (stuck := _STUCK.fullmatch(words[-1].text[-2:] + " " + piece.text)):
+            words[-1] = replace(words[-1], text=words[-1].text + stuck[1])
+            words.append(replace(piece, text=stuck[2]))
+            continue
         words[-1:] = [_both(words[-1], piece)] if together else [*words[-1:], piece]
     return words
 
@@ -108,38 +110,6 @@ def hangul_share(words: Iterable[Word]) -> float:
     text = "".join(word.text for word in words)
     letters = sum(map(str.isalpha, text))
     return len(_HANGUL.findall(text)) / letters if letters else 0.0
-
-
-def has_unsure(words: Iterable[Word]) -> bool:
-    """Whether some word of a Korean reading may be a Latin one."""
-    return any(_is_unsure([word]) for word in words)
-
-
-def _is_unsure(words: Sequence[Word]) -> bool:
-    """Signs and digits that Korean is not sure of are mostly Latin letters."""
-    hangul = any(_HANGUL.search(word.text) for word in words)
-    return confidence(words) < (_UNSURE_KOREAN if hangul else _UNSURE_SIGNS)
-
-
-def with_latin(korean: Sequence[Word], other: Sequence[Word]) -> list[Word]:
-    """The words of a Korean reading, with sure Latin ones of another where Korean was unsure."""
-    result = list(korean)
-    for latin in other:
-        if not _LATIN.search(latin.text) or latin.confidence < _SURE_LATIN:
-            continue
-        under = [word for word in result if _covers(latin, word)]
-        if under and _is_unsure(under):
-            at = result.index(under[0])
-            result = [word for word in result if word not in under]
-            result.insert(at, replace(latin, line=under[0].line))
-    return result
-
-
-def _covers(word: Word, other: Word) -> bool:
-    middle = (other.top + other.bottom) / 2
-    overlap = min(word.right, other.right) - max(word.left, other.left)
-    narrower = min(word.right - word.left, other.right - other.left)
-    return word.top <= middle <= word.bottom and overlap > 0.5 * narrower
 
 
 def elements_of_words(words: Sequence[Word], number: int, *, height: int, dpi: int) -> tuple[Element, ...]:

@@ -9,8 +9,9 @@ from PIL import Image, ImageDraw
 from schemas.document import Element, ParsedDocument, PartProblem
 from tasks.parsing import ocr
 from tasks.parsing.ocr import OcrOptions, merge_pages, missing_advice, tesseract_version
+from tasks.parsing.ocr_choice import with_latin
 from tasks.parsing.ocr_image import MAX_PIXELS, prepare, tilt, without_rules
-from tasks.parsing.ocr_layout import Word, confidence, elements_of_words, with_latin, words_of
+from tasks.parsing.ocr_layout import Word, confidence, elements_of_words, words_of
 
 
 def row(words: str, line: int, *, left: int = 100, conf: float = 95, height: int = 30) -> list[Word]:
@@ -87,6 +88,54 @@ def test_a_latin_word_does_not_replace_korean_that_was_read_well() -> None:
     korean = row("대상은", 1, conf=94)
     latin = Word("CHAS", 93, 100, 50, 150, 80, (1, 1, 1))
     assert with_latin(korean, [latin]) == korean
+
+
+def words_at(conf: float, *words: tuple[str, int, int]) -> list[Word]:
+    """Words of one line: text, left and right edge."""
+    return [Word(text, conf, left, 50, right, 80, (1, 1, 1)) for text, left, right in words]
+
+
+def read(words: list[Word]) -> list[str]:
+    return [word.text for word in words]
+
+
+def test_a_short_word_that_korean_reads_as_a_number_is_taken_from_the_other_reading() -> None:
+    korean = [*words_at(97, ("비고", 0, 60)), *words_at(93, ("800", 100, 150))]
+    assert read(with_latin(korean, words_at(96, ("and", 100, 150)))) == ["비고", "and"]
+
+
+def test_words_that_korean_reads_as_one_are_all_taken() -> None:
+    korean = words_at(5, ("10117-[00", 100, 300))
+    latin = words_at(96, ("forty-two", 100, 190), ("minutes", 200, 300))
+    assert read(with_latin(korean, latin)) == ["forty-two", "minutes"]
+
+
+@pytest.mark.parametrize(
+    ("korean", "other", "taken"),
+    [
+        (("1.8%", 90), ("18%", 96), "1.8%"),
+        (("23105", 54), ("23,105", 97), "23,105"),
+        (("30,.000", 40), ("30,000", 92), "30,000"),
+        (("2019", 80), ("2079", 96), "2019"),
+        (("×", 84), ("x", 93), "×"),
+    ],
+)
+def test_of_two_readings_of_a_number_the_one_with_its_signs_is_taken(
+    korean: tuple[str, float], other: tuple[str, float], taken: str
+) -> None:
+    one, two = (words_at(conf, (text, 100, 160)) for text, conf in (korean, other))
+    assert read(with_latin(one, two)) == [taken]
+
+
+def test_a_latin_word_stuck_to_the_end_of_a_korean_sentence_is_one_of_its_own() -> None:
+    answer = tsv(("없", 0), ("다", 20), (".8654", 50)) + "없다.8654\n"
+    assert read(words_of(answer)) == ["없다.", "8654"]
+    version = tsv(("판", 0), ("3.5", 30)) + "판3.5\n"
+    assert read(words_of(version)) == ["판3.5"]
+
+
+def test_a_ruled_line_beside_a_number_is_no_part_of_it() -> None:
+    assert read(words_of(tsv(("|4,320", 0), ("_48", 90)) + "|4,320 _48\n")) == ["4,320", "48"]
 
 
 def test_confidence_counts_letters_only() -> None:

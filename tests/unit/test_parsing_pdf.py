@@ -329,3 +329,105 @@ def test_a_truncated_pdf_is_refused(share: float) -> None:
     data = pdf(lines(FULL, FULL))
     with pytest.raises(ParseFailed, match="damaged or cut off"):
         parser.parse(b"%PDF-1.7\n" + data[9 : int(len(data) * share)])
+
+
+# --- what LibreOffice does ----------------------------------------------------------------
+
+HANGUL = 10.5
+LATIN = 12.0
+
+
+def run_with_spaces(*words: str, left: float, y: float) -> tuple[list[Text], float]:
+    """Hangul words with gaps, their spaces drawn after them; where the last word ends."""
+    drawn: list[Text] = []
+    gaps: list[Text] = []
+    for word in words:
+        drawn.append((left, y, HANGUL, word))
+        left += HANGUL * len(word)
+        gaps.append((left, y, HANGUL, " "))
+        left += 0.32 * HANGUL
+    return [*drawn, *gaps[:-1]], left - 0.32 * HANGUL
+
+
+def test_spaces_drawn_after_their_run_stand_where_they_are_seen() -> None:
+    run, end = run_with_spaces("점검", "결과를", "적는다", left=60, y=700)
+    assert texts(pdf([*run, (end + 0.2, 700, LATIN, ".")])) == ["점검 결과를 적는다."]
+
+
+def test_the_gap_between_scripts_is_no_space_but_a_wider_one_is() -> None:
+    narrow = [(60.0, 700.0, 12.0, "제"), (74.4, 700.0, 12.0, "2"), (84.0, 700.0, 12.0, "장의")]
+    wide = [(60.0, 700.0, 12.0, "제"), (76.0, 700.0, 12.0, "2"), (87.2, 700.0, 12.0, "장의")]
+    assert texts(pdf(narrow)) == ["제2장의"]
+    assert texts(pdf(wide)) == ["제 2 장의"]
+
+
+def test_cells_that_stand_close_together_stay_apart() -> None:
+    row: list[Text] = [
+        (60.0, 700.0, 10.0, "1001"),
+        (86.0, 700.0, 10.0, "김하늘"),
+        (200.0, 700.0, 10.0, "인사"),
+    ]
+    assert texts(pdf(row)) == ["1001 김하늘 인사"]
+
+
+KOREAN = "데이터를 저장하는 방법은 여러 가지가 있고 처리하는 방법도 그렇습니다"
+
+
+def test_latin_letters_set_larger_than_hangul_make_no_heading() -> None:
+    rows = [(60.0, 600 - i * 14.0, 10.5, f"부품 {i}") for i in range(4)]
+    codes = [(130.0, 600 - i * 14.0, 12.0, f"{i},000") for i in range(4)]
+    body = [(60.0, 780 - i * 12.0, 10.5, KOREAN) for i in range(14)]
+    ends = [(60 + 10.5 * len(KOREAN), 780 - i * 12.0, 10.5, ".") for i in range(14)]
+    page = [item for pair in zip((*body, *rows), (*ends, *codes), strict=True) for item in pair]
+    assert {element.kind for element in parser.parse(pdf(page)).elements} == {"text"}
+
+
+def test_a_last_line_whose_full_stop_is_larger_belongs_to_its_paragraph() -> None:
+    page: list[Text] = []
+    for i in range(3):
+        y = 780 - i * 28.0
+        page += [(60.0, y, 10.5, f"{KOREAN} "), (60.0, y - 14, 10.5, "세운다"), (91.6, y - 14, 12.0, ".")]
+    assert texts(pdf(page)) == [f"{KOREAN} 세운다."] * 3
+
+
+def test_a_footnote_mark_stands_behind_its_word() -> None:
+    page: list[Text] = [
+        (60.0, 700.0, 10.0, "A claim"),
+        (102.0, 704.0, 5.8, "4"),
+        (106.0, 700.0, 10.0, "of all."),
+    ]
+    assert "".join(texts(pdf(page))).replace(" ", "") == "Aclaim4ofall."
+    assert len(texts(pdf(page))) == 1
+
+
+def test_code_in_smaller_type_does_not_cut_its_paragraph() -> None:
+    page = [
+        *lines(FULL, FULL, FULL),
+        (60.0, 738.0, 9.0, "code_of_this"),
+        (130.0, 738.0, 10.0, "is all the rest of it"),
+    ]
+    assert len(texts(pdf(page))) == 1
+
+
+def test_running_lines_of_three_pages_are_left_out() -> None:
+    pages = [[(60.0, 810.0, 8.0, "For staff only"), *body(i), (290.0, 30.0, 8.0, "End")] for i in range(3)]
+    assert texts(pdf(*pages)) == texts(pdf(*(body(i) for i in range(3))))
+
+
+def test_records_that_differ_by_their_numbers_stay() -> None:
+    pages = [
+        [(60.0, 790.0, 10.0, f"Invoice {number} of customer 7"), *body(i)]
+        for i, number in enumerate((31, 58, 12, 77, 20))
+    ]
+    assert sum("Invoice" in text for text in texts(pdf(*pages))) == 5
+
+
+def test_two_headings_of_the_same_letters_on_a_page_are_both_found() -> None:
+    data = pdf([*lines("Chapter 1", FULL, top=780), *lines("Chapter 2", FULL, top=700)])
+    writer = pypdf.PdfWriter(clone_from=io.BytesIO(data))
+    for number in (1, 2):
+        writer.add_outline_item(title=f"Chapter {number}", page_number=0)
+    buffer = io.BytesIO()
+    writer.write(buffer)
+    headings = [e.text for e in parser.parse(buffer.getvalue()).elements if e.kind == "heading"]
+    assert headings == ["Chapter 1", "Chapter 2"]
