@@ -77,7 +77,8 @@ def prepare_window(workspace: Workspace, window: Window) -> Prepared:
     prepared.seconds = (workspace.clock_ns() - started_ns) / 1e9
     log.info(
         "window %d: %d documents, %d of them parsed, %d rejected, in %.1f s",
-        window.number, len(window.items), len(prepared.parsed), len(prepared.rejections), prepared.seconds,
+        window.number, len(window.items), len({row.content_sha256 for row in prepared.parsed}),
+        len(prepared.rejections), prepared.seconds,
     )  # fmt: skip
     return prepared
 
