@@ -38,7 +38,7 @@ def _compare(session: Session, folder: Path, count: int, *, rounds: int) -> list
         workspace = stack.enter_context(open_workspace(session, str(folder), COLLECTION))
 
         def plan() -> None:
-            plan = plan_run(workspace, list_source(workspace))
+            plan = plan_run(workspace, list_source(workspace)).plan
             assert plan.is_empty and plan.unchanged == count, plan
 
         def rerun() -> None:
