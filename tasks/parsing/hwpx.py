@@ -17,7 +17,7 @@ from tasks.parsing.hwp_blocks import (
     style_named,
     table_blocks,
 )
-from tasks.parsing.hwpx_package import Package, damaged, tag_of
+from tasks.parsing.hwpx_package import HwpxPackage, damaged, tag_of
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
@@ -32,43 +32,42 @@ _CHARACTERS = {"tab": "\t", "lineBreak": "\n", "nbSpace": " ", "fwSpace": " ", "
 
 def parse(data: bytes) -> ParsedDocument:
     """Headings by outline level, list items, tables and notes; the package's own metadata."""
-    with Package(data) as package:
-        styles = _Styles(package.root("Contents/header.xml"))
-        elements: list[Element] = []
-        for name in package.sections:
-            if (section := package.root(name)) is not None:
-                elements += _blocks(section, styles)
-        if package.problems and not elements:
-            raise damaged()
-        return ParsedDocument("hwpx", MIME, tuple(elements), package.metadata(), problems=package.problems)
+    package = HwpxPackage(data)
+    styles = _Styles(package.root("Contents/header.xml"))
+    elements: list[Element] = []
+    for name in package.sections:
+        if (section := package.root(name)) is not None:
+            elements += _blocks(section, styles)
+    if package.problems and not elements:
+        raise damaged()
+    return ParsedDocument("hwpx", MIME, tuple(elements), package.metadata(), problems=package.problems)
 
 
 def parse_thorough(data: bytes) -> ParsedDocument:
     """By unhwp, after the checks that keep a locked or overlong file from it."""
     from tasks.parsing.hwp import parse_unhwp
 
-    with Package(data) as package:
-        package.check_sizes()
-        metadata = package.metadata()
-    return ParsedDocument("hwpx", MIME, parse_unhwp(data).elements, metadata)
+    package = HwpxPackage(data)
+    package.check_sizes()
+    return ParsedDocument("hwpx", MIME, parse_unhwp(data).elements, package.metadata())
 
 
 def parse_plain(data: bytes) -> ParsedDocument:
     """The text of each paragraph, even of damaged XML; where there is none, the preview."""
     from lxml import etree
 
-    with Package(data) as package:
-        elements: list[Element] = []
-        for part in filter(None, map(package.read, package.sections)):
-            parser = etree.XMLParser(recover=True, resolve_entities=False, no_network=True)
-            root = etree.fromstring(part, parser)
-            for node in () if root is None else root.iter("{*}p"):
-                texts = (t for run in node.iterchildren("{*}run") for t in run.iterchildren("{*}t"))
-                text = "".join("".join(t.itertext()) for t in texts).strip()
-                elements += [Element(text)] if text else []
-        if elements:
-            return ParsedDocument("hwpx", MIME, tuple(elements))
-        preview = preview_elements(package.read("Preview/PrvText.txt").decode("utf-8", "replace"))
+    package = HwpxPackage(data)
+    elements: list[Element] = []
+    for part in filter(None, map(package.read, package.sections)):
+        parser = etree.XMLParser(recover=True, resolve_entities=False, no_network=True)
+        root = etree.fromstring(part, parser)
+        for node in () if root is None else root.iter("{*}p"):
+            texts = (t for run in node.iterchildren("{*}run") for t in run.iterchildren("{*}t"))
+            text = "".join("".join(t.itertext()) for t in texts).strip()
+            elements += [Element(text)] if text else []
+    if elements:
+        return ParsedDocument("hwpx", MIME, tuple(elements))
+    preview = preview_elements(package.read("Preview/PrvText.txt").decode("utf-8", "replace"))
     return ParsedDocument("hwpx", MIME, preview, problems=(PREVIEW_ONLY,) if preview else ())
 
 

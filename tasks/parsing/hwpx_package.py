@@ -1,15 +1,14 @@
-"""The zip package of an HWPX document, read with limits."""
+"""The package of an HWPX document: its parts, their order, its metadata."""
 
 from __future__ import annotations
 
-import io
 import re
-import zipfile
 from typing import TYPE_CHECKING
 
 from schemas.document import Metadata, PartProblem
-from schemas.errors import EncryptedDocument, ParseFailed
+from schemas.errors import ParseFailed
 from tasks.parsing.dates import parse_date
+from tasks.parsing.package import DAMAGE, encrypted, open_package, safe_xml
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
@@ -19,31 +18,21 @@ MAX_MEMBERS = 10_000
 _SECTION = re.compile(r"Contents/section(\d{1,9})\.xml")
 
 
-class Package:
-    """The zip package, read with limits."""
+class HwpxPackage:
+    """The parts of the zip package; one that is missing or damaged is none, and a problem."""
 
     def __init__(self, data: bytes) -> None:
-        try:
-            self._zip = zipfile.ZipFile(io.BytesIO(data))
-            self._names = frozenset(self._zip.namelist())
-        except Exception as exc:  # BadZipFile, NotImplementedError, ValueError: by the damage
-            raise damaged() from exc
-        if len(self._names) > MAX_MEMBERS:
-            raise ParseFailed(f"The HWPX package has more than {MAX_MEMBERS:,} parts.", advice="Exclude it.")
-        self._left = 2 * MAX_PART_BYTES
+        self._package = open_package(
+            data,
+            max_members=MAX_MEMBERS,
+            max_part_bytes=MAX_PART_BYTES,
+            max_total_bytes=2 * MAX_PART_BYTES,
+        )
         self._problems: list[PartProblem] = []
         if b"encryption-data" in self.read("META-INF/manifest.xml"):
-            raise EncryptedDocument(
-                "The HWPX document needs a password.", advice="Save it without one in Hangul, or exclude it."
-            )
+            raise encrypted()
         self._content = self.root("Contents/content.hpf")
         self.sections = self._order()
-
-    def __enter__(self) -> Package:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._zip.close()
 
     @property
     def problems(self) -> tuple[PartProblem, ...]:
@@ -51,54 +40,40 @@ class Package:
         return tuple(self._problems)
 
     def read(self, name: str) -> bytes:
-        """A part's bytes, none where it is missing; unpacks no more than the limits."""
-        if name not in self._names:
+        """A part's bytes, none where it is missing or damaged.
+
+        Raises:
+            EncryptedDocument: it needs a password.
+            ParseFailed: it is larger than the limits.
+        """
+        if name not in self._package:
             return b""
-        limit = min(MAX_PART_BYTES, self._left)
         try:
-            with self._zip.open(name) as part:
-                data = part.read(limit + 1)
-        except RuntimeError as exc:
-            raise EncryptedDocument(
-                "The HWPX package needs a password.", advice="Save it without one, or exclude it."
-            ) from exc
-        except Exception:  # zlib.error, BadZipFile, EOFError: by compression method and damage
+            return self._package.read(name)
+        except ParseFailed as error:
+            if error.facts.get("cause") != DAMAGE:
+                raise
             self._note(name)
             return b""
-        self._left -= len(data)
-        if len(data) > limit:
-            raise ParseFailed(
-                f"The HWPX document unpacks to more than {MAX_PART_BYTES >> 20} MB.",
-                advice="Split the document, or exclude it.",
-            )
-        return data
 
     def root(self, name: str) -> _Element | None:
-        """A part's root; None where it is missing, damaged or declares entities."""
+        """A part's root; None where it is missing, damaged, nested too deep or declares entities."""
         from lxml import etree
 
         data = self.read(name)
         if not data:
             return None
-        try:
-            root = etree.fromstring(data, etree.XMLParser(resolve_entities=False, no_network=True))
-        except etree.XMLSyntaxError:
+        try:  # not as a huge tree: the sections are walked by recursion
+            return etree.fromstring(
+                safe_xml(data, name), etree.XMLParser(resolve_entities=False, no_network=True)
+            )
+        except (ParseFailed, etree.XMLSyntaxError, ValueError):
             self._note(name)
             return None
-        if root.getroottree().docinfo.internalDTD is not None:
-            self._note(name)
-            return None
-        return root
 
     def check_sizes(self) -> None:
-        """Read every part once.
-
-        Raises:
-            ParseFailed: they unpack to more than the limits.
-        """
-        for name in self._names:
-            self._left = 2 * MAX_PART_BYTES
-            self.read(name)
+        """Raise ParseFailed where any part is larger than the limits: another library reads it."""
+        self._package.refuse_bombs("", ("",))
 
     def metadata(self) -> Metadata:
         """Title, author, date and keywords of the package."""
@@ -118,7 +93,7 @@ class Package:
 
     def _order(self) -> tuple[str, ...]:
         """The sections: those of the spine, then those it leaves out."""
-        found = {name: int(match[1]) for name in self._names if (match := _SECTION.fullmatch(name))}
+        found = {name: int(match[1]) for name in self._package.names() if (match := _SECTION.fullmatch(name))}
         listed: list[str] = []
         if self._content is not None:
             items = {item.get("id"): item.get("href") or "" for item in self._content.iter("{*}item")}

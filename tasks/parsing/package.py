@@ -53,10 +53,13 @@ class Relation:
 class Package:
     """An open package. Names are looked up without regard to case and slashes; no file is written."""
 
-    def __init__(self, archive: zipfile.ZipFile, size_bytes: int) -> None:
+    def __init__(
+        self, archive: zipfile.ZipFile, size_bytes: int, *, max_part_bytes: int, max_total_bytes: int
+    ) -> None:
         self._archive = archive
         self._size_bytes = size_bytes
-        self._left = MAX_TOTAL_BYTES
+        self._max_part_bytes = max_part_bytes
+        self._left = max_total_bytes
         self._members = {_key(info.filename): info for info in archive.infolist()}
         self.problems: list[PartProblem] = []
 
@@ -121,10 +124,10 @@ class Package:
                 found[node.get("Id") or ""] = Relation(kind, resolve(part, node.get("Target") or ""))
         return found
 
-    def refuse_bombs(self, folder: str) -> None:
+    def refuse_bombs(self, folder: str, suffixes: tuple[str, ...] = (".xml", ".bin", ".rels")) -> None:
         """Raise ParseFailed where a part in a folder is larger than the limits: another library reads it."""
         for name, info in self._members.items():
-            if name.startswith(folder) and name.endswith((".xml", ".bin", ".rels")):
+            if name.startswith(folder) and name.endswith(suffixes):
                 self._check_size(info)
 
     def _check_size(self, info: zipfile.ZipInfo) -> None:
@@ -135,15 +138,27 @@ class Package:
                 f"{_short(info.filename)} unpacks to {size // packed} times its size: a decompression bomb.",
                 advice="Exclude the file, or open and save it again with its own application.",
             )
-        if size > min(MAX_PART_BYTES, self._left):
+        if size > min(self._max_part_bytes, self._left):
             raise ParseFailed(
                 f"{_short(info.filename)} unpacks to {size >> 20} MB, more than is read of one file.",
                 advice="Split the document, or exclude it.",
             )
 
 
-def open_package(data: bytes) -> Package:
+def open_package(
+    data: bytes,
+    *,
+    max_members: int | None = None,
+    max_part_bytes: int | None = None,
+    max_total_bytes: int | None = None,
+) -> Package:
     """The package in these bytes.
+
+    Args:
+        data: the file.
+        max_members: most parts that it may have; None is `MAX_MEMBERS`.
+        max_part_bytes: of one part, unpacked; None is `MAX_PART_BYTES`.
+        max_total_bytes: of all parts together that are read; None is `MAX_TOTAL_BYTES`.
 
     Raises:
         ParseFailed: it is no zip archive, is cut off, or has more members than any document.
@@ -152,12 +167,18 @@ def open_package(data: bytes) -> Package:
         archive = zipfile.ZipFile(io.BytesIO(data))
     except (*_READ_ERRORS, IndexError) as exc:
         raise damaged("its directory cannot be read") from exc
-    if len(archive.infolist()) > MAX_MEMBERS:
+    max_members = max_members or MAX_MEMBERS
+    if len(archive.infolist()) > max_members:
         raise ParseFailed(
-            f"The package has {len(archive.infolist())} members, more than {MAX_MEMBERS}.",
+            f"The package has {len(archive.infolist())} members, more than {max_members}.",
             advice="Exclude the file, or open and save it again with its own application.",
         )
-    return Package(archive, len(data))
+    return Package(
+        archive,
+        len(data),
+        max_part_bytes=max_part_bytes or MAX_PART_BYTES,
+        max_total_bytes=max_total_bytes or MAX_TOTAL_BYTES,
+    )
 
 
 def parse_xml(data: bytes, name: str) -> _Element:

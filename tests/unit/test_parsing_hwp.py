@@ -218,7 +218,7 @@ def test_a_package_with_a_password_is_told():
 def test_a_part_that_unpacks_without_end_is_refused(monkeypatch):
     monkeypatch.setattr("tasks.parsing.hwpx_package.MAX_PART_BYTES", 50_000)
     for rung in (hwpx.parse, hwpx.parse_thorough, hwpx.parse_plain):
-        with pytest.raises(ParseFailed, match="unpacks to more"):
+        with pytest.raises(ParseFailed, match="more than is read of one file"):
             rung(write_hwpx(KO, p("가" * 100_000)))
 
 
