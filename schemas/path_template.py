@@ -8,7 +8,6 @@ from itertools import pairwise
 from typing import Literal
 from unicodedata import normalize
 
-KNOWN_PARTS = ("title", "author", "date", "language", "tag")
 MAX_CHARS = 500
 MAX_PARTS = 20
 
