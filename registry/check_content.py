@@ -21,8 +21,8 @@ def check_content(connection: Connection, values: dict[str, Any], report: CheckR
     wrong, report.checked["versions"], report.checked["places"] = row
     _report(report, PLACES, wrong, "versions have too few, too many or gaps")
     wrong = sum(
-        chunk_hash(text, kind) != hash_
-        for hash_, kind, text in stream_rows(connection, "chunk_texts", values, at_once=1000)
+        chunk_hash(text, kind, content) != hash_
+        for hash_, kind, text, content in stream_rows(connection, "chunk_texts", values, at_once=1000)
     )
     _report(report, TEXTS, wrong, "chunks have another text or kind")
     wrong = sum(

@@ -43,6 +43,26 @@ def chunk_texts(db: Database, collection_id: int, ids: Sequence[int]) -> list[tu
         return connection.execute(_SQL["chunk_texts"], values).fetchall()
 
 
+def chunk_images(db: Database, collection_id: int, ids: Sequence[int]) -> list[tuple[int, bytes]]:
+    """(id, sha256 of the raw bytes it was read from) of those image chunks that are there."""
+    values = {"tenant": db.tenant_id, "collection": collection_id, "ids": list(ids)}
+    with db.connection() as connection:
+        return connection.execute(_SQL["chunk_images"], values).fetchall()
+
+
+def reuse_vectors(db: Database, collection_id: int, space_id: int, ids: Sequence[int]) -> list[int]:
+    """Give image chunks the vector that the same image has under another class or caption.
+
+    Returns:
+        The ids of those that have one now.
+    """
+    values = {"tenant": db.tenant_id, "collection": collection_id, "ids": list(ids)}
+    query = sql.SQL(_SQL["reuse_vectors"]).format(vectors=vector_table(space_id))
+    with db.transaction() as connection:
+        lock_collection(connection, collection_id)
+        return [id_ for (id_,) in connection.execute(query, values)]
+
+
 def store_vectors(
     db: Database,
     collection_id: int,
@@ -117,6 +137,7 @@ def _insert_chunks(
             "kind": [chunk.kind for chunk in fresh.values()],
             "text": [chunk.text for chunk in fresh.values()],
             "tokens": [chunk.tokens for chunk in fresh.values()],
+            "content": [chunk.content or None for chunk in fresh.values()],
             "grams": ["{" + ",".join(map(str, row)) + "}" for row in grams],
         },
     )

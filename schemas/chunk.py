@@ -21,6 +21,8 @@ class Chunk:
             was split repeats its header row, so it can be longer than its span.
         page: page of the first character, None where the format has none.
         heading: heading path at the first character, or the symbol name of code.
+        content: of an image the sha256 of its file, which is what is embedded; its text is class and
+            caption. Empty for everything else.
     """
 
     text: str
@@ -30,16 +32,17 @@ class Chunk:
     end: int
     page: int | None
     heading: str
+    content: bytes = b""
 
     @property
     def hash(self) -> bytes:
         """16 bytes that identify the chunk inside its collection."""
-        return chunk_hash(self.text, self.kind)
+        return chunk_hash(self.text, self.kind, self.content)
 
 
-def chunk_hash(text: str, kind: ChunkKind) -> bytes:
-    """BLAKE2b-128 of kind and text (a chunk of code and equal prose are two chunks)."""
-    return hashlib.blake2b(text.encode(), digest_size=16, person=kind.encode()).digest()
+def chunk_hash(text: str, kind: ChunkKind, content: bytes = b"") -> bytes:
+    """BLAKE2b-128 of kind, content and text (a chunk of code and equal prose are two chunks)."""
+    return hashlib.blake2b(content + text.encode(), digest_size=16, person=kind.encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple
 
+Kind = Literal["documents", "images"]
+"""Of a collection: what its items are."""
+
 RunState = Literal["running", "succeeded", "unchanged", "stopped", "staged", "failed", "crashed"]
 
 
@@ -15,7 +18,7 @@ class Collection:
 
     id: int
     name: str
-    kind: str
+    kind: Kind
     active_space_id: int | None
     current_release: int
     election: bytes = b""

@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from schemas.duplicate import DEFAULT_RULES, MIN_DIFFERENCE, THRESHOLD, Policy, Rule
 from schemas.path_template import parse_template
+from schemas.release import Kind
+
+DEFAULT_MODELS: dict[Kind, str] = {"documents": "all-MiniLM-L6-v2", "images": "ViT-B-32"}
 
 DEFAULT_EXCLUDE = (
     ".*", "~$*", "*.tmp", "__pycache__", "__MACOSX", "node_modules", "Thumbs.db", "desktop.ini"
@@ -49,9 +52,23 @@ class GateSettings(_Section):
     max_rejected_share: float = Field(default=0.5, ge=0, le=1)
     max_chunk_fall: float = Field(default=0.5, ge=0, le=1)
     max_hidden_share: float = Field(default=0.5, ge=0, le=1)
+    max_lost_classes: int = Field(default=0, ge=0)
+    max_prototype_shift: float = Field(default=0.2, ge=0, le=2)
     min_documents: int = Field(default=10, ge=1)
     canaries: Path | None = None
     min_canary_share: float = Field(default=1.0, ge=0, le=1)
+
+
+class PrototypeSettings(_Section):
+    """How the classes of an image collection become prototypes; `tau1` and `tau2` replace the calibrated ones."""
+
+    classes: Literal["folder", "none"] = "folder"
+    k: int = Field(default=1, ge=1, le=64)
+    trim: float = Field(default=0.0, ge=0, lt=0.5)
+    min_images: int = Field(default=2, ge=1)
+    false_accept_rate: float = Field(default=0.05, gt=0, lt=1)
+    tau1: float | None = Field(default=None, ge=-1, le=1)
+    tau2: float | None = Field(default=None, ge=0, le=2)
 
 
 class DuplicateSettings(_Section):
@@ -92,7 +109,8 @@ class MetadataSettings(_Section):
 class CollectionSettings(_Section):
     """One collection."""
 
-    model: str = "all-MiniLM-L6-v2"
+    kind: Kind | None = None
+    model: str | None = Field(default=None, min_length=1)
     mask: Literal["none"] = "none"
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = DEFAULT_EXCLUDE
@@ -104,6 +122,11 @@ class CollectionSettings(_Section):
     gate: GateSettings = GateSettings()
     duplicates: DuplicateSettings = DuplicateSettings()
     metadata: MetadataSettings = MetadataSettings()
+    prototypes: PrototypeSettings = PrototypeSettings()
+
+    def model_for(self, kind: Kind) -> str:
+        """The model's name: as configured, or the default of such collections."""
+        return self.model or DEFAULT_MODELS[kind]
 
 
 class LimitSettings(_Section):

@@ -92,7 +92,7 @@ LEFT JOIN (SELECT version_id, count(*) AS n, min(ordinal) AS first, max(ordinal)
 WHERE v.tenant_id = %(tenant)s AND v.collection_id = %(collection)s
 
 -- name: chunk_texts
-SELECT c.hash, c.kind, c.text FROM chunk c
+SELECT c.hash, c.kind, c.text, coalesce(c.content_sha256, '') FROM chunk c
 WHERE c.tenant_id = %(tenant)s AND c.collection_id = %(collection)s
 
 -- name: version_contents

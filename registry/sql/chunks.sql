@@ -1,8 +1,9 @@
 -- name: create_chunks
-INSERT INTO chunk (tenant_id, collection_id, hash, kind, text, tokens, grams)
-SELECT %(tenant)s, %(collection)s, hash, kind, text, tokens, grams::int[]
-FROM unnest(%(hash)s::bytea[], %(kind)s::text[], %(text)s::text[], %(tokens)s::int[], %(grams)s::text[])
-     AS c(hash, kind, text, tokens, grams)
+INSERT INTO chunk (tenant_id, collection_id, hash, kind, text, tokens, grams, content_sha256)
+SELECT %(tenant)s, %(collection)s, hash, kind, text, tokens, grams::int[], content
+FROM unnest(%(hash)s::bytea[], %(kind)s::text[], %(text)s::text[], %(tokens)s::int[], %(grams)s::text[],
+            %(content)s::bytea[])
+     AS c(hash, kind, text, tokens, grams, content)
 ON CONFLICT ON CONSTRAINT chunk_hash_key DO NOTHING
 
 -- name: chunk_ids
@@ -17,6 +18,31 @@ WHERE v.tenant_id = %(tenant)s AND v.collection_id = %(collection)s AND v.chunk_
 SELECT c.id, c.text FROM chunk c
 WHERE c.tenant_id = %(tenant)s AND c.collection_id = %(collection)s AND c.id = ANY(%(ids)s::bigint[])
 ORDER BY c.id
+
+-- name: chunk_images
+-- with the raw bytes of a version that holds the image
+SELECT c.id, v.content_sha256 FROM chunk c
+CROSS JOIN LATERAL (
+    SELECT v.content_sha256 FROM version_chunk vc JOIN document_version v ON v.id = vc.version_id
+    WHERE vc.chunk_id = c.id ORDER BY v.id LIMIT 1
+) AS v
+WHERE c.tenant_id = %(tenant)s AND c.collection_id = %(collection)s AND c.id = ANY(%(ids)s::bigint[])
+ORDER BY c.id
+
+-- name: reuse_vectors
+-- an image has one vector, whatever its class and caption
+INSERT INTO {vectors} (tenant_id, collection_id, chunk_id, embedding)
+SELECT %(tenant)s, %(collection)s, c.id, old.embedding
+FROM chunk c
+CROSS JOIN LATERAL (
+    SELECT v.embedding FROM chunk o
+    JOIN {vectors} v ON v.collection_id = %(collection)s AND v.chunk_id = o.id
+    WHERE o.tenant_id = %(tenant)s AND o.collection_id = %(collection)s AND o.content_sha256 = c.content_sha256
+    ORDER BY o.id LIMIT 1
+) AS old
+WHERE c.tenant_id = %(tenant)s AND c.collection_id = %(collection)s AND c.id = ANY(%(ids)s::bigint[])
+ON CONFLICT DO NOTHING
+RETURNING chunk_id
 
 -- name: chunks_there
 SELECT c.id FROM chunk c

@@ -37,7 +37,9 @@ _READ_BYTES = 1 << 20
 _KEPT_VARIABLES = ("HOME", "LANG", "PATH", "TMPDIR", "TZ", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
 _KEPT_PREFIXES = ("LC_", "PYTHON")
 _SAVE_AGAIN = "Save the file again with its own application, or exclude it."
-_PICKLED_MODULES = ("schemas.container", "schemas.document", "schemas.errors", "datetime")
+_PICKLED_MODULES = (
+    "schemas.container", "schemas.document", "schemas.duplicate", "schemas.errors", "schemas.image", "datetime",
+)  # fmt: skip
 
 
 Outcome = ParsedDocument | Unpacked | DocumentError

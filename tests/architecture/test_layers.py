@@ -24,6 +24,11 @@ HEAVY = [
     "datasketch",
     "PIL",
     "imagehash",
+    "open_clip",
+    "timm",
+    "torchvision",
+    "matplotlib",
+    "pi_heif",
 ]
 MAX_LINES = 300
 

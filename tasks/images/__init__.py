@@ -1,0 +1,1 @@
+"""Images as items of a collection: opened safely, read, drafted as versions."""

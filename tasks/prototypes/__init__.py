@@ -1,0 +1,1 @@
+"""Class prototypes: built, calibrated, judged, exported; numbers only, no database."""
