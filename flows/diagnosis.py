@@ -12,7 +12,7 @@ from flows.session import open_session
 from registry.migrate import load_migrations
 from schemas.errors import RevectorError
 from schemas.settings import Settings
-from tasks.embedding.card import resolve_model
+from tasks.embedding.resolve import resolve_card
 
 API_TIMEOUT_S = 3
 
@@ -64,14 +64,14 @@ def _check_database(settings: Settings) -> list[Check]:
 
 
 def _check_model(settings: Settings, collection: str) -> Check:
-    name = f"text model of {collection!r}"
+    own = settings.collection(collection)
+    kind = own.kind or "documents"
+    name = f"model of {collection!r} ({kind})"
     try:
-        card = resolve_model(settings.collection(collection).model)
+        card = resolve_card(kind, own.model_for(kind))
     except RevectorError as exc:
         return Check(name, False, exc.message, exc.advice)
-    return Check(
-        name, True, f"{card.name} ({card.revision}), {card.dim} dimensions, {card.max_tokens} tokens"
-    )
+    return Check(name, True, f"{card.name} ({card.revision}), {card.dim} dimensions, {card.limits}")
 
 
 def _check_gpu() -> Check:

@@ -8,10 +8,10 @@ from uuid import UUID
 
 from flows.session import Session, require_same_space
 from registry.activation import Elect
+from registry.blobs import BlobStore
 from registry.connection import Connection
 from schemas.release import Collection
 from tasks.dedup.elect import elect
-from tasks.embedding.card import resolve_model
 from tasks.publishing import until_embedded
 from tasks.storing import EmbedResult, embed_chunks
 
@@ -47,7 +47,7 @@ def embed_stored(
 ) -> EmbedResult:
     """Vectors for stored chunks of a collection with its own model."""
     assert collection.active_space_id is not None
-    card = resolve_model(session.settings.collection(collection.name).model)
+    card = session.resolve_card(collection.name, collection.kind)
     require_same_space(session.db, collection, card)
     return embed_chunks(
         session.db,
@@ -55,6 +55,7 @@ def embed_stored(
         collection.active_space_id,
         ids,
         load_embedder=lambda: session.load_embedder(card, session.settings),
+        blobs=BlobStore(session.settings.home, session.db.tenant_id),
         timer=session.timer,
         replace=replace,
     )

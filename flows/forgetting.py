@@ -10,6 +10,7 @@ from unicodedata import normalize
 from uuid import UUID
 
 from flows.electing import with_election
+from flows.prototyping import refresh
 from flows.purging import hold_flow
 from flows.session import Session
 from registry.activation import Elect
@@ -99,6 +100,7 @@ def forget(
             traces = _forget(session, collection, blobs, place, uri, report, rewrite=rewrite)
             stats.update({key: report[key] for key in ("release", "versions", "chunks", "vectors", "blobs")})
         report["proof"] = _prove(session, collection, blobs, traces)
+        refresh(session, name)
     report["warnings"] = [
         *_retired(report["retired"]), *_copies(traces), *_warnings(session, collection, place, uri)
     ]  # fmt: skip

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from flows.output_images import prototypes_line
 from flows.printable import printable
 from flows.snippet import snippet
 from schemas.errors import RevectorError
@@ -216,6 +217,8 @@ def print_report(report: RunReport) -> None:
         print("  release    none: nothing changed")
     else:
         print(f"  release    {report.release}, digest {report.digest[:16] if report.digest else ''}")
+    if report.prototypes:
+        print(f"  prototypes {prototypes_line(report.prototypes)}")
     if report.held:
         print(f"  held       {report.held} documents stay as a rollback showed them; see --reapply")
     if report.conflicts:

@@ -18,13 +18,13 @@ from registry.runs import (
 )
 from schemas.errors import GateFailed, RunStopped
 from schemas.plan import ChangePlan
-from schemas.release import RunState
+from schemas.release import Kind, RunState
 from schemas.report import RunReport
 from schemas.source import Listing
 from schemas.version import Action
 from tasks.batch import Steps
 from tasks.preparing import Window
-from tasks.reading import WorkItem
+from tasks.items import WorkItem
 from tasks.remembering import remember_plan
 from tasks.storing import find_missing
 from tasks.workspace import MB, RunTarget, Workspace
@@ -38,10 +38,16 @@ def ignore_progress(stage: str, done: int, total: int) -> None:
 
 
 def plan_location(
-    session: Session, steps: Steps, location: str, collection: str, *, reapply: bool = False
+    session: Session,
+    steps: Steps,
+    location: str,
+    collection: str,
+    *,
+    reapply: bool = False,
+    kind: Kind | None = None,
 ) -> ChangePlan:
     """What an ingest of that location would change; writes nothing."""
-    with open_workspace(session, location, collection) as workspace:
+    with open_workspace(session, location, collection, kind=kind) as workspace:
         return steps.plan_run(workspace, steps.list_source(workspace), reapply=reapply).plan
 
 
@@ -54,6 +60,7 @@ def ingest_location(
     allow_deletions: bool = False,
     reapply: bool = False,
     only: frozenset[str] | None = None,
+    kind: Kind | None = None,
     trigger: str = "manual",
     prefect_flow_run_id: UUID | None = None,
     progress: Progress = ignore_progress,
@@ -61,13 +68,13 @@ def ingest_location(
     """Bring a collection up to date with a location; at most one release comes of it.
 
     What a rollback took out of view stays so until its file changes, or with `reapply`. With `only`,
-    just these uris are tried, even if they were rejected before.
+    just these uris are tried, even if they were rejected before. `kind` is what a new collection is to hold.
 
     Raises:
         RunStopped: a guard or gate held; the previous release serves on.
         RevectorError: see the classes; nothing of the run is visible.
     """
-    with open_workspace(session, location, collection) as workspace:
+    with open_workspace(session, location, collection, kind=kind) as workspace:
         target = _open_target(workspace, collection)
         workspace.target = target
         report = RunReport(str(target.run_id), collection, workspace.scope.source.name)
@@ -98,7 +105,7 @@ def ingest_location(
 def _open_target(workspace: Workspace, collection_name: str) -> RunTarget:
     """Register collection, source and space; tidy up after runs that died."""
     db = workspace.db
-    collection = ensure_collection(db, collection_name)
+    collection = ensure_collection(db, collection_name, kind=workspace.kind)
     source = ensure_source(db, collection.id, workspace.scope.source)
     workspace.scope = replace(workspace.scope, source=source)
     space_id = ensure_space(db, workspace.card.space())
@@ -147,6 +154,9 @@ def _ingest(
             report.chunks.reused = max(0, report.chunks.total - report.chunks.embedded)
             with clock("check"):
                 report.problems = steps.check_release(workspace, report.release)
+    if workspace.kind == "images":
+        with clock("prototypes"):
+            report.prototypes = steps.build_prototypes(workspace)
     _count(workspace, plan, report, outcome)
 
 
@@ -173,7 +183,7 @@ def _stage(
         clock.add("parse", prepared.seconds)
         with clock("write"):
             conflicts = steps.write_window(workspace, prepared)
-        report.parsed += len({row.content_sha256 for row in prepared.parsed})
+        report.parsed += prepared.read
         outcome |= {document.uri: document.action for document in prepared.documents}
         outcome |= {row.rejection.uri: "rejected" for row in prepared.rejections}
         outcome |= dict.fromkeys(conflicts, "conflict")

@@ -12,6 +12,7 @@ from flows.session import Session
 from registry.blobs import BlobStore
 from registry.check import check_fully
 from registry.collections import get_collection
+from registry.prototypes import drop_old_sets, find_old_sets
 from registry.purge import discard_staged, drop_versions, foresee, sweep_strays, version_facts
 from registry.runs import finish_run, hold_new_run, mark_crashed_runs
 from registry.space import table_sizes, vacuum
@@ -108,6 +109,7 @@ def _purge(
     dropped = drop_versions(db, collection.id, plan.dropped, keep_tagged=policy.keep_tagged)
     grace = now - timedelta(hours=policy.grace_hours)
     dropped += sweep_strays(db, collection.id, stored_before=grace)
+    sets = drop_old_sets(db, collection.id, _old_sets(session, collection, policy, now))
     swept = sweep_blobs(db, blobs)
     rebuilt = vacuum(db, collection.id)
     counts = _fill(report, plan, dropped, swept.blobs)
@@ -117,8 +119,8 @@ def _purge(
         "blobs_before": blobs_before,
         "blobs_after": blobs_before - swept.bytes,
     }
-    report["rebuilt"] = rebuilt
-    done = dropped != Dropped() or swept.blobs or discarded or rebuilt
+    report["rebuilt"], report["prototypes"] = rebuilt, sets
+    done = dropped != Dropped() or swept.blobs or discarded or rebuilt or sets
     return {**counts, "bytes": report["bytes"]} if done else {}
 
 
@@ -141,7 +143,7 @@ def _foresee(
         "blobs_before": stored,
         "blobs_after": stored - swept.bytes,
     }
-    report["rebuilt"] = []
+    report["rebuilt"], report["prototypes"] = [], len(_old_sets(session, collection, policy, now))
 
 
 def _plan(
@@ -149,6 +151,16 @@ def _plan(
 ) -> RetentionPlan:
     facts = version_facts(session.db, collection.id, staged_before=_staged_before(policy, now))
     return apply_policy(facts, policy, now)
+
+
+def _old_sets(
+    session: Session, collection: Collection, policy: RetentionSettings, now: datetime
+) -> list[int]:
+    """Versions of prototypes that go."""
+    before = now - timedelta(days=policy.keep_days)
+    return find_old_sets(
+        session.db, collection.id, keep=policy.keep_versions, before=before, keep_tagged=policy.keep_tagged
+    )
 
 
 def _staged_before(policy: RetentionSettings, now: datetime) -> datetime:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 
+from flows.output_images import prototypes_line
+from flows.prototyping import draw, show
+from flows.session import Session
+from schemas.errors import PrototypesNotFound
 from schemas.report import RunReport
+from tasks.prototypes.markdown import quality_markdown
 
 SHOWN_REJECTIONS = 50
 
@@ -59,6 +65,8 @@ def report_markdown(report: RunReport) -> str:
         "",
         f"Run `{report.run_id}`.",
     ]
+    if report.prototypes:
+        lines += ["", f"**Prototypes:** {_cell(prototypes_line(report.prototypes))}."]
     if report.problems:
         lines += ["", "## The check of this release found problems", ""]
         lines += [f"- **{p.invariant}**: {p.detail}. {p.advice}" for p in report.problems]
@@ -83,3 +91,17 @@ def report_markdown(report: RunReport) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
+
+
+def prototypes_markdown(session: Session, collection: str) -> str:
+    """Quality of the prototypes in use, with their picture; "" where there are none."""
+    try:
+        found = show(session, collection)
+    except PrototypesNotFound:
+        return ""
+    picture = base64.b64encode(draw(session, collection)).decode()
+    return (
+        f"# Class prototypes of `{collection}`, version {found['version']} (release {found['release']})\n\n"
+        f"{quality_markdown(found['report'])}\n\n"
+        f"![similarities of classes, scores of known and unknown images](data:image/png;base64,{picture})\n"
+    )

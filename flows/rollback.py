@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID, uuid4
 
 from flows.electing import with_election
+from flows.prototyping import refresh
 from flows.session import Session
 from registry.blobs import BlobStore
 from registry.check_release import check_release
@@ -108,6 +109,7 @@ def rollback_collection(
         report.seconds["activate"] = session.timer() - started
         _fill(report, done, embedded)
         _check(session, collection, report)
+        report.prototypes = refresh(session, collection_name)
         report.seconds["total"] = session.timer() - started
         stats = report.as_json()
         stats.pop("rejections")

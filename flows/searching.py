@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from flows.classifying import embed_image
+from flows.prototyping import image_collection
 from flows.session import Session
 from registry.collections import get_collection, get_space
 from registry.history import find_release
@@ -12,9 +15,8 @@ from schemas.errors import ConfigurationError, SpaceMismatch
 from schemas.filters import Condition
 from schemas.release import Collection
 from schemas.search import Hit, SearchMode
-from tasks.chunking.tokens import TokenCounter
-from tasks.embedding.card import ModelCard, resolve_model
-from tasks.querying import vector_weight
+from tasks.embedding.resolve import Card
+from tasks.querying import query_weight
 
 
 def search_text(
@@ -51,9 +53,10 @@ def search_text(
     space_id = None if mode == "keyword" else space_of_release(db, collection, release)
     if space_id is None:
         return search_collection(db, collection, k=k, text=text, release=release, where=where)
-    card = resolve_model(session.settings.collection(collection_name).model)
+    card = session.resolve_card(collection.name, collection.kind)
     _require_model_of(session, collection, release, space_id, card)
-    vector = session.load_embedder(card, session.settings).embed_query(text)
+    embedder = session.load_embedder(card, session.settings)
+    vector = embedder.embed_query(text)
     is_hybrid = mode == "hybrid"
     return search_collection(
         db,
@@ -63,13 +66,13 @@ def search_text(
         text=text if is_hybrid else None,
         vector=vector,
         space_id=space_id,
-        vector_weight=vector_weight(text, TokenCounter.for_model(card.path)) if is_hybrid else 1.0,
+        vector_weight=query_weight(text, card, embedder) if is_hybrid else 1.0,
         where=where,
     )
 
 
 def _require_model_of(
-    session: Session, collection: Collection, release: int | None, space_id: int, card: ModelCard
+    session: Session, collection: Collection, release: int | None, space_id: int, card: Card
 ) -> None:
     """Refuse to compare a query with vectors of another model."""
     space = get_space(session.db, space_id)
@@ -80,3 +83,31 @@ def _require_model_of(
             f"but {card.name} ({card.revision}) is configured.",
             advice="Set the model back, or search by keywords: --mode keyword.",
         )
+
+
+def search_image(
+    session: Session,
+    path: Path,
+    collection_name: str,
+    *,
+    k: int = 5,
+    as_of: str | None = None,
+    where: Sequence[Condition] = (),
+) -> list[Hit]:
+    """The k images of a release that are nearest to an image file; the rest as `search_text`.
+
+    Raises:
+        DocumentError: the file cannot be read as an image.
+        ConfigurationError: the collection holds documents.
+    """
+    collection = image_collection(session, collection_name)
+    release = None if as_of is None else find_release(session.db, collection, as_of).number
+    space_id = space_of_release(session.db, collection, release)
+    if space_id is None:
+        return []
+    card = session.resolve_card(collection.name, collection.kind)
+    _require_model_of(session, collection, release, space_id, card)
+    vector = embed_image(session, path, collection_name)
+    return search_collection(
+        session.db, collection, k=k, release=release, vector=vector, space_id=space_id, where=where
+    )

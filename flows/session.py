@@ -12,26 +12,25 @@ from registry.collections import find_collection, get_space, list_sources
 from registry.connection import Database
 from registry.embedded import prepare_home
 from registry.opening import open_registry
-from schemas.errors import SpaceMismatch
-from schemas.release import Collection
-from schemas.settings import DuplicateSettings, Settings
+from schemas.errors import ConfigurationError, SpaceMismatch
+from schemas.release import Collection, Kind
+from schemas.settings import CollectionSettings, DuplicateSettings, Settings
 from tasks.dedup.elect import election_fingerprint
-from tasks.embedding.card import ModelCard, resolve_model
+from tasks.embedding import resolve
+from tasks.embedding.resolve import Card
 from tasks.gate import load_canaries
 from tasks.sources.base import find_nested, locate
 from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
-    from tasks.embedding.base import TextEmbedder
+    from tasks.embedding.base import Embedder
 
-LoadEmbedder = Callable[[ModelCard, Settings], "TextEmbedder"]
+LoadEmbedder = Callable[[Card, Settings], "Embedder"]
 
 
-def load_embedder(card: ModelCard, settings: Settings) -> TextEmbedder:
-    """The text model on the configured device."""
-    from tasks.embedding.text import load_text_embedder
-
-    return load_text_embedder(card, device=settings.device, precision=settings.precision)
+def load_embedder(card: Card, settings: Settings) -> Embedder:
+    """The model on the configured device."""
+    return resolve.load_embedder(card, device=settings.device, precision=settings.precision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +43,10 @@ class Session:
     clock_ns: Callable[[], int] = time.time_ns
     timer: Callable[[], float] = time.perf_counter
 
+    def resolve_card(self, collection_name: str, kind: Kind) -> Card:
+        """The model that is configured for a collection; raises ModelNotAvailable."""
+        return resolve.resolve_card(kind, self.settings.collection(collection_name).model_for(kind))
+
 
 @contextmanager
 def open_session(settings: Settings, *, load_embedder: LoadEmbedder = load_embedder) -> Iterator[Session]:
@@ -55,10 +58,19 @@ def open_session(settings: Settings, *, load_embedder: LoadEmbedder = load_embed
 
 
 @contextmanager
-def open_workspace(session: Session, location: str, collection_name: str) -> Iterator[Workspace]:
+def open_workspace(
+    session: Session, location: str, collection_name: str, *, kind: Kind | None = None
+) -> Iterator[Workspace]:
     """What one run or plan works with; writes nothing.
 
+    Args:
+        session: the open registry.
+        location: a folder, a file or a URL.
+        collection_name: where to.
+        kind: of the collection; None for what it is, or is configured to be.
+
     Raises:
+        ConfigurationError: the collection is of another kind.
         SourceNotFound: there is nothing at the location.
         SpaceMismatch: the collection's vectors were made with another model.
         ModelNotAvailable: the configured model is not here.
@@ -69,7 +81,8 @@ def open_workspace(session: Session, location: str, collection_name: str) -> Ite
     collection = find_collection(session.db, collection_name)
     known = list_sources(session.db, collection.id) if collection else []
     scope = locate(location, known, include=settings.include, exclude=settings.exclude)
-    card = resolve_model(settings.model)
+    kind = kind_of(collection_name, collection, settings, kind)
+    card = session.resolve_card(collection_name, kind)
     if collection:
         require_same_space(session.db, collection, card)
     workspace = Workspace(
@@ -78,6 +91,7 @@ def open_workspace(session: Session, location: str, collection_name: str) -> Ite
         settings,
         scope,
         card,
+        kind=kind,
         clock_ns=session.clock_ns,
         nested=find_nested(scope, known),
         reelect=_is_election_due(collection, settings.duplicates),
@@ -89,6 +103,25 @@ def open_workspace(session: Session, location: str, collection_name: str) -> Ite
         workspace.close()
 
 
+def kind_of(
+    name: str, collection: Collection | None, settings: CollectionSettings, asked: Kind | None
+) -> Kind:
+    """The kind of a collection: what it is, else what is asked for, else what is configured.
+
+    Raises:
+        ConfigurationError: it is, or is configured to be, of another kind.
+    """
+    is_, configured = collection.kind if collection else None, settings.kind
+    kind = is_ or asked or configured or "documents"
+    for other, says in ((asked, "--kind"), (configured, "revector.toml")):
+        if other not in (None, kind):
+            raise ConfigurationError(
+                f"Collection {name!r} holds {kind}, but {says} says {other}.",
+                advice="A collection holds one kind of items: name another one with --collection.",
+            )
+    return kind
+
+
 def _is_election_due(collection: Collection | None, settings: DuplicateSettings) -> bool:
     """Whether the settings for duplicates are not those of the collection's last election."""
     if collection is None or collection.current_release == 0:
@@ -96,7 +129,7 @@ def _is_election_due(collection: Collection | None, settings: DuplicateSettings)
     return collection.election != election_fingerprint(settings)
 
 
-def require_same_space(db: Database, collection: Collection, card: ModelCard) -> None:
+def require_same_space(db: Database, collection: Collection, card: Card) -> None:
     """Refuse to mix vectors of two models in one collection."""
     if collection.active_space_id is None:
         return

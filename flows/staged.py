@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from flows.electing import with_election
+from flows.prototyping import refresh
 from flows.session import Session
 from registry.blobs import BlobStore
 from registry.check_release import check_release
@@ -16,7 +17,6 @@ from registry.runs import complete_staged, get_run, settle_staged
 from schemas.errors import ConfigurationError, RunNotStaged
 from schemas.release import Collection
 from schemas.report import ChunkCounts, RunReport
-from tasks.embedding.card import resolve_model
 
 
 def activate_staged(session: Session, collection_name: str, run_id: UUID) -> RunReport:
@@ -30,7 +30,7 @@ def activate_staged(session: Session, collection_name: str, run_id: UUID) -> Run
     """
     collection, run = _staged(session, collection_name, run_id)
     started = session.timer()
-    space_id = collection.active_space_id or _configured_space(session, collection_name)
+    space_id = collection.active_space_id or _configured_space(session, collection)
     collection = replace(collection, active_space_id=space_id)
     activation, embedded = with_election(
         session,
@@ -51,6 +51,7 @@ def activate_staged(session: Session, collection_name: str, run_id: UUID) -> Run
         report.release, report.digest = activation.release.number, activation.release.digest.hex()
         blobs = BlobStore(session.settings.home, session.db.tenant_id)
         report.problems = check_release(session.db, collection.id, report.release, space_id, blobs)
+        report.prototypes = refresh(session, collection_name)
     stats = report.as_json()
     stats.pop("rejections")
     stats = {**run["stats"], **stats}
@@ -86,9 +87,9 @@ def _staged(session: Session, collection_name: str, run_id: UUID) -> tuple[Colle
     return collection, run
 
 
-def _configured_space(session: Session, collection_name: str) -> int:
+def _configured_space(session: Session, collection: Collection) -> int:
     """The space of a first release: that of the configured model."""
-    card = resolve_model(session.settings.collection(collection_name).model)
+    card = session.resolve_card(collection.name, collection.kind)
     found = find_space(session.db, card.space())
     if found is None:
         raise ConfigurationError(

@@ -12,7 +12,7 @@ from registry.queries import load
 from schemas.digest import EMPTY_STATE
 from schemas.embedding import EmbeddingSpace
 from schemas.errors import CollectionNotFound
-from schemas.release import Collection
+from schemas.release import Collection, Kind
 from schemas.source import Source
 
 _SQL = load("collections")
@@ -60,7 +60,7 @@ def get_collection_by_id(connection: Connection, tenant_id: int, collection_id: 
     return Collection(*row)
 
 
-def ensure_collection(db: Database, name: str, *, kind: str = "documents") -> Collection:
+def ensure_collection(db: Database, name: str, *, kind: Kind = "documents") -> Collection:
     """The collection, created on first use."""
     if (found := find_collection(db, name)) is not None:
         return found

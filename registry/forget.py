@@ -18,6 +18,7 @@ from registry.blobs import BlobStore
 from registry.collections import get_space
 from registry.connection import Connection, Database
 from registry.locks import lock_collection
+from registry.prototypes import drop_sets, sets_with_document
 from registry.purge import erase_versions, list_spaces
 from registry.queries import load
 from registry.staging import drop_staged, require_running
@@ -136,6 +137,8 @@ def forget_document(
         require_running(connection, values)
         traces = _find_traces(connection, values, place, uri)
         values["versions"] = list(traces.versions)
+        if place.document_id is not None:  # a prototype is a mean of what it was made of
+            drop_sets(connection, values, sets_with_document(connection, values, place.document_id))
         connection.execute(_SQL["forget_elections"], values)
         connection.execute(_SQL["unstage"], values)
         release = None

@@ -20,14 +20,16 @@ UNIT_TOLERANCE = 0.02
 """Of the squared length; bfloat16 weights give unit vectors within 0.004."""
 
 
-def staged_facts(db: Database, collection_id: int, space_id: int, run_id: UUID) -> StagedFacts:
-    """What the run staged, in numbers; reads only."""
+def staged_facts(
+    db: Database, collection_id: int, space_id: int, run_id: UUID, *, few: int = FEW_CHARACTERS
+) -> StagedFacts:
+    """What the run staged, in numbers; reads only. A document with less than `few` characters is empty."""
     is_unit = get_space(db, space_id).normalised
     values: dict[str, Any] = {
         "tenant": db.tenant_id,
         "collection": collection_id,
         "run": run_id,
-        "few": FEW_CHARACTERS,
+        "few": few,
         "low": 1 - UNIT_TOLERANCE if is_unit else 1e-12,
         "high": 1 + UNIT_TOLERANCE if is_unit else float("inf"),
     }

@@ -16,7 +16,7 @@ REASONS: dict[Rule, str] = {
     "published": "published: this is a draft, the winner is not",
     "authority": "authority: the winner's source ranks higher",
     "date": "date: the winner is more recent, or no dated copy",
-    "length": "length: the winner is longer",
+    "length": "length: the winner is longer, or has more pixels",
     "first_seen": "first_seen: the winner was indexed first",
     "uri": "uri: the winner's name comes first",
 }

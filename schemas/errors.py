@@ -77,6 +77,10 @@ class DocumentNotFound(ConfigurationError):
     """The collection knows no such document, or no such version of it."""
 
 
+class PrototypesNotFound(ConfigurationError):
+    """The collection has no such class prototypes."""
+
+
 class RunNotStaged(ConfigurationError):
     """The run holds nothing that could be activated."""
 

@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from schemas.check import Problem
+from schemas.prototype import BuildReport
 from schemas.release import Rejection, RunState
 
 STAGES = (
     "list", "plan", "parse", "wait", "write", "elect", "model", "embed", "index", "gate", "activate", "check",
-    "total",
+    "prototypes", "total",
 )  # fmt: skip
 """`wait` is what writing waited for parsing, `model` is loading it."""
 
@@ -55,7 +56,7 @@ class RunReport:
     part of the source that was looked at. `held` counts documents
     that differ from their source because a rollback showed them so; `hidden` those that search
     shows no more because they are duplicates, `restored` those it shows again; `problems` are what the
-    check of the new release found.
+    check of the new release found; `prototypes` is what became of those of an image collection.
     """
 
     run_id: str
@@ -74,6 +75,7 @@ class RunReport:
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
     rejections: list[Rejection] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    prototypes: BuildReport | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, rejections without timestamps."""

@@ -13,12 +13,19 @@ from typing import Protocol
 
 from schemas.check import Problem
 from schemas.plan import ChangePlan
+from schemas.prototype import BuildReport
 from schemas.release import Activation
 from schemas.source import Listing
 from tasks.gate import check_gate
 from tasks.planning import Planned, list_source, plan_run
 from tasks.preparing import Prepared, Window, prepare_window
-from tasks.publishing import activate, check_activated, hold_election, index_vectors
+from tasks.publishing import (
+    activate,
+    build_prototypes,
+    check_activated,
+    hold_election,
+    index_vectors,
+)
 from tasks.storing import EmbedResult, embed_batch, retire_documents, write_window
 from tasks.workspace import Workspace
 
@@ -49,6 +56,7 @@ class Steps:
     check_gate: Callable[[Workspace], None]
     activate: Callable[[Workspace], Activation]
     check_release: Callable[[Workspace, int], list[Problem]]
+    build_prototypes: Callable[[Workspace], BuildReport]
 
 
 @contextmanager
@@ -67,4 +75,5 @@ def plain_steps() -> Iterator[Steps]:
             check_gate=check_gate,
             activate=activate,
             check_release=check_activated,
+            build_prototypes=build_prototypes,
         )

@@ -15,7 +15,8 @@ from registry.search import search_open
 from schemas.errors import ConfigurationError, GateFailed
 from schemas.gate import FEW_CHARACTERS, Canary, StagedFacts
 from schemas.settings import GateSettings
-from tasks.querying import vector_weight
+from tasks.prototypes.guarding import judge_classes
+from tasks.querying import query_weight
 from tasks.workspace import Workspace
 
 
@@ -26,14 +27,18 @@ def check_gate(workspace: Workspace) -> None:
         GateFailed: it is not fit; it stays staged and the previous release serves on.
     """
     target = workspace.require_target()
-    facts = staged_facts(workspace.db, target.collection_id, target.space_id, target.run_id)
+    few = FEW_CHARACTERS if workspace.kind == "documents" else 0  # an image needs no caption
+    facts = staged_facts(workspace.db, target.collection_id, target.space_id, target.run_id, few=few)
     if facts.missing_vectors:
         raise GateFailed(
             f"{facts.missing_vectors} staged chunks have no vector. The release was not activated.",
             advice="Run the ingest again: it embeds what is missing.",
             missing_vectors=facts.missing_vectors,
         )
-    if failures := judge(facts, workspace.collection.gate):
+    failures = judge(facts, workspace.collection.gate)
+    if workspace.kind == "images":
+        failures += judge_classes(workspace, facts.current_release)
+    if failures:
         raise _failed(target.run_id, failures)
 
 
@@ -123,7 +128,7 @@ def prepare_canaries(workspace: Workspace) -> Callable[[Connection], None] | Non
         return None
     canaries = load_canaries(limits.canaries)
     vectors = [workspace.embedder.embed_query(canary.query) for canary in canaries]
-    weights = [vector_weight(canary.query, workspace.counter) for canary in canaries]
+    weights = [query_weight(canary.query, workspace.card, workspace.embedder) for canary in canaries]
     target = workspace.require_target()
 
     def ask(connection: Connection) -> None:

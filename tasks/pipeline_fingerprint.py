@@ -23,6 +23,11 @@ from tasks.parsing.base import parser_version
 from tasks.parsing.formats import PARSERS
 from tasks.parsing.sniff import SNIFF_VERSION
 
+PICTURE = "picture"
+"""What reads the items of an image collection; the parser `image` reads the text of a scan."""
+PICTURE_VERSION = 1
+"""Raised whenever the same image may give other facts."""
+
 _BY_OCR = " by ocr"
 _UNDER_LIMITS = " under limits"
 
@@ -92,6 +97,23 @@ def fingerprints(
         | {name: hash_facts(facts) for name, facts in parsers.items()}
         | {under_limits(name): hash_facts(facts) for name, facts in limited.items()}
     )
+
+
+def image_fingerprints(collection: CollectionSettings, limits: LimitSettings) -> dict[str, bytes]:
+    """The same of an image collection. The model is no part of it: vectors belong to spaces."""
+    facts = {
+        "parser": f"{PICTURE} {PICTURE_VERSION}",
+        "metadata": [METADATA_VERSION, *collection.metadata.paths],
+        "signature": SIGNATURE_VERSION,
+        "classes": collection.prototypes.classes,
+    }
+    bounds = {"timeout_s": limits.parse_timeout_s, "memory_mb": limits.parse_memory_mb}
+    unread = {"sniffing": SNIFF_VERSION, "max_file_mb": limits.max_file_mb, "kind": "images"}
+    return {
+        "": hash_facts(unread),
+        PICTURE: hash_facts(facts),
+        under_limits(PICTURE): hash_facts({**facts, **bounds}),
+    }
 
 
 def hash_facts(facts: Mapping[str, object]) -> bytes:

@@ -19,6 +19,7 @@ from tasks.containers import Opened, open_containers
 from tasks.pipeline_fingerprint import is_by_ocr
 from tasks.retrying import restrict
 from tasks.sources.members import member_hash
+from tasks.sources.sidecars import pair_sidecars
 from tasks.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -85,6 +86,8 @@ def plan_run(
         known, held, rejected = load_known(workspace, nested, reapply=reapply)
         known = spare_scans(workspace, known)
         opened = open_containers(workspace, listing, known, held | rejected)
+        if workspace.kind == "images":  # what lies beside an image inside an archive, too
+            opened = replace(opened, listing=pair_sidecars(opened.listing))
         listing = opened.listing
         outweighed = _outweighed(listing, known, held, rejected)
         standing = {uri: past for uri, past in rejected.items() if uri not in outweighed}

@@ -1,8 +1,7 @@
-"""A window of documents, from bytes to chunks: fetch, blob, parse, clean, mask, chunk."""
+"""A window of documents, from bytes to versions: fetch, blob, read, draft. The kind of collection knows how."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,24 +9,18 @@ from concurrent.futures import ThreadPoolExecutor
 from registry.documents import stored_versions
 from registry.runs import RejectionRow
 from registry.staging import ParsedRow
-from schemas.digest import version_digest
-from schemas.document import ParsedDocument
-from schemas.errors import DocumentError, EmptyDocument, ParseFailed, TextTooLong
-from schemas.release import Rejection
-from schemas.version import Action, StagedDocument, StoredVersion, VersionDraft, metadata_sha256
-from tasks.chunking.base import chunk_document
-from tasks.cleaning import clean
-from tasks.dedup.signature import text_signature
+from schemas.errors import DocumentError, ParseFailed, TextTooLong
+from schemas.release import Kind, Rejection
+from schemas.version import Action, StagedDocument, StoredVersion, VersionDraft
+from tasks import documents
 from tasks.fetching import Fetched, fetch
-from tasks.masking import mask_document
-from tasks.metadata import complete_metadata, is_published
-from tasks.parsing.base import choose_parser
-from tasks.parsing.formats import PARSERS
+from tasks.images import drafting as images
+from tasks.items import DocumentJob, ItemKind, WorkItem
 from tasks.parsing.sniff import HEAD_BYTES
-from tasks.pipeline_fingerprint import by_ocr, under_limits
-from tasks.reading import DocumentJob, WorkItem, read_jobs
+from tasks.pipeline_fingerprint import under_limits
 from tasks.workspace import Workspace
 
+KINDS: dict[Kind, ItemKind] = {"documents": documents.KIND, "images": images.KIND}
 FETCH_THREADS = 4
 
 log = logging.getLogger(__name__)
@@ -42,13 +35,14 @@ class Window:
 
 
 class Prepared:
-    """What preparing a window gave: documents to stage, rejections, parser results to keep."""
+    """What preparing a window gave: documents to stage, rejections, results to keep; how many were read."""
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.documents: list[StagedDocument] = []
         self.rejections: list[RejectionRow] = []
         self.parsed: list[ParsedRow] = []
+        self.read = 0
         self.seconds = 0.0
 
 
@@ -68,17 +62,16 @@ def prepare_window(workspace: Workspace, window: Window) -> Prepared:
             prepared.documents.append(_staged(job, job.item.action, version_id=version.id))
         else:
             to_parse.append(job)
-    prepared.parsed = read_jobs(workspace, to_parse)
+    prepared.parsed, prepared.read = KINDS[workspace.kind].read(workspace, to_parse)
     for job in to_parse:
-        if isinstance(job.outcome, ParsedDocument):
-            _finish(workspace, job, job.outcome, prepared)
-        else:
+        if isinstance(job.outcome, DocumentError):
             prepared.rejections.append(_reject(workspace, job, job.outcome))
+        else:
+            _finish(workspace, job, prepared)
     prepared.seconds = (workspace.clock_ns() - started_ns) / 1e9
     log.info(
-        "window %d: %d documents, %d of them parsed, %d rejected, in %.1f s",
-        window.number, len(window.items), len({row.content_sha256 for row in prepared.parsed}),
-        len(prepared.rejections), prepared.seconds,
+        "window %d: %d documents, %d of them read, %d rejected, in %.1f s",
+        window.number, len(window.items), prepared.read, len(prepared.rejections), prepared.seconds,
     )  # fmt: skip
     return prepared
 
@@ -103,7 +96,7 @@ def _fetch_one(workspace: Workspace, item: WorkItem) -> DocumentJob | tuple[Fetc
         fetched = fetch(workspace, item.uri, item.path)
         with fetched.path.open("rb") as stream:
             head = stream.read(HEAD_BYTES)
-        parser = choose_parser(head, item.uri)
+        parser = KINDS[workspace.kind].choose(head, item.uri)
         return DocumentJob(item, fetched, parser, parser)
     except DocumentError as exc:
         return fetched, exc
@@ -111,14 +104,14 @@ def _fetch_one(workspace: Workspace, item: WorkItem) -> DocumentJob | tuple[Fetc
 
 def _same_version(workspace: Workspace, job: DocumentJob) -> StoredVersion | None:
     """The stored version of these bytes under the current pipeline, if there is one."""
-    names = (job.parser, by_ocr(job.parser)) if PARSERS[job.parser].reads_scans else (job.parser,)
+    names = KINDS[workspace.kind].variants(job.parser)
     wanted = {(job.fetched.sha256, name, workspace.fingerprints[name]) for name in names}
     return next((v for v in job.stored if (v.content_sha256, v.parser, v.fingerprint) in wanted), None)
 
 
-def _finish(workspace: Workspace, job: DocumentJob, parsed: ParsedDocument, prepared: Prepared) -> None:
+def _finish(workspace: Workspace, job: DocumentJob, prepared: Prepared) -> None:
     try:
-        draft = _draft(workspace, job, parsed)
+        draft = KINDS[workspace.kind].draft(workspace, job)
     except DocumentError as exc:
         error = exc
     except Exception as exc:  # a bug met by one document must not cost the night's run
@@ -132,48 +125,8 @@ def _finish(workspace: Workspace, job: DocumentJob, parsed: ParsedDocument, prep
     prepared.rejections.append(_reject(workspace, job, error))
 
 
-def _reject(workspace: Workspace, job: DocumentJob, error: DocumentError | None) -> RejectionRow:
-    assert error is not None
+def _reject(workspace: Workspace, job: DocumentJob, error: DocumentError) -> RejectionRow:
     return _rejection(workspace, job.item, error, job.fetched, parser=job.variant)
-
-
-def _draft(workspace: Workspace, job: DocumentJob, parsed: ParsedDocument) -> VersionDraft:
-    _check_length(job.item.uri, parsed, workspace.settings.limits.max_characters)
-    document = mask_document(clean(parsed), workspace.collection.mask)
-    chunks = chunk_document(document, workspace.policy, workspace.counter)
-    if not chunks:
-        raise EmptyDocument(f"{job.item.uri} holds no text.", advice="Exclude it, or give it text.")
-    paths = workspace.collection.metadata.paths
-    metadata = complete_metadata(parsed, document.text, job.item.uri, patterns=paths)
-    text_sha256 = hashlib.sha256(document.text.encode()).digest()
-    fingerprint = workspace.fingerprints[job.variant]
-    meta_sha256 = metadata_sha256(metadata)
-    return VersionDraft(
-        content_sha256=job.fetched.sha256,
-        parser=job.variant,
-        fingerprint=fingerprint,
-        text_sha256=text_sha256,
-        metadata_sha256=meta_sha256,
-        mime=parsed.mime,
-        metadata=metadata,
-        chunks=chunks,
-        signature=text_signature(document.text),
-        published=is_published(metadata),
-        problems=parsed.problems,
-        digest=version_digest(
-            job.item.uri, text_sha256, meta_sha256, fingerprint, (chunk.hash for chunk in chunks)
-        ),
-    )
-
-
-def _check_length(uri: str, parsed: ParsedDocument, most: int) -> None:
-    """Cleaning and chunking hold a document in memory several times over."""
-    length = sum(len(element.text) for element in parsed.elements)
-    if length > most:
-        raise TextTooLong(
-            f"{uri} holds {length:,} characters of text, more than limits.max_characters = {most:,}.",
-            advice="Split the document, or raise the limit in revector.toml: 100 bytes of memory each.",
-        )
 
 
 def _unless_same(job: DocumentJob, draft: VersionDraft) -> StagedDocument:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from registry.check_release import check_release
-from registry.collections import absorb_source
+from registry.collections import absorb_source, get_collection_by_id
 from registry.connection import Connection
 from registry.locks import lock_collection
 from registry.releases import activate_run
@@ -17,9 +17,11 @@ from registry.staging import require_running
 from registry.vectors import ensure_index
 from schemas.check import Problem
 from schemas.errors import VectorsMissing
+from schemas.prototype import BuildReport
 from schemas.release import Activation
 from tasks.dedup.elect import decide, elect, write_ballot
 from tasks.gate import prepare_canaries
+from tasks.prototypes import building
 from tasks.storing import EmbedResult, embed_batch
 from tasks.workspace import Workspace
 
@@ -127,3 +129,12 @@ def check_activated(workspace: Workspace, number: int) -> list[Problem]:
     for problem in problems:
         log.error("release %d is not sound: %s: %s", number, problem.invariant, problem.detail)
     return problems
+
+
+def build_prototypes(workspace: Workspace) -> BuildReport:
+    """Bring the prototypes of an image collection up to date with its current release."""
+    with workspace.db.connection() as connection:
+        collection = get_collection_by_id(
+            connection, workspace.db.tenant_id, workspace.require_target().collection_id
+        )
+    return building.build_prototypes(workspace.db, collection, workspace.collection.prototypes)

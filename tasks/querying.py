@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tasks.chunking.tokens import TokenCounter
+from tasks.embedding.base import Embedder
+from tasks.embedding.card import ModelCard
+from tasks.embedding.resolve import Card
 
 TRUSTED_WEIGHT = 2.0
 """Paraphrases share few words with their answer: of 28 English and Korean questions over the
@@ -11,7 +16,16 @@ first places, this weight (with function words left out of the keyword side) one
 UNTRUSTED_WEIGHT = 0.01
 
 
-def vector_weight(text: str, counter: TokenCounter) -> float:
+def query_weight(text: str, card: Card, embedder: Embedder) -> float:
+    """`vector_weight` by the tokenizer of the model; of an image model, that of its text tower."""
+    if isinstance(card, ModelCard):
+        counter = TokenCounter.for_model(card.path)
+        return vector_weight(text, lambda query: counter.count([query])[0])
+    assert not isinstance(embedder, TextEmbedder)
+    return vector_weight(text, embedder.count_tokens)
+
+
+def vector_weight(text: str, count_tokens: Callable[[str], int]) -> float:
     """Weight of the vector side beside 1 for keywords: 2, or next to nothing.
 
     Next to nothing where the model has to spell the script out.
@@ -26,4 +40,4 @@ def vector_weight(text: str, counter: TokenCounter) -> float:
     characters = sum(1 for character in text if not character.isspace())
     if characters == 0:
         return TRUSTED_WEIGHT
-    return TRUSTED_WEIGHT if counter.count([text])[0] <= characters else UNTRUSTED_WEIGHT
+    return TRUSTED_WEIGHT if count_tokens(text) <= characters else UNTRUSTED_WEIGHT

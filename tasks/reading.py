@@ -3,68 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 
 from registry.documents import find_parsed
 from registry.staging import ParsedRow
 from schemas.document import ParsedDocument
-from schemas.errors import DocumentError
-from schemas.source import Stat
-from schemas.version import Action, StoredVersion
-from tasks.fetching import Fetched
+from tasks.items import DocumentJob, Key
 from tasks.parsing.formats import PARSERS
 from tasks.parsing.ladder import Reading, ReadRequest, read_documents
 from tasks.parsing.stored import dump_parsed, load_parsed
 from tasks.pipeline_fingerprint import by_ocr, under_limits
 from tasks.workspace import Workspace
-
-Key = tuple[bytes, str]
-"""Content hash and parser's name."""
-
-
-@dataclass(frozen=True, slots=True)
-class WorkItem:
-    """One document to process.
-
-    Attributes:
-        uri: its name; `path` is how the source spells it.
-        action: added, changed or moved.
-        stat: as listed.
-        base_version_id: the active version the plan saw.
-    """
-
-    uri: str
-    path: str
-    action: Action
-    stat: Stat
-    base_version_id: int | None
-
-
-@dataclass(slots=True)
-class DocumentJob:
-    """A document on its way.
-
-    Attributes:
-        item: what is to be done.
-        fetched: its bytes.
-        parser: which reads it.
-        variant: the parser's name with what else had a part in the result.
-        stored: the document's versions.
-        outcome: what reading it gave.
-    """
-
-    item: WorkItem
-    fetched: Fetched
-    parser: str
-    variant: str
-    stored: list[StoredVersion] = field(default_factory=list)
-    outcome: ParsedDocument | DocumentError | None = None
-
-    @property
-    def key(self) -> Key:
-        """What the outcome depends on."""
-        return self.fetched.sha256, self.parser
-
 
 def read_jobs(workspace: Workspace, jobs: Sequence[DocumentJob]) -> list[ParsedRow]:
     """Give the jobs their outcome and variant; returns the results to keep.

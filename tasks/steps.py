@@ -57,6 +57,7 @@ INDEX = _as_task(publishing.index_vectors, "index vectors")
 GATE = _as_task(check_gate, "check gate")
 ACTIVATE = _as_task(publishing.activate, "activate release")
 CHECK = _as_task(publishing.check_activated, "check release")
+PROTOTYPES = _as_task(publishing.build_prototypes, "build prototypes")
 
 
 def _call(wrapped: Task[..., Any], *args: Any, **options: Any) -> Any:
@@ -91,4 +92,5 @@ def prefect_steps() -> Steps:
         check_gate=lambda workspace: _call(GATE, workspace),
         activate=lambda workspace: _call(ACTIVATE, workspace),
         check_release=lambda workspace, number: _call(CHECK, workspace, number),
+        build_prototypes=lambda workspace: _call(PROTOTYPES, workspace),
     )

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from time import perf_counter
 from typing import NamedTuple
 
+from registry.blobs import BlobStore
 from registry.connection import Database
 from registry.gate import staged_chunks
 from registry.runs import record_rejections
 from registry.staging import stage_retirements, stage_window
-from registry.vectors import chunk_texts, store_vectors
+from registry.vectors import chunk_images, chunk_texts, reuse_vectors, store_vectors
 from schemas.plan import ChangePlan
-from tasks.embedding.base import TextEmbedder
+from tasks.embedding.base import Embedder, ImageEmbedder, Vectors
 from tasks.preparing import Prepared
 from tasks.workspace import Workspace
 
@@ -94,6 +95,7 @@ def embed_batch(
         target.space_id,
         ids,
         load_embedder=lambda: workspace.embedder,
+        blobs=workspace.blobs,
         timer=timer,
         progress=progress,
     )
@@ -105,7 +107,8 @@ def embed_chunks(
     space_id: int,
     ids: Sequence[int],
     *,
-    load_embedder: Callable[[], TextEmbedder],
+    load_embedder: Callable[[], Embedder],
+    blobs: BlobStore,
     timer: Callable[[], float] = perf_counter,
     progress: Callable[[int], None] | None = None,
     replace: bool = False,
@@ -117,12 +120,15 @@ def embed_chunks(
         collection_id: whose chunks.
         space_id: the space that the model is of.
         ids: the chunks.
-        load_embedder: called once, and only if there is a chunk.
+        load_embedder: called once, and only if there is a chunk to embed.
+        blobs: raw bytes, which images are embedded from.
         timer: seconds, monotonic.
         progress: told how many chunks were embedded, after each store.
         replace: also those that have a vector.
     """
     seconds = {"model": 0.0, "embed": 0.0, "write": 0.0}
+    if not replace:
+        ids = _without_reused(db, collection_id, space_id, ids, progress)
     if not ids:
         return EmbedResult(0, seconds)
     started, stored = timer(), 0
@@ -130,18 +136,40 @@ def embed_chunks(
     seconds["model"] = timer() - started
     for part in _batches(ids, STORE_CHUNKS):
         started = timer()
-        texts = chunk_texts(db, collection_id, part)
-        vectors = embedder.embed([text for _, text in texts])
+        found, vectors = _embed(db, collection_id, part, embedder, blobs)
         embedded = timer()
-        stored += store_vectors(
-            db, collection_id, space_id, [id_ for id_, _ in texts], vectors, replace=replace
-        )
+        stored += store_vectors(db, collection_id, space_id, found, vectors, replace=replace)
         seconds["embed"] += embedded - started
         seconds["write"] += timer() - embedded
         if progress:
-            progress(len(texts))
+            progress(len(found))
     log.info("%d of %d chunks embedded", stored, len(ids))
     return EmbedResult(stored, seconds)
+
+
+def _without_reused(
+    db: Database,
+    collection_id: int,
+    space_id: int,
+    ids: Sequence[int],
+    progress: Callable[[int], None] | None,
+) -> Sequence[int]:
+    """The chunks that no vector of the same image can serve."""
+    reused = set(reuse_vectors(db, collection_id, space_id, ids)) if ids else set()
+    if reused and progress:
+        progress(len(reused))
+    return [id_ for id_ in ids if id_ not in reused]
+
+
+def _embed(
+    db: Database, collection_id: int, ids: Sequence[int], embedder: Embedder, blobs: BlobStore
+) -> tuple[list[int], Vectors]:
+    """Chunks that are still there, and their vectors: of their text, or of their image."""
+    if isinstance(embedder, ImageEmbedder):
+        images = chunk_images(db, collection_id, ids)
+        return [id_ for id_, _ in images], embedder.embed([blobs.path(sha256) for _, sha256 in images])
+    texts = chunk_texts(db, collection_id, ids)
+    return [id_ for id_, _ in texts], embedder.embed([text for _, text in texts])
 
 
 def _batches(ids: Sequence[int], size: int) -> Iterator[Sequence[int]]:

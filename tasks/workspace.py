@@ -16,20 +16,23 @@ from registry.connection import Database
 from registry.staging import StageTarget
 from schemas.chunk import ChunkingPolicy
 from schemas.errors import ConfigurationError
+from schemas.release import Kind
 from schemas.settings import CollectionSettings, Settings
 from schemas.source import Scope, Source
 from tasks.chunking.base import default_policy
 from tasks.embedding.card import ModelCard
+from tasks.embedding.resolve import Card
 from tasks.parsing.ladder import OcrPlan
 from tasks.parsing.limits import UnpackLimits
 from tasks.parsing.worker import ParseLimits, ParserPool
-from tasks.pipeline_fingerprint import fingerprints, parser_versions
+from tasks.pipeline_fingerprint import fingerprints, image_fingerprints, parser_versions
 from tasks.sources.base import open_lister
 from tasks.sources.members import MemberLister
+from tasks.sources.sidecars import SidecarLister
 
 if TYPE_CHECKING:
     from tasks.chunking.tokens import TokenCounter
-    from tasks.embedding.base import TextEmbedder
+    from tasks.embedding.base import Embedder
 
 MB = 1 << 20
 PARSE = "tasks.parsing.jobs:do_job"
@@ -57,23 +60,25 @@ class Workspace:
         settings: Settings,
         collection: CollectionSettings,
         scope: Scope,
-        card: ModelCard,
+        card: Card,
         *,
+        kind: Kind,
         clock_ns: Callable[[], int],
         nested: Sequence[Source] = (),
         reelect: bool = False,
-        load_embedder: Callable[[ModelCard, Settings], TextEmbedder],
+        load_embedder: Callable[[Card, Settings], Embedder],
     ) -> None:
         self.db = db
         self.settings = settings
         self.collection = collection
         self.scope = scope
         self.card = card
+        self.kind = kind
         self.clock_ns = clock_ns
         self.nested = nested
         self.reelect = reelect
         self._load_embedder = load_embedder
-        self._embedder: TextEmbedder | None = None
+        self._embedder: Embedder | None = None
         self._pool: ParserPool | None = None
         self._lock = threading.Lock()
         self._closed = False
@@ -85,13 +90,14 @@ class Workspace:
         return self.settings.home
 
     @cached_property
-    def lister(self) -> MemberLister:
-        """Lists and opens the items of the source, and what is inside containers."""
+    def lister(self) -> MemberLister | SidecarLister:
+        """Lists and opens the items of the source, what is inside containers, images with their sidecars."""
         files = open_lister(
             self.scope.source, home=self.home.resolve(), follow_links=self.collection.follow_links
         )
         folder = self.home / "unpacked"
-        return MemberLister(files, folder, pool=lambda: self.pool, limits=self.unpack_limits)
+        members = MemberLister(files, folder, pool=lambda: self.pool, limits=self.unpack_limits)
+        return SidecarLister(members) if self.kind == "images" else members
 
     @property
     def unpack_limits(self) -> UnpackLimits:
@@ -116,13 +122,13 @@ class Workspace:
         Raises:
             ConfigurationError: a limit is larger than the model allows, or min is over max.
         """
-        own = self.collection.chunking
-        policy = default_policy(self.card)
+        own, card = self.collection.chunking, self._text_card
+        policy = default_policy(card)
         if own.max_tokens is not None:
-            if own.max_tokens > self.card.max_tokens:
+            if own.max_tokens > card.max_tokens:
                 raise ConfigurationError(
-                    f"chunking.max_tokens = {own.max_tokens} is more than the {self.card.max_tokens} "
-                    f"tokens that {self.card.name} reads.",
+                    f"chunking.max_tokens = {own.max_tokens} is more than the {card.max_tokens} "
+                    f"tokens that {card.name} reads.",
                     advice="Lower it, or choose a model that reads longer texts.",
                 )
             policy = replace(policy, max_tokens=own.max_tokens, min_tokens=int(0.4 * own.max_tokens))
@@ -140,7 +146,12 @@ class Workspace:
         """Counts the model's tokens."""
         from tasks.chunking.tokens import TokenCounter
 
-        return TokenCounter.for_model(self.card.path)
+        return TokenCounter.for_model(self._text_card.path)
+
+    @property
+    def _text_card(self) -> ModelCard:
+        assert isinstance(self.card, ModelCard), "images have no tokens"
+        return self.card
 
     @cached_property
     def ocr(self) -> OcrPlan:
@@ -171,6 +182,8 @@ class Workspace:
     @cached_property
     def fingerprints(self) -> dict[str, bytes]:
         """Parser name -> pipeline fingerprint: all that changes what a version holds."""
+        if self.kind == "images":
+            return image_fingerprints(self.collection, self.settings.limits)
         return fingerprints(self.parser_versions, self.collection, self.policy, self.settings.limits)
 
     @property
@@ -189,7 +202,7 @@ class Workspace:
             return self._pool
 
     @property
-    def embedder(self) -> TextEmbedder:
+    def embedder(self) -> Embedder:
         """The model, loaded when first there is something to embed."""
         with self._lock:
             if self._embedder is None:

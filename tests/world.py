@@ -22,16 +22,21 @@ from schemas.report import RunReport
 from schemas.search import Hit
 from schemas.settings import CollectionSettings, Settings
 from tasks.batch import plain_steps
+from tasks.embedding.resolve import Card
 from tests.fake_embedder import FakeEmbedder
+from tests.fake_image_embedder import FakeImageEmbedder
 
 
 class World:
     """Drives the pipeline as the command line does, with a model that counts its texts."""
 
-    def __init__(self, folder: Path, session: Session, embedder: FakeEmbedder) -> None:
+    def __init__(
+        self, folder: Path, session: Session, embedder: FakeEmbedder, image_embedder: FakeImageEmbedder
+    ) -> None:
         self.folder = folder
         self.session = session
         self.embedder = embedder
+        self.image_embedder = image_embedder
 
     @classmethod
     @contextmanager
@@ -40,8 +45,14 @@ class World:
         folder = base / "docs"
         folder.mkdir(exist_ok=True)
         chosen = Settings(home=base / "home", database_url=url, **settings)  # type: ignore[arg-type]
-        with open_session(chosen, load_embedder=lambda card, _: embedder) as session:
-            yield cls(folder, session, embedder)
+        images = FakeImageEmbedder()
+
+        def load(card: Card, _: Settings) -> FakeEmbedder | FakeImageEmbedder:
+            images.dim = card.dim
+            return images if card.space().modality == "image" else embedder
+
+        with open_session(chosen, load_embedder=load) as session:
+            yield cls(folder, session, embedder, images)
 
     def configure(self, **settings: Any) -> None:
         """Give the collection `default` these settings."""
@@ -65,12 +76,9 @@ class World:
         """Uris of all files in the folder."""
         return sorted(p.relative_to(self.folder).as_posix() for p in self.folder.rglob("*") if p.is_file())
 
-    def plan(
-        self, path: Path | None = None, collection: str = "default", *, reapply: bool = False
-    ) -> ChangePlan:
+    def plan(self, path: Path | None = None, collection: str = "default", **options: Any) -> ChangePlan:
         with plain_steps() as steps:
-            location = str(path or self.folder)
-            return plan_location(self.session, steps, location, collection, reapply=reapply)
+            return plan_location(self.session, steps, str(path or self.folder), collection, **options)
 
     def ingest(self, path: Path | None = None, collection: str = "default", **options: Any) -> RunReport:
         with plain_steps() as steps:
@@ -83,6 +91,13 @@ class World:
     def vector(self, text: str, k: int = 5, collection: str = "default") -> list[Hit]:
         found = get_collection(self.session.db, collection)
         return search_collection(self.session.db, found, k=k, vector=self.embedder.embed_query(text))
+
+    def similar(self, name: str, k: int = 5, collection: str = "default") -> list[Hit]:
+        """Images that are near to one of the folder."""
+        vector = self.image_embedder.embed([self.folder / name])[0]
+        self.image_embedder.embedded -= 1
+        found = get_collection(self.session.db, collection)
+        return search_collection(self.session.db, found, k=k, vector=vector)
 
     def releases(self, collection: str = "default") -> list[Release]:
         return list_releases(self.session.db, get_collection(self.session.db, collection).id)

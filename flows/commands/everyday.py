@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ from flows.commands.running import run_ingest
 from flows.commands.shared import (
     Collection,
     Json,
+    Kind,
     Location,
     app,
     report_errors,
@@ -20,6 +22,7 @@ from flows.commands.shared import (
     show_report,
 )
 from flows.configuration import load_settings
+from schemas.errors import ConfigurationError
 
 Reapply = Annotated[bool, typer.Option("--reapply", help="Bring back what a rollback took out of view.")]
 
@@ -38,6 +41,7 @@ def plan(
     path: Location,
     collection: Collection = "default",
     reapply: Reapply = False,
+    kind: Kind = None,
     as_json: Json = False,
 ) -> None:
     """Show what an ingest would change. Changes nothing."""
@@ -45,7 +49,9 @@ def plan(
     from tasks.batch import plain_steps
 
     with session_for(ctx, as_json, path, collection) as session, plain_steps() as steps:
-        result = plan_location(session, steps, path, collection, reapply=reapply)
+        result = plan_location(
+            session, steps, path, collection, reapply=reapply, kind=kind.value if kind else None
+        )
     if as_json:
         output.print_json(output.plan_json(collection, result))
     else:
@@ -61,13 +67,20 @@ def ingest(
         bool, typer.Option("--allow-deletions", help="Retire documents even if they are suspiciously many.")
     ] = False,
     reapply: Reapply = False,
+    kind: Kind = None,
     as_json: Json = False,
 ) -> None:
     """Bring a collection up to date with a folder; only what changed is embedded."""
     with report_errors(as_json):
         require_utf8(path, collection)
         report = run_ingest(
-            ctx.obj, path, collection, allow_deletions=allow_deletions, reapply=reapply, quiet=as_json
+            ctx.obj,
+            path,
+            collection,
+            allow_deletions=allow_deletions,
+            reapply=reapply,
+            kind=kind.value if kind else None,
+            quiet=as_json,
         )
     show_report(report, as_json)
 
@@ -75,7 +88,7 @@ def ingest(
 @app.command()
 def search(
     ctx: typer.Context,
-    text: Annotated[str, typer.Argument(help="What to look for.")],
+    text: Annotated[str, typer.Argument(help="What to look for; leave it out with --image.")] = "",
     k: Annotated[int, typer.Option("-k", min=1, max=1000, help="Number of hits.")] = 5,
     collection: Collection = "default",
     mode: Annotated[Mode, typer.Option("--mode", help="Vectors, keywords, or both.")] = Mode.hybrid,
@@ -90,21 +103,29 @@ def search(
             help="Only documents like author=Kim, 'date>=2026-01', tag=hr|law, 'path=hr/**'; repeatable.",
         ),
     ] = None,
+    image: Annotated[
+        Path | None, typer.Option("--image", metavar="FILE", help="Find images like this one.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Find chunks by meaning and by words in the current release, or in an earlier one."""
-    from flows.searching import search_text
+    from flows.searching import search_image, search_text
     from schemas.filters import parse_conditions
 
     with report_errors(as_json):
         require_utf8(*(where or ()))
         conditions = parse_conditions(where or ())
-    with session_for(ctx, as_json, text, collection, as_of or "") as session:
-        hits = search_text(session, text, collection, k=k, mode=mode.value, as_of=as_of, where=conditions)
+    with session_for(ctx, as_json, text, collection, as_of or "", str(image or "")) as session:
+        if image is None:
+            hits = search_text(session, text, collection, k=k, mode=mode.value, as_of=as_of, where=conditions)
+        elif text.strip():
+            raise ConfigurationError("Both a text and --image are given.", advice="Leave one out.")
+        else:
+            hits = search_image(session, image, collection, k=k, as_of=as_of, where=conditions)
     if as_json:
         output.print_json(output.hits_json(hits, conditions))
     else:
-        output.print_hits(text, hits)
+        output.print_hits(text or str(image), hits)
 
 
 @app.command()

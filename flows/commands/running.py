@@ -7,6 +7,7 @@ from pathlib import Path
 
 from flows.configuration import load_settings
 from flows.session import open_session
+from schemas.release import Kind
 from schemas.report import RunReport
 
 
@@ -18,15 +19,17 @@ def run_ingest(
     allow_deletions: bool = False,
     reapply: bool = False,
     only: frozenset[str] | None = None,
+    kind: Kind | None = None,
     quiet: bool = False,
 ) -> RunReport:
     """The run's report; see `flows.pipeline.ingest_location`."""
     settings = load_settings(config)
     if os.environ.get("PREFECT_API_URL"):
-        from flows.ingest import ingest, require_server
+        from flows.ingest import images, ingest, require_server
 
         require_server()
-        return ingest(
+        kind = kind or settings.collection(collection).kind
+        return (images if kind == "images" else ingest)(
             path,
             collection=collection,
             allow_deletions=allow_deletions,
@@ -47,5 +50,6 @@ def run_ingest(
             allow_deletions=allow_deletions,
             reapply=reapply,
             only=only,
+            kind=kind,
             progress=progress,
         )

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,13 @@ from schemas.report import RunReport
 
 BUG = "This is a bug: please report it."
 
+class KindName(StrEnum):
+    """What a collection holds."""
+
+    documents = "documents"
+    images = "images"
+
+
 app = typer.Typer(
     name="revector",
     help="Git for a vector index: plan, ingest, search, history.",
@@ -33,6 +41,10 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 Collection = Annotated[str, typer.Option("--collection", "-c", help="Name of the collection.")]
+Kind = Annotated[
+    KindName | None,
+    typer.Option("--kind", help="What a new collection is to hold [default: as configured, or documents]."),
+]
 Location = Annotated[str, typer.Argument(help="A folder, a file, or an fsspec URL such as s3://bucket/docs.")]
 
 

@@ -5,6 +5,9 @@
 ALTER TABLE chunk ADD COLUMN content_sha256 bytea;
 CREATE INDEX chunk_content_idx ON chunk (collection_id, content_sha256) WHERE content_sha256 IS NOT NULL;
 
+-- Number of the last set of prototypes; a number is not given twice, whatever was dropped.
+ALTER TABLE collection ADD COLUMN prototypes int NOT NULL DEFAULT 0;
+
 -- The prototype of one class, named by its content: sets that do not differ in a class share it.
 -- sum: (dim) int64, little endian, the exact running sum of the class's vectors in units of 2^-40.
 -- vectors: (k, dim) float32, little endian, unit length.

@@ -41,6 +41,7 @@ CROSS JOIN LATERAL (
     ORDER BY o.id LIMIT 1
 ) AS old
 WHERE c.tenant_id = %(tenant)s AND c.collection_id = %(collection)s AND c.id = ANY(%(ids)s::bigint[])
+  AND c.content_sha256 IS NOT NULL
 ON CONFLICT DO NOTHING
 RETURNING chunk_id
 

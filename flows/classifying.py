@@ -1,0 +1,98 @@
+"""Which class an image is of, by the prototypes of a collection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flows.prototyping import image_collection
+from flows.session import Session, require_same_space
+from registry.prototypes import get_set
+from schemas.errors import DocumentError, FetchFailed, SpaceMismatch
+from tasks.prototypes.classify import classify
+
+if TYPE_CHECKING:
+    from tasks.embedding.base import ImageEmbedder
+
+
+def classify_images(
+    session: Session, paths: Sequence[Path], name: str, *, top_k: int = 3, version: int | None = None
+) -> list[dict[str, Any]]:
+    """One result for each path, in order, as JSON values; `error` instead of a verdict for a bad image.
+
+    Args:
+        session: the open registry.
+        paths: image files.
+        name: of an image collection.
+        top_k: how many classes to name.
+        version: of the prototypes; None is the one in use.
+
+    Raises:
+        PrototypesNotFound, ModelNotAvailable: see the classes.
+        SpaceMismatch: the prototypes were made with another model than the configured one.
+    """
+    collection = image_collection(session, name)
+    found = get_set(session.db, collection.id, version)
+    card = session.resolve_card(name, collection.kind)
+    require_same_space(session.db, collection, card)
+    if found.space_id != collection.active_space_id:
+        raise SpaceMismatch(
+            f"Version {found.version} of the prototypes was made with another model than the images.",
+            advice="Use a later version: `revector prototypes history`.",
+        )
+    errors = {path: error for path in paths if (error := _problem(path)) is not None}
+    good = [path for path in paths if path not in errors]
+    verdicts = {}
+    if good:
+        embedder: ImageEmbedder = session.load_embedder(card, session.settings)  # type: ignore[assignment]
+        vectors = embedder.embed(good)
+        verdicts = dict(
+            zip(good, classify(vectors, found.prototypes, found.thresholds, top_k=top_k), strict=True)
+        )
+    results = []
+    for path in paths:
+        if (error := errors.get(path)) is not None:
+            results.append({"path": str(path), "error": type(error).__name__, "message": str(error)})
+            continue
+        verdict = verdicts[path]
+        results.append(
+            {
+                "path": str(path),
+                "top_k": [[of, round(score, 6)] for of, score in verdict.top_k],
+                "verdict": verdict.verdict,
+                "s1": round(verdict.s1, 6),
+                "margin": round(verdict.margin, 6),
+                "is_unknown": verdict.is_unknown,
+            }
+        )
+    return results
+
+
+def embed_image(session: Session, path: Path, name: str) -> np.ndarray:
+    """(D,) float32 unit vector of an image file, by the model of an image collection.
+
+    Raises:
+        DocumentError: it cannot be read.
+    """
+    collection = image_collection(session, name)
+    card = session.resolve_card(name, collection.kind)
+    if (error := _problem(path)) is not None:
+        raise error
+    embedder: ImageEmbedder = session.load_embedder(card, session.settings)  # type: ignore[assignment]
+    return np.asarray(embedder.embed([path])[0])
+
+
+def _problem(path: Path) -> DocumentError | None:
+    """Why an image cannot be compared, None if it can."""
+    from tasks.images.opening import open_image
+
+    try:
+        open_image(path)
+    except DocumentError as exc:
+        return exc
+    except OSError as exc:
+        return FetchFailed(f"{path} cannot be read ({exc.strerror}).", advice="Check the path.")
+    return None

@@ -1,0 +1,203 @@
+"""Versions of a collection's class prototypes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from psycopg.types.json import Jsonb
+
+from registry.collections import get_space
+from registry.connection import Connection, Database
+from registry.locks import lock_collection
+from registry.queries import load
+from schemas.errors import PrototypesNotFound
+from schemas.prototype import Prototype, PrototypeSet, Thresholds
+
+_SQL = load("prototypes")
+
+
+def list_sets(db: Database, collection_id: int, *, most: int = 1000) -> list[PrototypeSet]:
+    """Versions of a collection's prototypes, newest first, without the prototypes themselves."""
+    values = {"tenant": db.tenant_id, "collection": collection_id, "version": None, "most": most}
+    with db.connection() as connection:
+        return [_set(row) for row in connection.execute(_SQL["sets"], values)]
+
+
+def latest_set(db: Database, collection_id: int) -> PrototypeSet | None:
+    """The set in use, without its prototypes; None where none was built."""
+    return next(iter(list_sets(db, collection_id, most=1)), None)
+
+
+def get_set(db: Database, collection_id: int, version: int | None = None) -> PrototypeSet:
+    """A set with its prototypes; None is the one in use.
+
+    Raises:
+        PrototypesNotFound: there is no such version, or none at all.
+    """
+    values = {"tenant": db.tenant_id, "collection": collection_id, "version": version, "most": 1}
+    with db.transaction() as connection:
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        row = connection.execute(_SQL["sets"], values).fetchone()
+        if row is None:
+            what = "no prototypes" if version is None else f"no prototypes of version {version}"
+            raise PrototypesNotFound(
+                f"The collection has {what}.",
+                advice="Ingest class folders with --kind images; `revector prototypes history` lists versions.",
+            )
+        return replace(_set(row), prototypes=_read_prototypes(connection, values, row[-1]))
+
+
+def find_set(db: Database, collection_id: int, release_digest: bytes, settings: bytes) -> int | None:
+    """The version of the newest set that was made of equal images by equal settings."""
+    values = {
+        "tenant": db.tenant_id,
+        "collection": collection_id,
+        "digest": release_digest,
+        "settings": settings,
+    }
+    with db.connection() as connection:
+        row = connection.execute(_SQL["set_of_digest"], values).fetchone()
+    return int(row[0]) if row else None
+
+
+def store_set(db: Database, collection_id: int, fresh: PrototypeSet) -> PrototypeSet | None:
+    """Store a set as the next version and take it into use; one transaction.
+
+    Args:
+        db: the registry.
+        collection_id: whose.
+        fresh: its `version` and `created_at` are given here.
+
+    Returns:
+        The set as stored; None where a set of a later release is in use already.
+    """
+    fingerprint = get_space(db, fresh.space_id).fingerprint
+    hashes = [one.hash(fingerprint) for one in fresh.prototypes]
+    values = {"tenant": db.tenant_id, "collection": collection_id}
+    with db.transaction() as connection:
+        lock_collection(connection, collection_id)
+        last = connection.execute(_SQL["sets"], {**values, "version": None, "most": 1}).fetchone()
+        if last is not None and _set(last).seen_release > fresh.seen_release:
+            return None
+        _store_prototypes(connection, values, fresh, hashes)
+        row = connection.execute(
+            _SQL["create_set"],
+            {
+                **values,
+                "release": fresh.release,
+                "release_digest": fresh.release_digest,
+                "seen_release": fresh.seen_release,
+                "space": fresh.space_id,
+                "settings": fresh.settings,
+                "tau1": fresh.thresholds.tau1,
+                "tau2": fresh.thresholds.tau2,
+                "digest": fresh.digest,
+                "report": Jsonb(fresh.report),
+                "note": fresh.note,
+            },
+        ).fetchone()
+        assert row is not None
+        set_id, version, created_at = row
+        connection.execute(_SQL["create_members"], {**values, "set": set_id, "hashes": hashes})
+    return replace(fresh, version=version, created_at=created_at)
+
+
+def confirm_set(db: Database, collection_id: int, version: int, *, seen_release: int) -> None:
+    """Note that a later release leads to the same set, if no later one is in use."""
+    values = {"tenant": db.tenant_id, "collection": collection_id, "version": version, "seen": seen_release}
+    with db.connection() as connection:
+        connection.execute(_SQL["confirm_set"], values)
+
+
+def sets_with_document(connection: Connection, values: dict[str, Any], document_id: int) -> list[int]:
+    """Versions of the sets that were made of a release which showed a document."""
+    rows = connection.execute(_SQL["sets_with_document"], {**values, "document": document_id})
+    return [version for (version,) in rows]
+
+
+def find_old_sets(
+    db: Database, collection_id: int, *, keep: int, before: datetime, keep_tagged: bool
+) -> list[int]:
+    """Versions that retention does not keep.
+
+    Args:
+        db: the registry.
+        collection_id: whose.
+        keep: how many before the one in use stay in any case.
+        before: only sets made earlier than this.
+        keep_tagged: sets of tagged releases stay.
+    """
+    values = {
+        "tenant": db.tenant_id,
+        "collection": collection_id,
+        "keep": keep,
+        "before": before,
+        "keep_tagged": keep_tagged,
+    }
+    with db.connection() as connection:
+        return [version for (version,) in connection.execute(_SQL["old_sets"], values)]
+
+
+def drop_old_sets(db: Database, collection_id: int, versions: Sequence[int]) -> int:
+    """`drop_sets` in a transaction of its own."""
+    values = {"tenant": db.tenant_id, "collection": collection_id}
+    with db.transaction() as connection:
+        lock_collection(connection, collection_id)
+        return drop_sets(connection, values, versions)
+
+
+def drop_sets(connection: Connection, values: dict[str, Any], versions: Sequence[int]) -> int:
+    """Drop sets and the prototypes that no other set has; returns how many sets.
+
+    Args:
+        connection: in a transaction that holds the collection.
+        values: tenant and collection.
+        versions: of the sets.
+    """
+    dropped = connection.execute(_SQL["drop_sets"], {**values, "versions": list(versions)}).rowcount
+    connection.execute(_SQL["drop_unused_prototypes"], values)
+    return dropped
+
+
+def _store_prototypes(
+    connection: Connection, values: dict[str, Any], fresh: PrototypeSet, hashes: Sequence[bytes]
+) -> None:
+    connection.execute(
+        _SQL["create_prototypes"],
+        {
+            **values,
+            "space": fresh.space_id,
+            "classes": [one.name for one in fresh.prototypes],
+            "images": [one.images for one in fresh.prototypes],
+            "sums": [one.sum.astype("<i8").tobytes() for one in fresh.prototypes],
+            "vectors": [one.vectors.astype("<f4").tobytes() for one in fresh.prototypes],
+            "hashes": list(hashes),
+        },
+    )
+
+
+def _read_prototypes(
+    connection: Connection, values: dict[str, Any], set_id: int
+) -> tuple[Prototype, ...]:
+    rows = connection.execute(_SQL["prototypes_of_set"], {**values, "set": set_id})
+    return tuple(
+        Prototype(
+            name,
+            images,
+            np.frombuffer(total, "<i8").astype(np.int64),
+            np.frombuffer(vectors, "<f4").astype(np.float32).reshape(-1, len(total) // 8),
+        )
+        for name, images, total, vectors in rows
+    )
+
+
+def _set(row: tuple[Any, ...]) -> PrototypeSet:
+    version, release, release_digest, seen, space_id, settings, tau1, tau2, digest, report, note, created, _ = row
+    return PrototypeSet(
+        version, release, bytes(release_digest), seen, space_id, bytes(settings), Thresholds(tau1, tau2),
+        bytes(digest), report, note, created,
+    )  # fmt: skip

@@ -1,0 +1,80 @@
+"""Items on their way through a window, and what a kind of collection does with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from registry.staging import ParsedRow
+from schemas.document import ParsedDocument
+from schemas.errors import DocumentError
+from schemas.image import ImageFacts
+from schemas.source import Stat
+from schemas.version import Action, StoredVersion, VersionDraft
+from tasks.fetching import Fetched
+from tasks.workspace import Workspace
+
+Key = tuple[bytes, str]
+"""Content hash and parser's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkItem:
+    """One document to process.
+
+    Attributes:
+        uri: its name; `path` is how the source spells it.
+        action: added, changed or moved.
+        stat: as listed.
+        base_version_id: the active version the plan saw.
+    """
+
+    uri: str
+    path: str
+    action: Action
+    stat: Stat
+    base_version_id: int | None
+
+
+@dataclass(slots=True)
+class DocumentJob:
+    """A document on its way.
+
+    Attributes:
+        item: what is to be done.
+        fetched: its bytes.
+        parser: which reads it.
+        variant: the parser's name with what else had a part in the result.
+        stored: the document's versions.
+        outcome: what reading it gave.
+    """
+
+    item: WorkItem
+    fetched: Fetched
+    parser: str
+    variant: str
+    stored: list[StoredVersion] = field(default_factory=list)
+    outcome: ParsedDocument | ImageFacts | DocumentError | None = None
+
+    @property
+    def key(self) -> Key:
+        """What the outcome depends on."""
+        return self.fetched.sha256, self.parser
+
+
+@dataclass(frozen=True, slots=True)
+class ItemKind:
+    """What a kind of collection does with its items; the rest of a run is the same for all.
+
+    Attributes:
+        choose: the parser's name, from the first bytes and the uri; raises DocumentError where there is none.
+        variants: the names under which a version read by that parser may be stored, limits left aside.
+        read: gives the jobs their outcome and variant; returns the results to keep, and how many contents
+            were read for it.
+        draft: the version of a job that was read; raises DocumentError.
+    """
+
+    choose: Callable[[bytes, str], str]
+    variants: Callable[[str], tuple[str, ...]]
+    read: Callable[[Workspace, Sequence[DocumentJob]], tuple[list[ParsedRow], int]]
+    draft: Callable[[Workspace, DocumentJob], VersionDraft]

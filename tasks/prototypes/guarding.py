@@ -1,0 +1,77 @@
+"""What a run would do to the classes of an image collection, judged before anybody sees it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from registry.members import count_classes, read_members, read_staged
+from schemas.settings import CollectionSettings
+from tasks.prototypes.sums import Vectors, add, mean_vector
+from tasks.workspace import Workspace
+
+JUDGED_FROM = 5
+"""Images: the mean of fewer moves with each new one."""
+SHOWN = 5
+
+
+def judge_classes(workspace: Workspace, release: int) -> list[str]:
+    """What is wrong with the classes as the run would leave them, one sentence each.
+
+    Only classes that the run touches are read: one that is left with too few images for a prototype is
+    lost, one whose mean turns has moved.
+
+    Args:
+        workspace: the run's surroundings.
+        release: the number of the one it would replace, 0 for none.
+    """
+    db, settings, target = workspace.db, workspace.collection, workspace.require_target()
+    changes = read_staged(db, target.collection_id, target.space_id, target.run_id)
+    names = changes.members.classes
+    if not names or release == 0:
+        return []
+    counts = count_classes(db, target.collection_id, release)
+    members = read_members(db, target.collection_id, target.space_id, release, classes=names)
+    old_place = {name: index for index, name in enumerate(members.classes)}
+    lost, moved = [], []
+    for index, name in enumerate(names):
+        before = counts.get(name, 0)
+        chosen = changes.members.owners == index
+        after = before + int(changes.signs[chosen].sum())
+        fewest = settings.prototypes.min_images
+        if before >= fewest > after:
+            lost.append(name)
+        elif before >= max(fewest, JUDGED_FROM):
+            old = members.vectors[members.owners == old_place[name]]
+            shift = _shift(old, changes.members.vectors[chosen], changes.signs[chosen])
+            if shift > settings.gate.max_prototype_shift:
+                moved.append((name, shift))
+    return [*_say_lost(lost, settings.gate.max_lost_classes), *_say_moved(moved, settings)]
+
+
+def _shift(old: Vectors, changed: Vectors, signs: np.ndarray) -> float:
+    """How far the mean would turn: 1 less the cosine, 0 to 2."""
+    total = add(np.zeros(old.shape[1], np.int64), old)
+    before, after = mean_vector(total), mean_vector(add(total, changed, signs))
+    if before is None or after is None:
+        return 2.0
+    return float(1 - np.dot(before.astype(np.float64), after))
+
+
+def _say_lost(lost: list[str], limit: int) -> list[str]:
+    if len(lost) <= limit:
+        return []
+    return [f"{len(lost)} classes would have no prototype any more: {_list(lost)} (gate.max_lost_classes = {limit})"]
+
+
+def _say_moved(moved: list[tuple[str, float]], settings: CollectionSettings) -> list[str]:
+    if not moved:
+        return []
+    moved.sort(key=lambda item: -item[1])
+    names = _list([f"{name} by {shift:.2f}" for name, shift in moved])
+    limit = settings.gate.max_prototype_shift
+    return [f"{len(moved)} prototypes would move too far: {names} (gate.max_prototype_shift = {limit:g})"]
+
+
+def _list(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
