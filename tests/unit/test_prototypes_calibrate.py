@@ -204,7 +204,7 @@ def test_classes_of_one_image_are_calibrated_on_what_is_unknown():
     found = choose_thresholds(measured, PrototypeSettings())
     assert found.tau2 == 0
     assert measured.unknown.accept(found).sum() == 2
-    assert measured.unknown.accept(Thresholds(found.tau1 - 1.1e-4, 0)).sum() == 3
+    assert measured.unknown.accept(Thresholds(found.tau1 - 1.1e-4, 0)).sum() > 2
 
 
 def test_many_scores_are_searched_by_quantiles():
