@@ -115,6 +115,82 @@ class Members:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A class without a prototype, and why."""
+
+    name: str
+    images: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveOneOut:
+    """How the images of a set compare with its prototypes, each as if it were new.
+
+    Made by `tasks.prototypes.calibrate`. Images of classes without a prototype are not in it: N are.
+    A class is named by its index among those with a prototype, sorted by name.
+
+    Attributes:
+        images: (N,) int64, index of each image in `Members`.
+        owners: (N,) int64, index of its class.
+        own: (N,) float64, similarity to its class without the image; NaN where nothing of it is left.
+        nearest: (N,) int64, index of the nearest other class; -1 where there is no other.
+        other: (N,) float64, similarity to that one; NaN where there is none.
+        second: (N,) float64, similarity to the nearest other class but that one; NaN where there is none.
+    """
+
+    images: NDArray[np.int64]
+    owners: NDArray[np.int64]
+    own: NDArray[np.float64]
+    nearest: NDArray[np.int64]
+    other: NDArray[np.float64]
+    second: NDArray[np.float64]
+
+    @property
+    def is_measured(self) -> NDArray[np.bool_]:
+        """(N,): something of the class is left without the image."""
+        return ~np.isnan(self.own)
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """(N,): index of the class that the image is nearest to; of equally near ones the first by name."""
+        tied = (self.own == self.other) & (self.owners < self.nearest)
+        is_right = (self.nearest < 0) | (self.own > self.other) | tied
+        return np.where(is_right, self.owners, self.nearest)
+
+    @property
+    def known(self) -> Scores:
+        """Of all N images: how near the nearest class is; NaN where not measured."""
+        best = np.fmax(self.own, self.other)
+        runner_up = np.fmax(np.fmin(self.own, self.other), self.second)
+        s1 = np.where(self.is_measured, best, np.nan)
+        return Scores(s1, np.where(self.nearest < 0, s1, np.round(s1 - runner_up, 6)))
+
+    @property
+    def unknown(self) -> Scores:
+        """Of all N images, as if their own class did not exist: what an unknown class looks like."""
+        margin = np.where(np.isnan(self.second), self.other, np.round(self.other - self.second, 6))
+        return Scores(self.other, margin)
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What `Verdict` says in numbers, of N images; NaN where there is nothing to say.
+
+    Attributes:
+        s1: (N,) float64, similarity to the nearest class.
+        margin: (N,) float64, how much less similar the second one is; s1 itself where there is no second.
+    """
+
+    s1: NDArray[np.float64]
+    margin: NDArray[np.float64]
+
+    def accept(self, thresholds: Thresholds) -> NDArray[np.bool_]:
+        """(N,): both thresholds are reached."""
+        return (self.s1 >= thresholds.tau1) & (self.margin >= thresholds.tau2)
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What classifying one image answers.
 
