@@ -21,6 +21,7 @@ from typing import BinaryIO
 from schemas.container import Unpacked
 from schemas.document import ParsedDocument
 from schemas.errors import ParseCrashed, ParseFailed, RevectorError
+from schemas.image import ImageFacts
 from tasks.parsing.jobs import Job
 from tasks.parsing.limits import ParseLimits
 
@@ -29,7 +30,7 @@ READY = b"ready"
 PARENT_CHECK_S = 1.0
 CPU_MARGIN_S = 10
 
-Result = ParsedDocument | Unpacked
+Result = ParsedDocument | Unpacked | ImageFacts
 DoJob = Callable[[Path, str, Job], Result]
 
 

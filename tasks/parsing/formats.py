@@ -72,11 +72,11 @@ PARSERS: dict[str, Parser] = {
         reads_scans=True,
     ),
     "image": Parser(
-        "PNG, JPEG, GIF, WebP, TIFF, BMP (by OCR)",
+        "PNG, JPEG, GIF, WebP, TIFF, BMP, HEIC, AVIF (by OCR)",
         "tasks.parsing.image:parse",
-        1,
+        2,
         ("pages", "metadata"),
-        ("Pillow",),
+        ("Pillow", "pi-heif"),
         reads_scans=True,
     ),
     "docx": Parser(

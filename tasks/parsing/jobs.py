@@ -7,6 +7,7 @@ from pathlib import Path
 
 from schemas.container import Unpacked
 from schemas.document import ParsedDocument
+from schemas.image import ImageFacts
 from tasks.parsing.limits import UnpackLimits
 
 
@@ -36,10 +37,15 @@ class UnpackJob:
     limits: UnpackLimits
 
 
-Job = ParseJob | OcrJob | UnpackJob
+@dataclass(frozen=True, slots=True)
+class ImageJob:
+    """Read an image, with its sidecar where it comes with one."""
 
 
-def do_job(path: Path, uri: str, job: Job) -> ParsedDocument | Unpacked:
+Job = ParseJob | OcrJob | UnpackJob | ImageJob
+
+
+def do_job(path: Path, uri: str, job: Job) -> ParsedDocument | Unpacked | ImageFacts:
     """What a parser process answers; the uri only helps to tell the kind of the file.
 
     Raises:
@@ -56,6 +62,10 @@ def do_job(path: Path, uri: str, job: Job) -> ParsedDocument | Unpacked:
 
         options = OcrOptions(job.languages, job.page_mode, job.dpi)
         return read_page(path, job.parser, job.page, options)
+    if isinstance(job, ImageJob):
+        from tasks.images.reading import read_image
+
+        return read_image(path)
     from tasks.parsing.unpack import unpack
 
     return unpack(path, uri, job.folder, job.limits)

@@ -14,10 +14,6 @@ MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"MM\x00*", "TIFF image"),
     (0, b"\x00\x00\x01\x00", "icon image"),
     (0, b"8BPS", "Photoshop image"),
-    (4, b"ftypheic", "HEIF image"),
-    (4, b"ftypheix", "HEIF image"),
-    (4, b"ftypmif1", "HEIF image"),
-    (4, b"ftypavif", "AVIF image"),
     (0, b"\x00\x00\x00\x0cJXL ", "JPEG XL image"),
     (0, b"\x00\x00\x00\x0cjP  ", "JPEG 2000 image"),
     (0, b"\x1f\x8b", "gzip archive"),
@@ -60,8 +56,24 @@ MAGIC: tuple[tuple[int, bytes, str], ...] = (
 )
 """(offset, bytes, kind); those of four bytes and less count only in what is binary."""
 
+HEIF_BRANDS = frozenset(
+    (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
+)
+"""Of a file whose box ``ftyp`` comes first; the last two say nothing of how it is coded."""
+AVIF_BRANDS = frozenset((b"avif", b"avis"))
+
 _ARCHIVES = ("zip archive", "gzip archive", "bzip2 archive", "xz archive", "tar archive")
-_IMAGES = ("PNG image", "JPEG image", "GIF image", "WebP image", "TIFF image", "BMP image")
+PILLOW_FORMATS = {
+    "PNG image": ("PNG",),
+    "JPEG image": ("JPEG", "MPO"),
+    "GIF image": ("GIF",),
+    "WebP image": ("WEBP",),
+    "TIFF image": ("TIFF",),
+    "BMP image": ("BMP",),
+    "HEIF image": ("HEIF",),
+    "AVIF image": ("AVIF",),
+}
+"""Kinds of images that are read, by Pillow's names of their formats."""
 _SHEETS = ("XLSX spreadsheet", "XLS spreadsheet", "ODS spreadsheet")
 
 PARSER_OF_KIND = {
@@ -74,7 +86,7 @@ PARSER_OF_KIND = {
     "HWPX document": "hwpx",
     "Outlook message document": "outlook",
     "RTF document": "rtf",
-    **dict.fromkeys(_IMAGES, "image"),
+    **dict.fromkeys(PILLOW_FORMATS, "image"),
     **dict.fromkeys(_ARCHIVES, "archive"),
 }
 """Kinds told by their first bytes, by the parser that reads them; all others are refused."""
@@ -123,8 +135,11 @@ _ADVICE = {
     "OpenOffice.org 1 document": "Open it in LibreOffice and save it as ODT, ODS or ODP.",
     "iWork document": "Export it from Pages, Numbers or Keynote as DOCX, XLSX, PPTX or PDF.",
     "HWP 3 document": "Open it in Hancom Office and save it as HWPX, HWP 5 or PDF.",
-    "HEIF image": "Save it as JPEG or PNG, or exclude it.",
-    "AVIF image": "Save it as JPEG or PNG, or exclude it.",
+    "icon image": "Save it as PNG, or exclude it.",
+    "Photoshop image": "Export it as PNG or JPEG, or exclude it.",
+    "SVG image": "Export it as PNG, or exclude it.",
+    "JPEG XL image": "Save it as JPEG or PNG, or exclude it.",
+    "JPEG 2000 image": "Save it as JPEG or PNG, or exclude it.",
     "Outlook mail store": "Export its messages as EML or MSG files, or exclude it.",
     "SQLite database": "Export its tables as CSV, or exclude it.",
     "Parquet table": "Export it as CSV, or exclude it.",

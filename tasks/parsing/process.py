@@ -27,6 +27,7 @@ from schemas.errors import (
     ParseTimeout,
     RevectorError,
 )
+from schemas.image import ImageFacts
 from tasks.parsing.child import LENGTH_BYTES, READY, frame
 from tasks.parsing.jobs import Job
 from tasks.parsing.limits import ParseLimits
@@ -38,11 +39,12 @@ _KEPT_VARIABLES = ("HOME", "LANG", "PATH", "TMPDIR", "TZ", "VIRTUAL_ENV", "LD_LI
 _KEPT_PREFIXES = ("LC_", "PYTHON")
 _SAVE_AGAIN = "Save the file again with its own application, or exclude it."
 _PICKLED_MODULES = (
-    "schemas.container", "schemas.document", "schemas.duplicate", "schemas.errors", "schemas.image", "datetime",
+    "schemas.container", "schemas.document", "schemas.duplicate", "schemas.errors", "schemas.image",
+    "datetime",
 )  # fmt: skip
 
 
-Outcome = ParsedDocument | Unpacked | DocumentError
+Outcome = ParsedDocument | Unpacked | ImageFacts | DocumentError
 
 
 class _ProcessEnded(Exception):
@@ -263,11 +265,11 @@ class _Unpickler(pickle.Unpickler):
         return found
 
 
-def _unpickle(payload: bytes) -> ParsedDocument | Unpacked | RevectorError:
+def _unpickle(payload: bytes) -> ParsedDocument | Unpacked | ImageFacts | RevectorError:
     try:
         outcome = _Unpickler(io.BytesIO(payload)).load()
     except Exception as exc:  # a payload that is not a result can raise anything
         raise _BadReply from exc
-    if not isinstance(outcome, ParsedDocument | Unpacked | RevectorError):
+    if not isinstance(outcome, ParsedDocument | Unpacked | ImageFacts | RevectorError):
         raise _BadReply
     return outcome

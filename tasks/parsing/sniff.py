@@ -6,15 +6,16 @@ from pathlib import PurePosixPath
 from typing import NoReturn
 
 from schemas.errors import EmptyDocument, EncryptedDocument, UnsupportedFormat
+from tasks.images.sidecars import BUNDLE_MAGIC
 from tasks.parsing.containers import OFFICE, office_of_ole, office_of_zip
 from tasks.parsing.encodings import bom_encoding, is_binary
 from tasks.parsing.formats import PARSERS
-from tasks.parsing.kinds import MAGIC, PARSER_OF_KIND, advice_for
+from tasks.parsing.kinds import AVIF_BRANDS, HEIF_BRANDS, MAGIC, PARSER_OF_KIND, advice_for
 from tasks.parsing.text_kinds import kind_of_text
 
-__all__ = ["HEAD_BYTES", "SNIFF_VERSION", "bom_encoding", "choose_parser", "is_binary"]
+__all__ = ["HEAD_BYTES", "SNIFF_VERSION", "bom_encoding", "choose_parser", "is_binary", "kind_by_magic"]
 
-SNIFF_VERSION = 3
+SNIFF_VERSION = 4
 """Raised whenever the same file may go to another parser, or be taken where it was not."""
 
 HEAD_BYTES = 64 * 1024
@@ -59,12 +60,14 @@ def choose_parser(head: bytes, uri: str) -> str:
     """
     if not head:
         raise EmptyDocument("The file has no bytes.", advice="Exclude it if that is as intended.")
+    if head.startswith(BUNDLE_MAGIC):  # whatever its sidecar may look like
+        _reject("image with a sidecar")
     suffix = _suffix(uri)
     if kind := _container(head, suffix):
         return _parser_of(kind)
     if _is_pdf(head, suffix):
         return "pdf"
-    if kind := _by_magic(head):
+    if kind := kind_by_magic(head):
         return _parser_of(kind)
     if b"\0" in head and not head.strip(_BLANK):
         raise EmptyDocument(
@@ -98,7 +101,10 @@ def _container(head: bytes, suffix: str) -> str | None:
     return None
 
 
-def _by_magic(head: bytes) -> str | None:
+def kind_by_magic(head: bytes) -> str | None:
+    """The kind of a file that its first bytes tell, as `tasks.parsing.kinds` names it; None of a text."""
+    if kind := _by_brand(head):
+        return kind
     binary = is_binary(head)
     for offset, magic, kind in MAGIC:
         # a picture of white paper holds no bytes that a text may not have, but for its mark
@@ -108,6 +114,18 @@ def _by_magic(head: bytes) -> str | None:
     if _is_bmp(head):
         return "BMP image"
     return "tar archive" if binary and _is_old_tar(head) else None
+
+
+def _by_brand(head: bytes) -> str | None:
+    """HEIF and AVIF are one container: its brands say how the image in it is coded."""
+    if head[4:8] != b"ftyp":
+        return None
+    brand, end = head[8:12], min(int.from_bytes(head[:4], "big"), len(head))
+    compatible = {head[at : at + 4] for at in range(16, end - 3, 4)}
+    is_open = brand in (b"mif1", b"msf1")
+    if brand in AVIF_BRANDS or (is_open and compatible & AVIF_BRANDS):
+        return "AVIF image"
+    return "HEIF image" if brand in HEIF_BRANDS else None
 
 
 def _is_bmp(head: bytes) -> bool:

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from schemas.errors import DocumentError, EmptyDocument, ParseFailed
-from tasks.parsing.image import MAX_FRAMES, parse, read_frame
+from tasks.images.opening import MAX_FRAMES
+from tasks.parsing.image import parse, read_frame
 
 
 def encoded(image: Image.Image, form: str, **options: object) -> bytes:
