@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pickle import UnpicklingError
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from schemas.errors import EmbeddingFailed, ModelNotAvailable
-from tasks.embedding.base import Progress, Vectors
+from tasks.embedding.base import Progress, Vectors, check_vectors
 from tasks.embedding.batching import TokenBudget, run_batches
 from tasks.embedding.card import ModelCard
+from tasks.embedding.hub import DAMAGED, offline
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -21,23 +19,6 @@ if TYPE_CHECKING:
 
 _MIN_COSINE = 0.999
 _TOKENIZE_AT_ONCE = 4096
-_OFFLINE = {
-    "HF_HUB_OFFLINE": "1",
-    "TRANSFORMERS_OFFLINE": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "DO_NOT_TRACK": "1",
-}
-# What frameworks raise over files that are cut short or do not fit together.
-_DAMAGED = (
-    OSError,
-    ValueError,
-    LookupError,
-    TypeError,
-    RuntimeError,
-    ImportError,
-    EOFError,
-    UnpicklingError,
-)
 # Lengths and scripts of real chunks: rounding errors grow with both.
 _PROBES = (
     "환불 규정",
@@ -108,7 +89,7 @@ class SentenceTransformerEmbedder:
             vectors[batch] = result
             if progress is not None:
                 progress(len(batch))
-        return _check_vectors(vectors)
+        return check_vectors(vectors)
 
     def _tokenize(self, texts: Sequence[str], prompt: str) -> list[np.ndarray]:
         rows: list[np.ndarray] = []
@@ -206,7 +187,7 @@ def _probe_cosine(embedder: SentenceTransformerEmbedder, expected: np.ndarray) -
 
 
 def _load_model(card: ModelCard, device: str) -> SentenceTransformer:
-    with _offline():
+    with offline():
         from safetensors import SafetensorError
         from sentence_transformers import SentenceTransformer
         from transformers.utils.logging import disable_progress_bar
@@ -220,41 +201,9 @@ def _load_model(card: ModelCard, device: str) -> SentenceTransformer:
                 trust_remote_code=False,
                 model_kwargs={"dtype": "float32"},
             )
-        except (*_DAMAGED, SafetensorError) as exc:
+        except (*DAMAGED, SafetensorError) as exc:
             raise ModelNotAvailable(
                 f"The model in {card.path} cannot be loaded: {exc}",
                 advice="Download it again, or use the default all-MiniLM-L6-v2.",
             ) from exc
     return model.eval()
-
-
-@contextmanager
-def _offline() -> Iterator[None]:
-    """The hub's libraries ask it for news even of a local folder; a run must not wait for that."""
-    import huggingface_hub.constants as constants
-
-    before = {key: os.environ.get(key) for key in _OFFLINE}
-    was_offline = constants.HF_HUB_OFFLINE
-    os.environ.update(_OFFLINE)
-    constants.HF_HUB_OFFLINE = True
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE = was_offline
-        for key, value in before.items():
-            if value is None:
-                os.environ.pop(key, None)
-            else:
-                os.environ[key] = value
-
-
-def _check_vectors(vectors: Vectors) -> Vectors:
-    norms = np.linalg.norm(vectors, axis=1)
-    bad = int(np.count_nonzero(~(np.abs(norms - 1) < 1e-2)))
-    if bad:
-        raise EmbeddingFailed(
-            f"The model gave {bad} of {len(vectors)} vectors that are not finite or are zero.",
-            advice="Run with precision='float32'; if it stays, the model's files are damaged.",
-            count=bad,
-        )
-    return vectors
