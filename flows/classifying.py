@@ -52,7 +52,7 @@ def classify_images(
         verdicts = dict(
             zip(good, classify(vectors, found.prototypes, found.thresholds, top_k=top_k), strict=True)
         )
-    results = []
+    results: list[dict[str, Any]] = []
     for path in paths:
         if (error := errors.get(path)) is not None:
             results.append({"path": str(path), "error": type(error).__name__, "message": str(error)})

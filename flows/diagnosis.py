@@ -71,7 +71,7 @@ def _check_model(settings: Settings, collection: str) -> Check:
         card = resolve_card(kind, own.model_for(kind))
     except RevectorError as exc:
         return Check(name, False, exc.message, exc.advice)
-    return Check(name, True, f"{card.name} ({card.revision}), {card.dim} dimensions, {card.limits}")
+    return Check(name, True, f"{card.name} ({card.revision}), {card.dim} dimensions")
 
 
 def _check_gpu() -> Check:

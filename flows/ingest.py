@@ -102,14 +102,20 @@ def ingest(
         config: a configuration file instead of `revector.toml`.
     """
     return _run_ingest(
-        path, collection, allow_deletions=allow_deletions, reapply=reapply, only=only, kind=None, config=config
+        path,
+        collection,
+        allow_deletions=allow_deletions,
+        reapply=reapply,
+        only=only,
+        kind=None,
+        config=config,
     )
 
 
 @flow(
     name="images",
     flow_run_name="images {collection} from {path}",
-    description="Bring an image collection and its class prototypes up to date with a folder of class folders.",
+    description="Bring an image collection and its class prototypes up to date with class folders.",
     persist_result=False,
 )
 def images(
@@ -131,7 +137,13 @@ def images(
         config: a configuration file instead of `revector.toml`.
     """
     return _run_ingest(
-        path, collection, allow_deletions=allow_deletions, reapply=reapply, only=only, kind="images", config=config
+        path,
+        collection,
+        allow_deletions=allow_deletions,
+        reapply=reapply,
+        only=only,
+        kind="images",
+        config=config,
     )
 
 

@@ -23,8 +23,8 @@ from schemas.report import RunReport
 from schemas.source import Listing
 from schemas.version import Action
 from tasks.batch import Steps
-from tasks.preparing import Window
 from tasks.items import WorkItem
+from tasks.preparing import Window
 from tasks.remembering import remember_plan
 from tasks.storing import find_missing
 from tasks.workspace import MB, RunTarget, Workspace

@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tasks.prototypes.export import export_prototypes
+
 from flows.purging import hold_flow
 from flows.session import Session
 from registry.collections import get_collection, get_space
@@ -16,7 +18,6 @@ from schemas.prototype import BuildReport, PrototypeSet
 from schemas.release import Collection
 from tasks.prototypes.building import build_prototypes
 from tasks.prototypes.calibrate import leave_one_out
-from tasks.prototypes.export import export_prototypes
 
 
 def image_collection(session: Session, name: str) -> Collection:
@@ -72,7 +73,7 @@ def show(session: Session, name: str, version: int | None = None) -> dict[str, A
         **_line(found, used.version),
         "is_current": used.seen_release == collection.current_release,
         "current_release": collection.current_release,
-        "images": {one.name: one.images for one in found.prototypes},
+        "images_of_class": {one.name: one.images for one in found.prototypes},
         "report": found.report,
     }
 
@@ -85,14 +86,14 @@ def history(session: Session, name: str) -> list[dict[str, Any]]:
 
 
 def _line(one: PrototypeSet, in_use: int) -> dict[str, Any]:
-    statistics, quality = one.report["statistics"], one.report
+    quality = one.report
     return {
         "version": one.version,
         "in_use": one.version == in_use,
         "release": one.release,
         "digest": one.digest.hex(),
-        "classes": statistics["total_classes"],
-        "images": statistics["images"],
+        "classes": quality["statistics"]["total_classes"],
+        "images": quality["total_images"],
         "tau1": one.thresholds.tau1,
         "tau2": one.thresholds.tau2,
         "accuracy": quality["accuracy"],

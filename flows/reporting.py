@@ -11,7 +11,7 @@ from flows.prototyping import draw, show
 from flows.session import Session
 from schemas.errors import PrototypesNotFound
 from schemas.report import RunReport
-from tasks.prototypes.markdown import quality_markdown
+from tasks.prototypes.quality_markdown import quality_markdown
 
 SHOWN_REJECTIONS = 50
 

@@ -143,12 +143,16 @@ def _read_vectors(
             ("vector_len", ">i4"), ("dim", ">i2"), ("unused", ">i2"), ("vector", ">f4", (space.dim,)),
         ]
     )  # fmt: skip
-    found = np.frombuffer(data, row, count=(len(data) - _HEADER_BYTES - 2) // row.itemsize, offset=_HEADER_BYTES)
+    found = np.frombuffer(
+        data, row, count=(len(data) - _HEADER_BYTES - 2) // row.itemsize, offset=_HEADER_BYTES
+    )
     by_chunk = np.argsort(found["chunk"])
     if not np.array_equal(found["chunk"][by_chunk], wanted):
         missing = np.setdiff1d(wanted, found["chunk"]).tolist()
         raise VectorsMissing(
-            f"{len(missing)} images have no vector.", advice="Ingest again, or `revector check`.", chunks=missing
+            f"{len(missing)} images have no vector.",
+            advice="Ingest again, or `revector check`.",
+            chunks=missing,
         )
     vectors: NDArray[np.float32] = found["vector"][by_chunk].astype(np.float32)[order]
     return vectors

@@ -46,7 +46,7 @@ def get_set(db: Database, collection_id: int, version: int | None = None) -> Pro
             what = "no prototypes" if version is None else f"no prototypes of version {version}"
             raise PrototypesNotFound(
                 f"The collection has {what}.",
-                advice="Ingest class folders with --kind images; `revector prototypes history` lists versions.",
+                advice="Ingest class folders with --kind images; see `revector prototypes history`.",
             )
         return replace(_set(row), prototypes=_read_prototypes(connection, values, row[-1]))
 
@@ -180,9 +180,7 @@ def _store_prototypes(
     )
 
 
-def _read_prototypes(
-    connection: Connection, values: dict[str, Any], set_id: int
-) -> tuple[Prototype, ...]:
+def _read_prototypes(connection: Connection, values: dict[str, Any], set_id: int) -> tuple[Prototype, ...]:
     rows = connection.execute(_SQL["prototypes_of_set"], {**values, "set": set_id})
     return tuple(
         Prototype(
@@ -196,7 +194,21 @@ def _read_prototypes(
 
 
 def _set(row: tuple[Any, ...]) -> PrototypeSet:
-    version, release, release_digest, seen, space_id, settings, tau1, tau2, digest, report, note, created, _ = row
+    (
+        version,
+        release,
+        release_digest,
+        seen,
+        space_id,
+        settings,
+        tau1,
+        tau2,
+        digest,
+        report,
+        note,
+        created,
+        _,
+    ) = row
     return PrototypeSet(
         version, release, bytes(release_digest), seen, space_id, bytes(settings), Thresholds(tau1, tau2),
         bytes(digest), report, note, created,

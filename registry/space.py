@@ -18,8 +18,8 @@ _SQL = load("purge")
 
 TABLES = (
     "document", "document_version", "activation", "chunk", "version_chunk", "visible", "staged_change",
-    "parsed", "signature", "signature_band", "rejection", "hold", "run", "release", "prototype", "prototype_set",
-    "prototype_set_member",
+    "parsed", "signature", "signature_band", "rejection", "hold", "run", "release",
+    "prototype", "prototype_set", "prototype_set_member",
 )  # fmt: skip
 REBUILD_FROM_BYTES = 8 << 20
 """A smaller partition is not worth a rebuild."""

@@ -60,7 +60,7 @@ class GateSettings(_Section):
 
 
 class PrototypeSettings(_Section):
-    """How the classes of an image collection become prototypes; `tau1` and `tau2` replace the calibrated ones."""
+    """How classes become prototypes; `tau1` and `tau2` replace the calibrated thresholds."""
 
     classes: Literal["folder", "none"] = "folder"
     k: int = Field(default=1, ge=1, le=64)

@@ -1,4 +1,4 @@
-"""A window of documents, from bytes to versions: fetch, blob, read, draft. The kind of collection knows how."""
+"""A window of documents, from bytes to versions: fetch, blob, read, draft."""
 
 from __future__ import annotations
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import cast
 
 from tasks.chunking.tokens import TokenCounter
-from tasks.embedding.base import Embedder
+from tasks.embedding.base import Embedder, ImageEmbedder
 from tasks.embedding.card import ModelCard
 from tasks.embedding.resolve import Card
 
@@ -17,15 +17,13 @@ UNTRUSTED_WEIGHT = 0.01
 
 
 def query_weight(text: str, card: Card, embedder: Embedder) -> float:
-    """`vector_weight` by the tokenizer of the model; of an image model, that of its text tower."""
+    """`vector_weight` with the model's own tokenizer; of an image model that of its text tower."""
     if isinstance(card, ModelCard):
-        counter = TokenCounter.for_model(card.path)
-        return vector_weight(text, lambda query: counter.count([query])[0])
-    assert not isinstance(embedder, TextEmbedder)
-    return vector_weight(text, embedder.count_tokens)
+        return vector_weight(text, TokenCounter.for_model(card.path))
+    return TRUSTED_WEIGHT if cast("ImageEmbedder", embedder).trusts(text) else UNTRUSTED_WEIGHT
 
 
-def vector_weight(text: str, count_tokens: Callable[[str], int]) -> float:
+def vector_weight(text: str, counter: TokenCounter) -> float:
     """Weight of the vector side beside 1 for keywords: 2, or next to nothing.
 
     Next to nothing where the model has to spell the script out.
@@ -40,4 +38,4 @@ def vector_weight(text: str, count_tokens: Callable[[str], int]) -> float:
     characters = sum(1 for character in text if not character.isspace())
     if characters == 0:
         return TRUSTED_WEIGHT
-    return TRUSTED_WEIGHT if count_tokens(text) <= characters else UNTRUSTED_WEIGHT
+    return TRUSTED_WEIGHT if counter.count([text])[0] <= characters else UNTRUSTED_WEIGHT

@@ -14,6 +14,7 @@ from tasks.parsing.stored import dump_parsed, load_parsed
 from tasks.pipeline_fingerprint import by_ocr, under_limits
 from tasks.workspace import Workspace
 
+
 def read_jobs(workspace: Workspace, jobs: Sequence[DocumentJob]) -> list[ParsedRow]:
     """Give the jobs their outcome and variant; returns the results to keep.
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from time import perf_counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from registry.blobs import BlobStore
+from registry.collections import get_space
 from registry.connection import Database
 from registry.gate import staged_chunks
 from registry.runs import record_rejections
 from registry.staging import stage_retirements, stage_window
 from registry.vectors import chunk_images, chunk_texts, reuse_vectors, store_vectors
 from schemas.plan import ChangePlan
-from tasks.embedding.base import Embedder, ImageEmbedder, Vectors
+from tasks.embedding.base import Embedder, Vectors
 from tasks.preparing import Prepared
 from tasks.workspace import Workspace
 
@@ -133,10 +135,12 @@ def embed_chunks(
         return EmbedResult(0, seconds)
     started, stored = timer(), 0
     embedder = load_embedder()
+    is_image = get_space(db, space_id).modality == "image"
+    embed = partial(_embed_images if is_image else _embed_texts, db, collection_id, embedder, blobs)
     seconds["model"] = timer() - started
     for part in _batches(ids, STORE_CHUNKS):
         started = timer()
-        found, vectors = _embed(db, collection_id, part, embedder, blobs)
+        found, vectors = embed(part)
         embedded = timer()
         stored += store_vectors(db, collection_id, space_id, found, vectors, replace=replace)
         seconds["embed"] += embedded - started
@@ -161,15 +165,20 @@ def _without_reused(
     return [id_ for id_ in ids if id_ not in reused]
 
 
-def _embed(
-    db: Database, collection_id: int, ids: Sequence[int], embedder: Embedder, blobs: BlobStore
+def _embed_texts(
+    db: Database, collection_id: int, embedder: Any, _: BlobStore, ids: Sequence[int]
 ) -> tuple[list[int], Vectors]:
-    """Chunks that are still there, and their vectors: of their text, or of their image."""
-    if isinstance(embedder, ImageEmbedder):
-        images = chunk_images(db, collection_id, ids)
-        return [id_ for id_, _ in images], embedder.embed([blobs.path(sha256) for _, sha256 in images])
+    """Chunks that are still there, and the vectors of their texts."""
     texts = chunk_texts(db, collection_id, ids)
     return [id_ for id_, _ in texts], embedder.embed([text for _, text in texts])
+
+
+def _embed_images(
+    db: Database, collection_id: int, embedder: Any, blobs: BlobStore, ids: Sequence[int]
+) -> tuple[list[int], Vectors]:
+    """Chunks that are still there, and the vectors of their images."""
+    images = chunk_images(db, collection_id, ids)
+    return [id_ for id_, _ in images], embedder.embed([blobs.path(sha256) for _, sha256 in images])
 
 
 def _batches(ids: Sequence[int], size: int) -> Iterator[Sequence[int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,18 +19,14 @@ prototypes = typer.Typer(
 )
 app.add_typer(prototypes)
 
-Version = Annotated[
-    int | None, typer.Option("--version", min=1, help="Of the prototypes [default: in use].")
-]
+Version = Annotated[int | None, typer.Option("--version", min=1, help="Of the prototypes [default: in use].")]
 
 
 @prototypes.command()
 def build(
     ctx: typer.Context,
     collection: Collection = "default",
-    rebuild: Annotated[
-        bool, typer.Option("--rebuild", help="From all images, whatever is stored.")
-    ] = False,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="From all images, whatever is stored.")] = False,
     as_json: Json = False,
 ) -> None:
     """Build prototypes of the current release; every ingest of images does so itself."""
@@ -38,7 +34,9 @@ def build(
 
     with session_for(ctx, as_json, collection) as session:
         report = build_now(session, collection, rebuild=rebuild)
-    out.print_json(images_out.prototypes_json(report)) if as_json else print(images_out.prototypes_line(report))
+    out.print_json(images_out.prototypes_json(report)) if as_json else print(
+        images_out.prototypes_line(report)
+    )
 
 
 @prototypes.command()
@@ -54,7 +52,7 @@ def show(
     """How good the prototypes are: accuracy, confusions, likely mislabelled images, thresholds."""
     from flows.prototyping import show as show_now
     from flows.prototyping import write_figure
-    from tasks.prototypes.markdown import quality_markdown
+    from tasks.prototypes.quality_markdown import quality_markdown
 
     with session_for(ctx, as_json, collection, str(figure or "")) as session:
         found = show_now(session, collection, version)
@@ -79,7 +77,18 @@ def history(ctx: typer.Context, collection: Collection = "default", as_json: Jso
     if as_json:
         out.print_json({"collection": collection, "prototypes": rows})
         return
-    columns = ["version", "release", "classes", "images", "accuracy", "tau1", "tau2", "created_at", "digest", "note"]
+    columns = [
+        "version",
+        "release",
+        "classes",
+        "images",
+        "accuracy",
+        "tau1",
+        "tau2",
+        "created_at",
+        "digest",
+        "note",
+    ]
     shown = [{**row, "digest": row["digest"][:16]} for row in rows]
     out.print_table(shown, columns, empty="No prototypes yet: ingest class folders with --kind images.")
 
@@ -120,7 +129,12 @@ def rollback(
 
     with session_for(ctx, as_json, collection) as session:
         stored = roll_back(session, collection, to)
-    facts = {"collection": collection, "version": stored.version, "digest": stored.digest.hex(), "note": stored.note}
+    facts: dict[str, Any] = {
+        "collection": collection,
+        "version": stored.version,
+        "digest": stored.digest.hex(),
+        "note": stored.note,
+    }
     if as_json:
         out.print_json(facts)
     else:

@@ -22,6 +22,7 @@ from schemas.report import RunReport
 
 BUG = "This is a bug: please report it."
 
+
 class KindName(StrEnum):
     """What a collection holds."""
 

@@ -87,6 +87,10 @@ class ImageEmbedder(Protocol):
         """Whether the text is in a language that the model's vocabulary has words of."""
 
 
+Embedder = TextEmbedder | ImageEmbedder
+"""What reads the items of a collection; `embed` is handed texts or files, as its space's modality says."""
+
+
 def check_vectors(vectors: Vectors) -> Vectors:
     """The same (N, D) vectors, each found to be of unit length.
 

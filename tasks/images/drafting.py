@@ -33,7 +33,7 @@ def _choose(head: bytes, uri: str) -> str:
         return PICTURE
     raise UnsupportedFormat(
         f"{uri} is no image.",
-        advice="Keep documents in a collection of their own, or leave the file out: exclude in revector.toml.",
+        advice="Keep documents in a collection of their own, or exclude the file in revector.toml.",
     )
 
 

@@ -12,6 +12,12 @@ from schemas.prototype import LeftOut, Members, Prototype
 from schemas.settings import PrototypeSettings
 from tasks.prototypes.sums import Sum, Vectors, add, mean_vector, require_countable
 
+BUILD_VERSION: Final = 1
+"""Raised whenever the same images may give another prototype, or other thresholds."""
+
+TOO_FEW: Final = "too few images"
+NO_DIRECTION: Final = "its images have no direction in common"
+
 TRIM_ROUNDS: Final = 2
 """The first mean still has the outliers in it; the second ranks the images by one that has not."""
 CLUSTER_ROUNDS: Final = 20
@@ -60,11 +66,16 @@ def build_prototype(
     require_countable(name, len(vectors))
     if total is None:
         total = add(np.zeros(vectors.shape[1], np.int64), vectors)
-    if _is_mean(settings):
-        mean = mean_vector(total)
-        return None if mean is None else Prototype(name, len(vectors), total, mean[None])
+    if is_mean(settings):
+        return prototype_of_sum(name, len(vectors), total)
     composition = compose(vectors, settings, total=total)
     return None if composition is None else Prototype(name, len(vectors), total, composition.vectors)
+
+
+def prototype_of_sum(name: str, images: int, total: Sum) -> Prototype | None:
+    """The prototype that is the mean of so many images; None where they have no direction in common."""
+    mean = mean_vector(total)
+    return None if mean is None else Prototype(name, images, total, mean[None])
 
 
 def build_prototypes(
@@ -80,9 +91,9 @@ def build_prototypes(
     for index, name in enumerate(members.classes):
         vectors = members.vectors[members.owners == index]
         if len(vectors) < settings.min_images:
-            left_out.append(LeftOut(name, len(vectors), "too few images"))
+            left_out.append(LeftOut(name, len(vectors), TOO_FEW))
         elif (prototype := build_prototype(name, vectors, settings)) is None:
-            left_out.append(LeftOut(name, len(vectors), "its images have no direction in common"))
+            left_out.append(LeftOut(name, len(vectors), NO_DIRECTION))
         else:
             made.append(prototype)
     return tuple(made), tuple(left_out)
@@ -121,7 +132,8 @@ def similarities(rows: Vectors, vectors: Vectors) -> Similarities:
     return result
 
 
-def _is_mean(settings: PrototypeSettings) -> bool:
+def is_mean(settings: PrototypeSettings) -> bool:
+    """Whether a prototype is the mean of all images: then their sum is all that it needs."""
     return settings.k == 1 and settings.trim == 0
 
 

@@ -25,6 +25,7 @@ from tasks.prototypes.build import (
     NO_DIRECTION,
     TOO_FEW,
     build_prototype,
+    is_mean,
     prototype_of_sum,
 )
 from tasks.prototypes.calibrate import choose_thresholds, leave_one_out
@@ -197,8 +198,11 @@ def _changes(
         chosen = members.owners == index
         changed |= {name} & counts.keys()
         past = known.get(name)
-        is_mean = request.settings.k == 1 and request.settings.trim == 0
-        if past and is_mean and past.images + changes.signs[chosen].sum() == counts.get(name):
+        if (
+            past
+            and is_mean(request.settings)
+            and past.images + changes.signs[chosen].sum() == counts.get(name)
+        ):
             sums[name] = add(past.sum, members.vectors[chosen], changes.signs[chosen])
     return changed, sums
 
@@ -251,7 +255,6 @@ def _is_large_enough(request: _Request, prototype: Prototype, draft: _Draft) -> 
 def _measure(request: _Request, draft: _Draft) -> PrototypeSet:
     """Thresholds and quality, on all images or an even share of them."""
     settings, prototypes = request.settings, tuple(draft.prototypes)
-    is_mean = settings.k == 1 and settings.trim == 0  # else an image's own part must be made anew
     images = sum(one.images for one in prototypes)
     share = max(2, MAX_CALIBRATED // max(1, len(prototypes)))
     members = read_members(
@@ -260,12 +263,13 @@ def _measure(request: _Request, draft: _Draft) -> PrototypeSet:
         request.space_id,
         request.release.number,
         classes=[one.name for one in prototypes],
-        per_class=share if is_mean and images > MAX_CALIBRATED else ALL,
+        # an image's own part of several vectors can only be told from all of its class
+        per_class=share if is_mean(settings) and images > MAX_CALIBRATED else ALL,
     )
     measured = leave_one_out(members, prototypes, settings)
     thresholds = choose_thresholds(measured, settings)
     report = assess(members, prototypes, measured, thresholds, draft.left_out)
-    report["making"] = _making(settings)
+    report |= {"making": _making(settings), "total_images": images}
     space = get_space(request.db, request.space_id)
     return PrototypeSet(
         version=0,
@@ -286,7 +290,7 @@ def _describe(report: BuildReport, found: PrototypeSet | None) -> None:
         return
     report.version, report.digest, report.release = found.version, found.digest.hex(), found.release
     report.classes = int(found.report["statistics"]["total_classes"])
-    report.images = int(found.report["statistics"]["images"])
+    report.images = int(found.report["total_images"])
 
 
 def _compare(report: BuildReport, old: PrototypeSet | None, new: PrototypeSet) -> None:
@@ -294,7 +298,9 @@ def _compare(report: BuildReport, old: PrototypeSet | None, new: PrototypeSet) -
     after = {one.name: one for one in new.prototypes}
     report.added = sorted(after.keys() - before.keys())
     report.lost = sorted(before.keys() - after.keys())
-    report.changed = sorted(name for name in after.keys() & before.keys() if not _equal(before[name], after[name]))
+    report.changed = sorted(
+        name for name in after.keys() & before.keys() if not _equal(before[name], after[name])
+    )
 
 
 def _equal(a: Prototype, b: Prototype) -> bool:

@@ -64,7 +64,7 @@ def test_a_flat_folder_has_no_classes_and_can_be_searched(world):
     assert classes(world) == {}
     assert report.prototypes is not None
     assert report.prototypes.version is None
-    assert [hit.uri for hit in world.similar("1.png")][0] == "1.png"
+    assert world.similar("1.png")[0].uri == "1.png"
 
 
 def test_an_image_that_moves_to_another_class_keeps_its_vector(world):

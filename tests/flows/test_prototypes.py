@@ -83,7 +83,9 @@ def test_one_image_more_embeds_one_reads_one_and_changes_one_prototype(five):
     assert report.prototypes is not None
     assert (report.prototypes.read, report.prototypes.changed) == (1, ["hat"])
     after = in_use(five)
-    same = [a for a, b in zip(before.prototypes, after.prototypes, strict=True) if np.array_equal(a.sum, b.sum)]
+    same = [
+        a for a, b in zip(before.prototypes, after.prototypes, strict=True) if np.array_equal(a.sum, b.sum)
+    ]
     assert [one.name for one in same] == sorted(set(CLASSES) - {"hat"})
 
 
