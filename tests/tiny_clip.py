@@ -46,9 +46,7 @@ def build_tiny_clip(
     (folder / "open_clip_config.json").write_text(json.dumps(config))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = open_clip.create_model(
-            f"local-dir:{folder}", load_weights=False, pretrained_text=False
-        )
+        model = open_clip.create_model(f"local-dir:{folder}", load_weights=False, pretrained_text=False)
     state = {name: value.contiguous() for name, value in model.state_dict().items()}
     save_file(state, folder / "open_clip_model.safetensors")
     return folder

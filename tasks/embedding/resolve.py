@@ -1,0 +1,39 @@
+"""The model of a collection, whatever its kind: its card, and the embedder itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from schemas.release import Kind
+from tasks.embedding.base import ImageEmbedder, TextEmbedder
+from tasks.embedding.card import ModelCard, resolve_model
+from tasks.embedding.image_card import ImageCard, resolve_image_model
+
+
+def resolve_card(kind: Kind, name: str, *, cache_dir: Path | None = None) -> ModelCard | ImageCard:
+    """Find the model of a collection of that kind by its name; no framework is imported.
+
+    Raises:
+        ModelNotAvailable: no such model here and none to be fetched, within seconds.
+    """
+    if kind == "images":
+        return resolve_image_model(name, cache_dir=cache_dir)
+    return resolve_model(name, cache_dir=cache_dir)
+
+
+def load_embedder(
+    card: ModelCard | ImageCard, *, device: str = "auto", precision: str = "auto"
+) -> TextEmbedder | ImageEmbedder:
+    """Load the model of a card; see `load_text_embedder` and `load_image_embedder`.
+
+    Raises:
+        ModelNotAvailable: the folder cannot be loaded.
+        EmbeddingFailed: our path does not give the library's vectors for this model.
+    """
+    if isinstance(card, ImageCard):
+        from tasks.embedding.image import load_image_embedder
+
+        return load_image_embedder(card, device=device, precision=precision)
+    from tasks.embedding.text import load_text_embedder
+
+    return load_text_embedder(card, device=device, precision=precision)
