@@ -68,7 +68,7 @@ def _cover(image: Image.Image, card: ImageCard) -> Pixels:
 
 
 def _cover_size(size: tuple[int, int], card: ImageCard) -> tuple[int, int]:
-    """(width, height) of the whole image where it just covers the model's size, rounded as the library does."""
+    """(width, height) of the whole image where it just covers the model, rounded as the library does."""
     (width, height), (target_height, target_width) = size, card.image_size
     if target_height != target_width:  # open_clip.transform.ResizeKeepRatio
         ratio = min(height / target_height, width / target_width)

@@ -57,6 +57,8 @@ def read_image_model_files(folder: Path) -> ImageModelFiles:
         raise _unusable(folder, f"{CONFIG_FILE} has no model_cfg, so it describes no CLIP model")
     if not all(isinstance(model.get(part), dict) for part in ("vision_cfg", "text_cfg")):
         raise _unusable(folder, f"{CONFIG_FILE} names no image and text tower, so it is no CLIP model")
+    if (model["text_cfg"].get("tokenizer_kwargs") or {}).get("trust_remote_code"):
+        raise _unusable(folder, "its tokenizer needs code of its own (no model code is run)")
     _check_weights(folder)
     try:
         return _read_facts(model, preprocess)

@@ -1,28 +1,35 @@
-"""The model of a collection, whatever it reads: found by name, loaded on a device."""
+"""The model of a collection, whatever its kind: its card, and the embedder itself."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from schemas.release import Kind
+from tasks.embedding.base import ImageEmbedder, TextEmbedder
 from tasks.embedding.card import ModelCard, resolve_model
 from tasks.embedding.image_card import ImageCard, resolve_image_model
 
-if TYPE_CHECKING:
-    from tasks.embedding.base import Embedder
 
-Card = ModelCard | ImageCard
+def resolve_card(kind: Kind, name: str, *, cache_dir: Path | None = None) -> ModelCard | ImageCard:
+    """Find the model of a collection of that kind by its name; no framework is imported.
+
+    Raises:
+        ModelNotAvailable: no such model here and none to be fetched, within seconds.
+    """
+    if kind == "images":
+        return resolve_image_model(name, cache_dir=cache_dir)
+    return resolve_model(name, cache_dir=cache_dir)
 
 
-def resolve_card(kind: Kind, name: str, *, cache_dir: Path | None = None) -> Card:
-    """Find the model for a kind of collection; raises ModelNotAvailable."""
-    find = resolve_image_model if kind == "images" else resolve_model
-    return find(name, cache_dir=cache_dir)
+def load_embedder(
+    card: ModelCard | ImageCard, *, device: str = "auto", precision: str = "auto"
+) -> TextEmbedder | ImageEmbedder:
+    """Load the model of a card; see `load_text_embedder` and `load_image_embedder`.
 
-
-def load_embedder(card: Card, *, device: str, precision: str) -> Embedder:
-    """Load a model; raises ModelNotAvailable, EmbeddingFailed."""
+    Raises:
+        ModelNotAvailable: the folder cannot be loaded.
+        EmbeddingFailed: our path does not give the library's vectors for this model.
+    """
     if isinstance(card, ImageCard):
         from tasks.embedding.image import load_image_embedder
 

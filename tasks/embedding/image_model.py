@@ -1,0 +1,96 @@
+"""Loading an open_clip model, and the images by which its number format is judged."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from schemas.errors import ModelNotAvailable
+from tasks.embedding.base import Vectors
+from tasks.embedding.hub import DAMAGED, offline
+from tasks.embedding.image_card import ImageCard
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_PROBE_SIZES = ((320, 240), (96, 300), (64, 64), (500, 333))
+
+
+@dataclass(frozen=True, slots=True)
+class ImageModel:
+    """What open_clip makes of a folder.
+
+    Attributes:
+        network: the torch module, both towers.
+        preprocess: the library's own way from a PIL image to a tensor.
+        tokenizer: from texts to a tensor.
+    """
+
+    network: Any
+    preprocess: Callable[[Any], Any]
+    tokenizer: Any
+
+    def embed_as_library(self, images: Sequence[Image.Image]) -> Vectors:
+        """(N, D) float32 of unit length, made by nothing but the library's functions."""
+        import torch
+
+        with torch.inference_mode():
+            device = next(self.network.parameters()).device
+            batch = torch.stack([self.preprocess(image) for image in images]).to(device)
+            vectors = self.network.encode_image(batch).float()
+            return torch.nn.functional.normalize(vectors, dim=1).cpu().numpy()
+
+
+def load_model(card: ImageCard, device: str) -> ImageModel:
+    """The model in float32, on the device, without any network.
+
+    Raises:
+        ModelNotAvailable: the folder cannot be loaded.
+    """
+    with offline(), _silent():
+        import open_clip
+        import torch
+        from safetensors import SafetensorError
+
+        name = f"local-dir:{card.path}"
+        try:
+            network, _, preprocess = open_clip.create_model_and_transforms(name, device=device)
+            tokenizer = open_clip.get_tokenizer(name)
+        except (*DAMAGED, AssertionError, AttributeError, SafetensorError) as exc:
+            raise ModelNotAvailable(
+                f"The image model in {card.path} cannot be loaded: {exc}",
+                advice="Download it again, or use small-clip, which ships with revector.",
+            ) from exc
+    network.visual.to(memory_format=torch.channels_last)
+    return ImageModel(network.eval(), preprocess, tokenizer)
+
+
+def make_probes() -> list[Image.Image]:
+    """RGB images of several shapes: smooth colours, an edge, and noise; the same ones everywhere."""
+    from PIL import Image
+
+    rng = np.random.default_rng(7)
+    images = []
+    for width, height in _PROBE_SIZES:
+        coarse = rng.integers(0, 256, (4, 5, 3), dtype=np.uint8)
+        smooth = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+        pixels = np.asarray(smooth, dtype=np.int16) + rng.integers(-20, 21, (height, width, 3))
+        pixels[height // 3 : height // 2, width // 4 :] = rng.integers(0, 256, 3)
+        images.append(Image.fromarray(pixels.clip(0, 255).astype(np.uint8)))
+    return images
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """open_clip logs by the root logger, which sets up printing for the whole process."""
+    root, nowhere = logging.getLogger(), logging.NullHandler()
+    root.addHandler(nowhere)
+    try:
+        yield
+    finally:
+        root.removeHandler(nowhere)
