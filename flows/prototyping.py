@@ -151,7 +151,7 @@ def export(session: Session, name: str, output: Path, version: int | None = None
     collection = image_collection(session, name)
     found = get_set(session.db, collection.id, version)
     space = get_space(session.db, found.space_id)
-    export_prototypes(output, found, domain=name, space=space)
+    export_prototypes(output, found, domain=name, model=space)
     return {
         "collection": name,
         "version": found.version,

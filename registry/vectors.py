@@ -43,11 +43,12 @@ def chunk_texts(db: Database, collection_id: int, ids: Sequence[int]) -> list[tu
         return connection.execute(_SQL["chunk_texts"], values).fetchall()
 
 
-def chunk_images(db: Database, collection_id: int, ids: Sequence[int]) -> list[tuple[int, bytes]]:
-    """(id, sha256 of the raw bytes it was read from) of those image chunks that are there."""
+def chunk_images(db: Database, collection_id: int, ids: Sequence[int]) -> list[tuple[int, bytes, bytes]]:
+    """(id, sha256 of the image, sha256 of raw bytes that hold it) of those image chunks that are there."""
     values = {"tenant": db.tenant_id, "collection": collection_id, "ids": list(ids)}
     with db.connection() as connection:
-        return connection.execute(_SQL["chunk_images"], values).fetchall()
+        rows = connection.execute(_SQL["chunk_images"], values).fetchall()
+    return [(id_, bytes(content), bytes(raw)) for id_, content, raw in rows]
 
 
 def reuse_vectors(db: Database, collection_id: int, space_id: int, ids: Sequence[int]) -> list[int]:

@@ -22,8 +22,7 @@ class StoredVersion(NamedTuple):
     content_sha256: bytes
     parser: str
     fingerprint: bytes
-    text_sha256: bytes
-    metadata_sha256: bytes
+    digest: bytes
     chunks: int
 
 

@@ -131,10 +131,8 @@ def _reject(workspace: Workspace, job: DocumentJob, error: DocumentError) -> Rej
 
 def _unless_same(job: DocumentJob, draft: VersionDraft) -> StagedDocument:
     """The change to stage: none but the stat where other bytes hold the same text and metadata."""
-    new = (draft.fingerprint, draft.text_sha256, draft.metadata_sha256)
     for version in job.stored:
-        old = (version.fingerprint, version.text_sha256, version.metadata_sha256)
-        if version.id == job.item.base_version_id and old == new:
+        if version.id == job.item.base_version_id and version.digest == draft.digest:
             return _staged(job, "restat", version_id=version.id)
     return _staged(job, job.item.action, draft=draft)
 

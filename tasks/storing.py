@@ -129,18 +129,23 @@ def embed_chunks(
         replace: also those that have a vector.
     """
     seconds = {"model": 0.0, "embed": 0.0, "write": 0.0}
-    if not replace:
-        ids = _without_reused(db, collection_id, space_id, ids, progress)
     if not ids:
         return EmbedResult(0, seconds)
-    started, stored = timer(), 0
-    embedder = load_embedder()
     is_image = get_space(db, space_id).modality == "image"
-    embed = partial(_embed_images if is_image else _embed_texts, db, collection_id, embedder, blobs)
-    seconds["model"] = timer() - started
+    make: Callable[[Any, Sequence[int]], tuple[list[int], Vectors]]
+    make = partial(_embed_images if is_image else _embed_texts, db, collection_id, blobs)
+    embedder, stored = None, 0
     for part in _batches(ids, STORE_CHUNKS):
+        if is_image and not replace:
+            part = _without_reused(db, collection_id, space_id, part, progress)
+            if not part:
+                continue
         started = timer()
-        found, vectors = embed(part)
+        if embedder is None:
+            embedder = load_embedder()
+            seconds["model"] = timer() - started
+            started = timer()
+        found, vectors = make(embedder, part)
         embedded = timer()
         stored += store_vectors(db, collection_id, space_id, found, vectors, replace=replace)
         seconds["embed"] += embedded - started
@@ -158,15 +163,15 @@ def _without_reused(
     ids: Sequence[int],
     progress: Callable[[int], None] | None,
 ) -> Sequence[int]:
-    """The chunks that no vector of the same image can serve."""
-    reused = set(reuse_vectors(db, collection_id, space_id, ids)) if ids else set()
+    """The image chunks that no vector of the same image can serve."""
+    reused = set(reuse_vectors(db, collection_id, space_id, ids))
     if reused and progress:
         progress(len(reused))
     return [id_ for id_ in ids if id_ not in reused]
 
 
 def _embed_texts(
-    db: Database, collection_id: int, embedder: Any, _: BlobStore, ids: Sequence[int]
+    db: Database, collection_id: int, _: BlobStore, embedder: Any, ids: Sequence[int]
 ) -> tuple[list[int], Vectors]:
     """Chunks that are still there, and the vectors of their texts."""
     texts = chunk_texts(db, collection_id, ids)
@@ -174,11 +179,14 @@ def _embed_texts(
 
 
 def _embed_images(
-    db: Database, collection_id: int, embedder: Any, blobs: BlobStore, ids: Sequence[int]
+    db: Database, collection_id: int, blobs: BlobStore, embedder: Any, ids: Sequence[int]
 ) -> tuple[list[int], Vectors]:
-    """Chunks that are still there, and the vectors of their images."""
+    """Chunks that are still there, and the vectors of their images; equal images are embedded once."""
     images = chunk_images(db, collection_id, ids)
-    return [id_ for id_, _ in images], embedder.embed([blobs.path(sha256) for _, sha256 in images])
+    raw = {content: sha256 for _, content, sha256 in images}
+    place = {content: number for number, content in enumerate(raw)}
+    vectors = embedder.embed([blobs.path(sha256) for sha256 in raw.values()])
+    return [id_ for id_, *_ in images], vectors[[place[content] for _, content, _ in images]]
 
 
 def _batches(ids: Sequence[int], size: int) -> Iterator[Sequence[int]]:

@@ -21,7 +21,7 @@ ORDER BY c.id
 
 -- name: chunk_images
 -- with the raw bytes of a version that holds the image
-SELECT c.id, v.content_sha256 FROM chunk c
+SELECT c.id, c.content_sha256, v.content_sha256 FROM chunk c
 CROSS JOIN LATERAL (
     SELECT v.content_sha256 FROM version_chunk vc JOIN document_version v ON v.id = vc.version_id
     WHERE vc.chunk_id = c.id ORDER BY v.id LIMIT 1

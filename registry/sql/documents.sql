@@ -40,7 +40,7 @@ FROM unnest(%(uris)s::text[], %(size)s::bigint[], %(mtime_ns)s::bigint[], %(ctim
 WHERE r.tenant_id = %(tenant)s AND r.source_id = %(source)s AND r.uri = s.uri
 
 -- name: stored_versions
-SELECT d.uri, v.id, v.content_sha256, v.parser, v.fingerprint, v.text_sha256, v.metadata_sha256, v.chunks
+SELECT d.uri, v.id, v.content_sha256, v.parser, v.fingerprint, v.digest, v.chunks
 FROM document d
 JOIN document_version v ON v.document_id = d.id
 WHERE d.tenant_id = %(tenant)s AND d.source_id = %(source)s AND d.uri = ANY(%(uris)s)

@@ -22,7 +22,7 @@ SELECT v.metadata ->> 'class', count(*)
 FROM activation a JOIN document_version v ON v.id = a.version_id
 WHERE a.tenant_id = %(tenant)s AND a.collection_id = %(collection)s AND a.from_release <= %(release)s
   AND (a.to_release IS NULL OR a.to_release > %(release)s) AND NOT a.suppressed AND v.metadata ? 'class'
-GROUP BY 1 ORDER BY 1 COLLATE "C"
+GROUP BY 1 ORDER BY 1
 
 -- name: member_changes
 -- what leads from one release to another: 1 for an image that came, -1 for one that went
@@ -37,7 +37,7 @@ JOIN document d ON d.id = a.document_id
 JOIN version_chunk vc ON vc.version_id = v.id
 WHERE a.tenant_id = %(tenant)s AND a.collection_id = %(collection)s AND t.shown_then <> t.shown_now
   AND NOT a.suppressed AND v.metadata ? 'class'
-ORDER BY 1 COLLATE "C", 2 COLLATE "C", 4
+ORDER BY 1, 2, 4
 
 -- name: staged_members
 -- the same of what a run has staged

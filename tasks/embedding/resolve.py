@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from schemas.release import Kind
-from tasks.embedding.base import ImageEmbedder, TextEmbedder
+from tasks.embedding.base import Embedder
 from tasks.embedding.card import ModelCard, resolve_model
 from tasks.embedding.image_card import ImageCard, resolve_image_model
 
+Card = ModelCard | ImageCard
 
-def resolve_card(kind: Kind, name: str, *, cache_dir: Path | None = None) -> ModelCard | ImageCard:
+
+def resolve_card(kind: Kind, name: str, *, cache_dir: Path | None = None) -> Card:
     """Find the model of a collection of that kind by its name; no framework is imported.
 
     Raises:
@@ -21,9 +23,7 @@ def resolve_card(kind: Kind, name: str, *, cache_dir: Path | None = None) -> Mod
     return resolve_model(name, cache_dir=cache_dir)
 
 
-def load_embedder(
-    card: ModelCard | ImageCard, *, device: str = "auto", precision: str = "auto"
-) -> TextEmbedder | ImageEmbedder:
+def load_embedder(card: Card, *, device: str = "auto", precision: str = "auto") -> Embedder:
     """Load the model of a card; see `load_text_embedder` and `load_image_embedder`.
 
     Raises:

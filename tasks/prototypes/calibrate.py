@@ -54,6 +54,9 @@ def leave_one_out(
         prototypes: sorted by name.
         settings: those they were built by.
     """
+    if not prototypes:
+        nobody, nothing = np.zeros(0, np.int64), np.zeros(0)
+        return LeaveOneOut(nobody, nobody, nothing, nobody, nothing, nothing)
     bank = Bank(prototypes)
     owners = _owners(members, bank.classes)
     images = np.flatnonzero(owners >= 0)

@@ -60,9 +60,7 @@ def _shift(old: Vectors, changed: Vectors, signs: np.ndarray) -> float:
 def _say_lost(lost: list[str], limit: int) -> list[str]:
     if len(lost) <= limit:
         return []
-    return [
-        f"{len(lost)} classes would have no prototype: {_list(lost)} (gate.max_lost_classes = {limit})"
-    ]
+    return [f"{len(lost)} classes would have no prototype: {_list(lost)} (gate.max_lost_classes = {limit})"]
 
 
 def _say_moved(moved: list[tuple[str, float]], settings: CollectionSettings) -> list[str]:

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from flows.rollback import rollback_collection
 from flows.staged import activate_staged
 from registry.collections import get_collection
 from registry.prototypes import drop_old_sets, find_old_sets, get_set, list_sets
+from registry.runs import list_staged_runs
 from schemas.errors import ConfigurationError, GateFailed, PrototypesNotFound
 from schemas.prototype import PrototypeSet
 from tests.pictures import file
@@ -183,10 +185,8 @@ def test_a_class_that_vanishes_is_held_back_by_the_gate(five):
     assert len(in_use(five).prototypes) == 5
     runs = five.session.db
     collection = get_collection(runs, "default")
-    from registry.runs import staged_runs
-
-    run = staged_runs(runs, collection.id)[-1]
-    report = activate_staged(five.session, "default", run)
+    run = list_staged_runs(runs, collection.id)[-1]
+    report = activate_staged(five.session, "default", UUID(run))
     assert report.prototypes is not None
     assert (report.prototypes.lost, len(in_use(five).prototypes)) == (["hat"], 4)
 
