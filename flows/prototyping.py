@@ -6,8 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tasks.prototypes.export import export_prototypes
-
 from flows.purging import hold_flow
 from flows.session import Session
 from registry.collections import get_collection, get_space
@@ -18,6 +16,7 @@ from schemas.prototype import BuildReport, PrototypeSet
 from schemas.release import Collection
 from tasks.prototypes.building import build_prototypes
 from tasks.prototypes.calibrate import leave_one_out
+from tasks.prototypes.export import export_prototypes
 
 
 def image_collection(session: Session, name: str) -> Collection:
