@@ -1,8 +1,8 @@
 """Write the HEIC files of `fixtures`.
 
-Not run by the tests: it needs `pillow-heif`, which can encode and is no dependency. In a scratch folder:
-`pip install --no-deps --target /tmp/heif pillow-heif`, then
-`PYTHONPATH=/tmp/heif:. python -m tests.images.build_heic`.
+Not run by the tests: it needs `pillow-heif`, which can encode and is no dependency. With a folder of scratch:
+`pip install --no-deps --target SCRATCH pillow-heif`, then
+`PYTHONPATH=SCRATCH:. python -m tests.images.build_heic`.
 """
 
 from __future__ import annotations
