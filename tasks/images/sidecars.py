@@ -87,7 +87,7 @@ def read_sidecar(suffix: str, data: bytes) -> SidecarText:
         text = data.decode(bom_encoding(data[:4]) or "utf-8")
     except UnicodeError as exc:
         raise _refused(suffix, "is not UTF-8") from exc
-    text = _clean(text)
+    text = _clean(text.removeprefix("\ufeff"))
     if suffix != ".json":
         return SidecarText(text, Metadata())
     try:

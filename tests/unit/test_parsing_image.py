@@ -11,6 +11,7 @@ from PIL import Image, PngImagePlugin
 from schemas.errors import DocumentError, EmptyDocument, ParseFailed
 from tasks.images.opening import MAX_FRAMES
 from tasks.parsing.image import parse, read_frame
+from tests.images.source import SIZE, damaged_exif, heic
 
 
 def encoded(image: Image.Image, form: str, **options: object) -> bytes:
@@ -117,3 +118,22 @@ def test_garbage_after_the_first_bytes_is_refused() -> None:
     for start in (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"GIF89a", b"II*\0", b"BM", b"RIFF\0\0\0\0WEBP"):
         with pytest.raises(DocumentError):
             parse(start + bytes(range(256)) * 20)
+
+
+@pytest.mark.parametrize("name", ["plain", "turned", "second"])
+def test_a_heic_is_one_page_the_one_that_phones_show(name: str) -> None:
+    parsed = parse(heic(name))
+    assert (parsed.scans, parsed.mime) == ((1,), "image/heic")
+    frame, _ = read_frame(heic(name), 1)
+    assert frame.size == SIZE
+    red, green, blue = frame.convert("RGB").getpixel((16, 12))  # the picture, not the black one before it
+    assert red > 150 > max(green, blue)
+
+
+def test_an_avif_is_one_page() -> None:
+    assert parse(encoded(picture(), "AVIF")).scans == (1,)
+
+
+def test_damaged_exif_does_not_keep_an_image_from_being_read() -> None:
+    assert parse(damaged_exif()).scans == (1,)
+    assert read_frame(damaged_exif(), 1)[0].size == SIZE

@@ -10,7 +10,7 @@ import pytest
 from schemas.errors import EmptyDocument, EncryptedDocument, UnsupportedFormat
 from tasks.parsing import text_kinds
 from tasks.parsing.formats import PARSERS
-from tasks.parsing.kinds import PARSER_OF_KIND
+from tasks.parsing.kinds import HEIF_BRANDS, PARSER_OF_KIND
 from tasks.parsing.sniff import HEAD_BYTES, choose_parser
 from tests.unit.parsing_inputs import docx, package, paragraph, pdf
 
@@ -153,6 +153,10 @@ def old_tar() -> bytes:
         (b"\xff\xd8\xff\xe0\x00\x10JFIF" + b"\x00" * 8, "JPEG image"),
         (b"BM" + bytes([70, 0, 0, 0, 0, 0, 0, 0, 54, 0, 0, 0, 40, 0, 0, 0]) + b"\0" * 40, "BMP image"),
         (b"\0\0\0\x18ftypheic" + b"\0" * 8, "HEIF image"),
+        *((b"\0\0\0\x18ftyp" + brand + b"\0" * 8, "HEIF image") for brand in sorted(HEIF_BRANDS)),
+        (b"\0\0\0\x18ftypavis" + b"\0" * 8, "AVIF image"),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1avifmiaf", "AVIF image"),
+        (b"\0\0\0\x14ftypqt  \0\0\0\0heic", "MP4 media"),
         (b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03", "gzip archive"),
         (b"\x00" * 257 + b"ustar\x00", "tar archive"),
         (old_tar(), "tar archive"),
