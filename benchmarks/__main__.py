@@ -20,6 +20,7 @@ NAMES = (
     "search",
     "history",
     "embedding",
+    "images",
     "duplicates",
     "election",
     "parsing",

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 Pixels = NDArray[np.uint8]
 Box = tuple[float, float, float, float]
 
-# A JPEG decoded to less than twice the size has lost detail that the resize would have kept.
-_OVERSAMPLING = 2
+# A JPEG may be decoded small, but not to less than this times the size: 3 took 0.36 of the time of
+# whole decoding and kept a cosine of 0.9995 to it, 2 took 0.29 and 0.9994, 1 0.26 and 0.997 (2026-11).
+_OVERSAMPLING = 3
 
 
 def load_rgb(path: Path, target: int) -> Image.Image:

@@ -183,6 +183,11 @@ def load_image_embedder(
     model = load_model(card, device)
     probes = make_probes()
     expected = model.embed_as_library(probes)
+    if expected.shape[1] != card.dim:
+        raise EmbeddingFailed(
+            f"The model {card.name} gives vectors of {expected.shape[1]} numbers, not of {card.dim}.",
+            advice="Its open_clip_config.json is wrong; use another model.",
+        )
     if wants_half:
         model.network.visual.bfloat16()
         embedder = OpenClipEmbedder(card, model, batch=batch)
