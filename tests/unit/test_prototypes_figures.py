@@ -30,6 +30,7 @@ def drawn_labels(monkeypatch):
     def record(axes, classes):
         label(axes, classes)
         found.extend(text.get_text() for text in axes.get_yticklabels())
+        found.extend(filter(None, [axes.get_xlabel()]))
 
     monkeypatch.setattr(figures, "_label_classes", record)
     return found
@@ -67,7 +68,7 @@ def test_many_classes_have_no_labels(drawn_labels, monkeypatch):
     monkeypatch.setattr(figures, "LABELLED", 3)
     monkeypatch.setattr(figures, "SHOWN", 5)
     draw(make_members([2] * 9))
-    assert drawn_labels == []
+    assert drawn_labels == ["More than 3 classes: the report names those that are close."]
 
 
 def test_a_hangul_letter_is_two_columns_wide():
