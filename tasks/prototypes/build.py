@@ -60,7 +60,7 @@ def build_prototype(
     require_countable(name, len(vectors))
     if total is None:
         total = add(np.zeros(vectors.shape[1], np.int64), vectors)
-    if _is_mean(settings):
+    if is_mean(settings):
         mean = mean_vector(total)
         return None if mean is None else Prototype(name, len(vectors), total, mean[None])
     composition = compose(vectors, settings, total=total)
@@ -121,7 +121,8 @@ def similarities(rows: Vectors, vectors: Vectors) -> Similarities:
     return result
 
 
-def _is_mean(settings: PrototypeSettings) -> bool:
+def is_mean(settings: PrototypeSettings) -> bool:
+    """Whether a prototype is the mean of all images, and nothing else."""
     return settings.k == 1 and settings.trim == 0
 
 

@@ -100,19 +100,20 @@ def load_export(folder: Path) -> Export:
     try:
         meta = json.loads((folder / META).read_bytes())
         npz = (folder / NPZ).read_bytes()
-    except (OSError, ValueError) as exc:
+        sha256, written = meta["sha256"], meta["format"]
+    except (OSError, ValueError, LookupError, TypeError) as exc:
         raise SourceNotFound(
             f"{folder} holds no export of prototypes that can be read ({exc}).",
             advice="Export them again.",
         ) from exc
-    if hashlib.sha256(npz).hexdigest() != meta.get("sha256"):
+    if hashlib.sha256(npz).hexdigest() != sha256:
         raise ConfigurationError(
             f"{folder / NPZ} is not the file that {META} was written for.",
             advice="An export may be under way: read again; if that does not help, export again.",
         )
-    if meta["format"] != FORMAT:
+    if written != FORMAT:
         raise ConfigurationError(
-            f"{folder} holds format {meta['format']}; this version reads {FORMAT}.",
+            f"{folder} holds format {written}; this version reads {FORMAT}.",
             advice="Use the version that wrote it, or export again.",
         )
     return _read(meta, npz)

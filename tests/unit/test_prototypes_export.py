@@ -275,9 +275,10 @@ def test_what_is_no_export_is_not_read(tmp_path):
     with pytest.raises(SourceNotFound, match="Export them again"):
         load_export(tmp_path)
     export(tmp_path, make_set())
-    (tmp_path / META).write_text("{")
-    with pytest.raises(SourceNotFound, match="Export them again"):
-        load_export(tmp_path)
+    for content in ("{", "[]", "{}", "1"):
+        (tmp_path / META).write_text(content)
+        with pytest.raises(SourceNotFound, match="Export them again"):
+            load_export(tmp_path)
 
 
 def test_a_later_format_is_not_guessed_at(tmp_path):
