@@ -160,6 +160,16 @@ def test_the_thresholds_are_the_best_of_all(sizes, seed, scatter, rate, tau1, ta
     assert tau2 in (None, found.tau2)
 
 
+def test_of_pairs_that_accept_as_many_the_one_with_fewer_false_accepts_is_taken():
+    # right are (.9, .1) and (.5, .5); both can be accepted only with three of twenty unknown images
+    own = np.array([0.9, 0.5] + [np.nan] * 18)
+    other = np.array([0.8, 0.0, 0.95, 0.6, 0.6] + [0.0] * 15)
+    second = np.array([0.8, 0.0, 0.8, 0.4, 0.4] + [0.0] * 15)
+    zeros = np.zeros(20, np.int64)
+    measured = LeaveOneOut(np.arange(20), zeros, own, zeros + 1, other, second)
+    assert choose_thresholds(measured, PrototypeSettings()) == Thresholds(0.4999, 0.4999)
+
+
 def test_classes_that_are_far_apart_are_told_apart_completely():
     members = make_members([8] * 6, scatter=0.2, dim=64)
     _, measured = measure(members)
