@@ -83,7 +83,7 @@ def test_each_image_belongs_to_the_nearest_vector_of_its_class(seed):
 
 
 def test_images_that_differ_by_next_to_nothing_make_one_vector():
-    rows = np.tile([3.0, 4.0, 5.0], (12, 1)) * (1 + 1e-4 * np.random.default_rng(0).normal(size=(12, 3)))
+    rows = np.tile([3.0, 4.0, 5.0], (12, 1)) * (1 + 5e-4 * np.random.default_rng(0).normal(size=(12, 3)))
     vectors = unit(rows)
     assert len(np.unique(vectors, axis=0)) > 1
     assert len(build_prototype("개", vectors, PrototypeSettings(k=3)).vectors) == 1
