@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from schemas.prototype import Members
+from schemas.prototype import LeftOut, Members, Prototype
+from schemas.settings import PrototypeSettings
+from tasks.prototypes.build import NO_DIRECTION, TOO_FEW, build_prototype
 
 NAMES = ("강아지", "고양이", "토끼", "file", "Zebra", "사과 나무", "개", "말", "소", "닭")
 
@@ -32,3 +34,24 @@ def as_members(names, owners, vectors):
     """Members with uris that name class and number."""
     uris = tuple(f"{names[owner]}/{number}.png" for number, owner in enumerate(owners))
     return Members(tuple(names), np.asarray(owners), uris, np.arange(len(owners)), np.asarray(vectors))
+
+
+def build_prototypes(
+    members: Members, settings: PrototypeSettings
+) -> tuple[tuple[Prototype, ...], tuple[LeftOut, ...]]:
+    """Prototypes of all classes, by name, and the classes that have none.
+
+    Raises:
+        ConfigurationError, EmbeddingFailed: see `build_prototype`.
+    """
+    made: list[Prototype] = []
+    left_out: list[LeftOut] = []
+    for index, name in enumerate(members.classes):
+        vectors = members.vectors[members.owners == index]
+        if len(vectors) < settings.min_images:
+            left_out.append(LeftOut(name, len(vectors), TOO_FEW))
+        elif (prototype := build_prototype(name, vectors, settings)) is None:
+            left_out.append(LeftOut(name, len(vectors), NO_DIRECTION))
+        else:
+            made.append(prototype)
+    return tuple(made), tuple(left_out)

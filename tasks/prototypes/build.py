@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.prototype import LeftOut, Members, Prototype
+from schemas.prototype import Prototype
 from schemas.settings import PrototypeSettings
 from tasks.prototypes.sums import Sum, Vectors, add, mean_vector, require_countable
 
@@ -76,27 +76,6 @@ def prototype_of_sum(name: str, images: int, total: Sum) -> Prototype | None:
     """The prototype that is the mean of so many images; None where they have no direction in common."""
     mean = mean_vector(total)
     return None if mean is None else Prototype(name, images, total, mean[None])
-
-
-def build_prototypes(
-    members: Members, settings: PrototypeSettings
-) -> tuple[tuple[Prototype, ...], tuple[LeftOut, ...]]:
-    """Prototypes of all classes, by name, and the classes that have none.
-
-    Raises:
-        ConfigurationError, EmbeddingFailed: see `build_prototype`.
-    """
-    made: list[Prototype] = []
-    left_out: list[LeftOut] = []
-    for index, name in enumerate(members.classes):
-        vectors = members.vectors[members.owners == index]
-        if len(vectors) < settings.min_images:
-            left_out.append(LeftOut(name, len(vectors), TOO_FEW))
-        elif (prototype := build_prototype(name, vectors, settings)) is None:
-            left_out.append(LeftOut(name, len(vectors), NO_DIRECTION))
-        else:
-            made.append(prototype)
-    return tuple(made), tuple(left_out)
 
 
 def compose(vectors: Vectors, settings: PrototypeSettings, *, total: Sum | None = None) -> Composition | None:

@@ -6,6 +6,8 @@ class looks like. The first shall be accepted, the second not.
 
 What this cannot see: images that were taken in one series are nearer to each other than new ones will
 be, and an unknown class in practice may be stranger, or nearer, than the classes are to each other.
+An image in the wrong class counts as unknown there although its true class is known, and a class under
+two names twice: both make the thresholds stricter than need be until they are put right.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from numpy.typing import NDArray
 
 from schemas.prototype import LeaveOneOut, Members, Prototype, Scores, Thresholds
 from schemas.settings import PrototypeSettings
-from tasks.prototypes.build import compose, similarities
+from tasks.prototypes.build import compose, is_mean, similarities
 from tasks.prototypes.classify import DECIMALS, Bank
 from tasks.prototypes.sums import UNIT, Vectors
 
@@ -35,7 +37,7 @@ NOTHING: Final = Thresholds(1.0, 2.0)
 _SLACK = 1e-6
 """A threshold lies this far below the score it lets through: float32 may differ by as much."""
 _SHORTEST = 1e-3
-_ROWS = 2048
+_ROWS = 1024
 
 Floats = NDArray[np.float64]
 
@@ -43,7 +45,9 @@ Floats = NDArray[np.float64]
 def leave_one_out(
     members: Members, prototypes: Sequence[Prototype], settings: PrototypeSettings
 ) -> LeaveOneOut:
-    """Compare each image with all classes, its own without it. At most some 64 MB beside the vectors.
+    """Compare each image with all classes, its own without it.
+
+    Takes some 64 MB beside the vectors, however many there are; with `k` or `trim` a class more.
 
     With `k` above 1 the cluster of the image is made without it, the other clusters stay. An image that
     was trimmed is in no prototype, so nothing is taken away. A class of one image is nothing without it:
@@ -61,10 +65,14 @@ def leave_one_out(
     owners = _owners(members, bank.classes)
     images = np.flatnonzero(owners >= 0)
     owners = owners[images]
-    own = np.full(len(images), np.nan)
-    for index, prototype in enumerate(sorted(prototypes, key=lambda one: one.name)):
-        places = np.flatnonzero(owners == index)
-        own[places] = _own(members.vectors[images[places]], prototype, settings)
+    ordered = sorted(prototypes, key=lambda one: one.name)
+    if is_mean(settings):
+        own = _without_itself(members.vectors, images, np.stack([one.sum for one in ordered]), owners)
+    else:
+        own = np.full(len(images), np.nan)
+        for index, prototype in enumerate(ordered):
+            places = np.flatnonzero(owners == index)
+            own[places] = _own(members.vectors[images[places]], prototype, settings)
     nearest, other, second = _others(bank, members.vectors, images, owners)
     return LeaveOneOut(images, owners, np.round(own, DECIMALS), nearest, other, second)
 
@@ -111,29 +119,29 @@ def _owners(members: Members, classes: tuple[str, ...]) -> NDArray[np.int64]:
 
 def _own(rows: Vectors, prototype: Prototype, settings: PrototypeSettings) -> Floats:
     """(n,) similarity of each image to its class without it; NaN where nothing is left."""
-    if settings.k == 1 and settings.trim == 0:
-        return _without_itself(rows, prototype.sum[None], np.zeros(len(rows), np.int64))
     composition = compose(rows, settings, total=prototype.sum)
     assert composition is not None  # it has a prototype, made of the same images
     found = similarities(rows, composition.vectors)
     places = np.flatnonzero(composition.labels >= 0)
     labels = composition.labels[places]
-    found[places, labels] = _without_itself(rows[places], composition.sums, labels)
+    found[places, labels] = _without_itself(rows, places, composition.sums, labels)
     # fmax: a cluster that is nothing without the image leaves the other clusters
     own: Floats = np.fmax.reduce(found, axis=1)
     return own
 
 
-def _without_itself(rows: Vectors, sums: NDArray[np.int64], labels: NDArray[np.int64]) -> Floats:
+def _without_itself(
+    vectors: Vectors, images: NDArray[np.int64], sums: NDArray[np.int64], labels: NDArray[np.int64]
+) -> Floats:
     """(n,) similarity of each image to the sum it is part of, without it; NaN where that has no direction."""
-    result = np.full(len(rows), np.nan)
-    for start in range(0, len(rows), _ROWS):
+    result = np.full(len(images), np.nan)
+    for start in range(0, len(images), _ROWS):
         part = slice(start, start + _ROWS)
-        vectors = rows[part].astype(np.float64)
-        rest = sums[labels[part]] / UNIT - vectors
+        rows = vectors[images[part]].astype(np.float64)
+        rest = sums[labels[part]] / UNIT - rows
         length = np.sqrt((rest * rest).sum(axis=1))
         has_rest = length >= _SHORTEST
-        products = (rest * vectors).sum(axis=1)
+        products = (rest * rows).sum(axis=1)
         result[part][has_rest] = products[has_rest] / length[has_rest]
     return result
 

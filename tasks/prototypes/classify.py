@@ -15,8 +15,8 @@ from tasks.prototypes.sums import Vectors
 DECIMALS: Final = 6
 """Of a similarity; what lies beneath is noise of the arithmetic, and equal classes shall tie."""
 
-_BLOCK_BYTES = 24 << 20
-"""Of one array of float64; two or three of them are held at a time."""
+_BLOCK_BYTES = 12 << 20
+"""Of one array of float64; up to five of them are held at a time."""
 
 Similarities = NDArray[np.float64]
 
@@ -71,7 +71,7 @@ class Bank:
             if high - low > last - first:
                 found = np.maximum.reduceat(found, self.starts[first:last] - low, axis=1)
             result[:, first:last] = found
-        return np.round(result, DECIMALS)
+        return np.round(result, DECIMALS, out=result)
 
     def _class_blocks(self, rows: int) -> Iterator[tuple[int, int]]:
         """From which class to which, so that neither the vectors nor the result are large."""

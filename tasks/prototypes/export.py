@@ -100,19 +100,20 @@ def load_export(folder: Path) -> Export:
     try:
         meta = json.loads((folder / META).read_bytes())
         npz = (folder / NPZ).read_bytes()
-    except (OSError, ValueError) as exc:
+        sha256, written = meta["sha256"], meta["format"]
+    except (OSError, ValueError, LookupError, TypeError) as exc:
         raise SourceNotFound(
             f"{folder} holds no export of prototypes that can be read ({exc}).",
             advice="Export them again.",
         ) from exc
-    if hashlib.sha256(npz).hexdigest() != meta.get("sha256"):
+    if hashlib.sha256(npz).hexdigest() != sha256:
         raise ConfigurationError(
             f"{folder / NPZ} is not the file that {META} was written for.",
             advice="An export may be under way: read again; if that does not help, export again.",
         )
-    if meta["format"] != FORMAT:
+    if written != FORMAT:
         raise ConfigurationError(
-            f"{folder} holds format {meta['format']}; this version reads {FORMAT}.",
+            f"{folder} holds format {written}; this version reads {FORMAT}.",
             advice="Use the version that wrote it, or export again.",
         )
     return _read(meta, npz)
@@ -176,7 +177,8 @@ def _npz_bytes(prototypes: Sequence[Prototype]) -> bytes:
 
 def _direction(prototype: Prototype) -> NDArray[np.float32]:
     if len(prototype.vectors) == 1:
-        return prototype.vectors[0]
+        only: NDArray[np.float32] = prototype.vectors[0]
+        return only
     mean = mean_vector(prototype.sum)
     assert mean is not None  # or it would not have become a prototype
     return mean
@@ -262,5 +264,5 @@ def _named_errors(folder: Path) -> Iterator[None]:
     except OSError as exc:
         raise OutputNotWritable(
             f"The prototypes cannot be written to {folder} ({exc.strerror or exc}).",
-            advice="Name another folder, or make room. Nothing half-written was left there.",
+            advice="Name another folder, or make room, and export again.",
         ) from exc

@@ -91,9 +91,11 @@ def _draw_classes(axes: Any, prototypes: Sequence[Prototype]) -> None:
     lowest, highest = (float(others.min()), float(others.max())) if len(others) else (0.0, 1.0)
     image = axes.imshow(masked, cmap="viridis", vmin=lowest, vmax=max(highest, lowest + 0.1))
     axes.set_facecolor("lightgrey")
-    axes.figure.colorbar(image, ax=axes, fraction=0.045, pad=0.02).set_label("cosine of two classes")
     of = f"{len(shown)} of {len(prototypes)}" if len(shown) < len(prototypes) else str(len(shown))
-    axes.set_title(f"How similar the classes are: {of} classes, similar ones side by side")
+    title = f"How similar the classes are: {of} classes, similar ones side by side"
+    if len(others):
+        axes.figure.colorbar(image, ax=axes, fraction=0.045, pad=0.02).set_label("cosine of two classes")
+    axes.set_title(title if len(others) else "One class: there is none to compare it with")
     _label_classes(axes, [(int(index) + 1, prototypes[index].name) for index in shown])
 
 

@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 
 from schemas.prototype import LeftOut
 from schemas.settings import PrototypeSettings
-from tasks.prototypes.build import build_prototype, build_prototypes, compose
+from tasks.prototypes.build import build_prototype, compose
 from tasks.prototypes.sums import add
-from tests.prototypes import as_members, make_members, unit
+from tests.prototypes import as_members, build_prototypes, make_members, unit
 
 CHOICES = st.builds(PrototypeSettings, k=st.integers(1, 5), trim=st.sampled_from([0.0, 0.1, 0.3, 0.49]))
 
@@ -65,6 +65,28 @@ def test_images_unlike_the_others_are_trimmed():
     assert made.images == 10
     assert made.vectors.tobytes() == build_prototype("개", good, PrototypeSettings()).vectors.tobytes()
     assert compose(vectors, PrototypeSettings(trim=0.2)).labels.tolist() == [0] * 4 + [-1] * 2 + [0] * 4
+
+
+def test_the_outliers_do_not_decide_which_images_are_outliers():
+    # four images at 80 degrees pull the mean so far that the one at -40 is the farthest from it
+    angles = np.radians([0, 0, 0, 0, 0, -40, 80, 80, 80, 80])
+    vectors = unit(np.stack([np.cos(angles), np.sin(angles)], axis=1))
+    assert compose(vectors, PrototypeSettings(trim=0.4)).labels.tolist() == [0] * 6 + [-1] * 4
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_each_image_belongs_to_the_nearest_vector_of_its_class(seed):
+    vectors = unit(np.random.default_rng(seed).normal(size=(60, 4)) + 0.5)
+    composition = compose(vectors, PrototypeSettings(k=4))
+    nearest = np.argmax(vectors.astype(float) @ composition.vectors.T.astype(float), axis=1)
+    assert composition.labels.tolist() == nearest.tolist()
+
+
+def test_images_that_differ_by_next_to_nothing_make_one_vector():
+    rows = np.tile([3.0, 4.0, 5.0], (12, 1)) * (1 + 5e-4 * np.random.default_rng(0).normal(size=(12, 3)))
+    vectors = unit(rows)
+    assert len(np.unique(vectors, axis=0)) > 1
+    assert len(build_prototype("개", vectors, PrototypeSettings(k=3)).vectors) == 1
 
 
 def test_each_kind_of_image_in_a_class_gets_a_vector():

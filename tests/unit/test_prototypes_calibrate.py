@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 import tasks.prototypes.classify
 from schemas.prototype import LeaveOneOut, Thresholds
 from schemas.settings import PrototypeSettings
-from tasks.prototypes.build import build_prototypes, compose
+from tasks.prototypes.build import compose
 from tasks.prototypes.calibrate import CANDIDATES, NOTHING, choose_thresholds, leave_one_out
-from tests.prototypes import as_members, make_members, unit
+from tests.prototypes import as_members, build_prototypes, make_members, unit
 
 SIZES = st.lists(st.integers(1, 6), min_size=1, max_size=5)
 
@@ -158,6 +158,16 @@ def test_the_thresholds_are_the_best_of_all(sizes, seed, scatter, rate, tau1, ta
         assert measured.unknown.accept(found).mean() <= rate
     assert tau1 in (None, found.tau1)
     assert tau2 in (None, found.tau2)
+
+
+def test_of_pairs_that_accept_as_many_the_one_with_fewer_false_accepts_is_taken():
+    # right are (.9, .1) and (.5, .5); both can be accepted only with three of twenty unknown images
+    own = np.array([0.9, 0.5] + [np.nan] * 18)
+    other = np.array([0.8, 0.0, 0.95, 0.6, 0.6] + [0.0] * 15)
+    second = np.array([0.8, 0.0, 0.8, 0.4, 0.4] + [0.0] * 15)
+    zeros = np.zeros(20, np.int64)
+    measured = LeaveOneOut(np.arange(20), zeros, own, zeros + 1, other, second)
+    assert choose_thresholds(measured, PrototypeSettings()) == Thresholds(0.4999, 0.4999)
 
 
 def test_classes_that_are_far_apart_are_told_apart_completely():

@@ -7,9 +7,8 @@ import tasks.prototypes.classify
 from schemas.errors import ConfigurationError, EmbeddingFailed
 from schemas.prototype import UNKNOWN, Prototype, Thresholds
 from schemas.settings import PrototypeSettings
-from tasks.prototypes.build import build_prototypes
 from tasks.prototypes.classify import classify
-from tests.prototypes import make_members, unit
+from tests.prototypes import build_prototypes, make_members, unit
 
 ALL = Thresholds(-1.0, 0.0)
 

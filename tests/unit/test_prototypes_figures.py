@@ -8,10 +8,9 @@ from PIL import Image
 from schemas.prototype import Prototype
 from schemas.settings import PrototypeSettings
 from tasks.prototypes import figures, fonts
-from tasks.prototypes.build import build_prototypes
 from tasks.prototypes.calibrate import choose_thresholds, leave_one_out
 from tasks.prototypes.figures import compare_classes, draw_report, order_alike
-from tests.prototypes import make_members, unit
+from tests.prototypes import build_prototypes, make_members, unit
 
 
 def draw(members, **chosen):
@@ -30,6 +29,7 @@ def drawn_labels(monkeypatch):
     def record(axes, classes):
         label(axes, classes)
         found.extend(text.get_text() for text in axes.get_yticklabels())
+        found.extend(filter(None, [axes.get_xlabel()]))
 
     monkeypatch.setattr(figures, "_label_classes", record)
     return found
@@ -67,7 +67,7 @@ def test_many_classes_have_no_labels(drawn_labels, monkeypatch):
     monkeypatch.setattr(figures, "LABELLED", 3)
     monkeypatch.setattr(figures, "SHOWN", 5)
     draw(make_members([2] * 9))
-    assert drawn_labels == []
+    assert drawn_labels == ["More than 3 classes: the report names those that are close."]
 
 
 def test_a_hangul_letter_is_two_columns_wide():

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.prototype import LeftOut, Thresholds
+from schemas.prototype import LeaveOneOut, LeftOut, Thresholds
 from schemas.settings import PrototypeSettings
-from tasks.prototypes.build import build_prototypes
 from tasks.prototypes.calibrate import choose_thresholds, leave_one_out
+from tasks.prototypes.outliers import find_outliers
 from tasks.prototypes.quality import LISTED, assess, auroc
 from tasks.prototypes.quality_markdown import quality_markdown
-from tests.prototypes import as_members, make_members, unit
+from tests.prototypes import as_members, build_prototypes, make_members, unit
 
 SCORES = st.lists(st.integers(0, 5), min_size=1, max_size=12).map(lambda values: np.array(values) / 5)
 
@@ -93,6 +93,33 @@ def test_an_image_unlike_everything_is_found():
     report, _ = judge(as_members(["가", "나"], [0] * 10 + [1] * 9, vectors))
     assert [(e["uri"], e["reason"]) for e in report["outliers"]["entries"]] == [
         ("가/9.png", "far from its class")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tau2", "expected"),
+    [
+        (
+            0.01,
+            [
+                (5, "far from its class, nearer to another"),
+                (6, "nearer to another class"),
+                (7, "far from its class"),
+            ],
+        ),
+        (0.05, [(5, "far from its class, nearer to another"), (7, "far from its class")]),
+    ],
+)
+def test_the_most_suspicious_image_is_the_first(tau2, expected):
+    members = make_members([8, 2], names=["개", "말"])
+    prototypes, _ = build_prototypes(members, PrototypeSettings())
+    own = np.array([0.80, 0.81, 0.79, 0.80, 0.82, 0.20, 0.78, 0.30, 0.9, 0.9])
+    other = np.array([0.1] * 5 + [0.6, 0.8, 0.1, 0.1, 0.1])
+    nearest = 1 - members.owners
+    measured = LeaveOneOut(np.arange(10), members.owners, own, nearest, other, np.full(10, np.nan))
+    found = find_outliers(members, prototypes, measured, Thresholds(0.5, tau2))
+    assert [(entry["uri"], entry["reason"]) for entry in found] == [
+        (f"개/{n}.png", why) for n, why in expected
     ]
 
 
