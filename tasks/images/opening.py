@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -31,6 +32,32 @@ _TURNS = {
     2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270",
     7: "TRANSVERSE", 8: "ROTATE_90",
 }  # fmt: skip
+
+
+class _Quiet:
+    """No warnings while any thread is inside: `warnings.catch_warnings` would undo another thread's."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._caught = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._caught = warnings.catch_warnings()
+                self._caught.__enter__()
+                warnings.simplefilter("ignore")
+            self._inside += 1
+
+    def __exit__(self, *exc: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._caught.__exit__(None, None, None)
+
+
+_quiet = _Quiet()
 
 
 def open_image(data: bytes | Path, *, target: int | None = None) -> Image.Image:
@@ -68,11 +95,10 @@ def opened(data: bytes) -> Iterator[Image.Image]:
 
     _register_heif()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of size: `check_pixels` looks at it; of odd metadata
-            with Image.open(io.BytesIO(data), formats=formats) as image:
-                check_pixels(image)
-                yield image
+        # warnings are of size, which `check_pixels` looks at, and of odd metadata
+        with _quiet, Image.open(io.BytesIO(data), formats=formats) as image:
+            check_pixels(image)
+            yield image
     except (DocumentError, MemoryError):
         raise
     except Image.DecompressionBombError as exc:  # far beyond: Pillow refuses by itself

@@ -205,6 +205,19 @@ def test_no_warning_escapes():
         assert open_image(large.getvalue()).size == (10_000, 9_000)
 
 
+def test_images_opened_by_several_threads_do_not_bring_back_each_others_warnings():
+    before = list(warnings.filters)
+    one, other = opened(encode(quarters(), "PNG")), opened(encode(quarters(), "PNG"))
+    one.__enter__()
+    other.__enter__()
+    one.__exit__(None, None, None)
+    warnings.warn("is ignored: the other is still being read", UserWarning, stacklevel=1)
+    other.__exit__(None, None, None)
+    assert warnings.filters == before
+    with pytest.warns(UserWarning, match="is seen"):
+        warnings.warn("is seen", UserWarning, stacklevel=1)
+
+
 def test_running_out_of_memory_is_told_as_such(monkeypatch):
     def fail(image):
         raise MemoryError

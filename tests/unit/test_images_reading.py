@@ -8,6 +8,7 @@ import signal
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -15,6 +16,7 @@ from schemas.document import Metadata
 from schemas.errors import DocumentError, FetchFailed, ParseFailed
 from schemas.image import ImageFacts
 from tasks.dedup.image import image_signature
+from tasks.dedup.similarity import SignatureTable, compare
 from tasks.images.opening import MAX_FRAMES, open_image
 from tasks.images.reading import merge, read_image
 from tasks.images.sidecars import bundle_header
@@ -74,6 +76,19 @@ def test_the_signature_is_that_of_the_image_as_it_is_seen(read):
     data = encode(picture(1), "PNG")
     assert read(data).signature == image_signature(open_image(data))
     assert len(read(data).signature.minhash) == 80, "it knows no class"
+
+
+def test_a_photograph_decoded_smaller_is_a_duplicate_of_its_lossless_copy(read):
+    photo = picture(1, (1600, 1200))
+    table = SignatureTable(
+        [
+            read(encode(photo, "JPEG", quality=80)).signature,
+            read(encode(photo, "PNG", compress_level=1)).signature,
+        ]
+    )
+    result = compare(table, np.array([0]), np.array([1]))
+    assert result.is_duplicate[0]
+    assert result.similarity[0] >= 0.98
 
 
 def test_exif_and_text_fields_are_metadata(read):

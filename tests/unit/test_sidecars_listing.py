@@ -11,7 +11,7 @@ from unicodedata import normalize
 
 import fsspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.container import MEMBER_ETAG
@@ -117,6 +117,7 @@ names = st.lists(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(names, names)
 def test_nothing_that_is_listed_vanishes(listed, failed):
     before = listing(*listed, problems=[ListingProblem(uri, "failed") for uri in failed if uri not in listed])
@@ -135,6 +136,7 @@ stats = st.builds(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(stats, stats, stats, stats)
 def test_two_pairs_have_one_stat_only_if_both_files_have(image, sidecar, other_image, other_sidecar):
     same = (image, sidecar) == (other_image, other_sidecar)

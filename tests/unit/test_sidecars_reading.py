@@ -7,7 +7,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.document import Metadata
@@ -29,6 +29,7 @@ def said(value):
     return read_sidecar(".json", json.dumps(value).encode())
 
 
+@settings(deadline=None)
 @given(st.sampled_from(SIDECAR_SUFFIXES), st.binary(max_size=300), st.binary(max_size=300))
 def test_a_bundle_gives_back_what_was_put_in(suffix, sidecar, image):
     header = bundle_header(suffix, len(sidecar))
@@ -36,6 +37,7 @@ def test_a_bundle_gives_back_what_was_put_in(suffix, sidecar, image):
     assert split_bundle(header + sidecar + image) == (image, suffix, sidecar)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_a_plain_image_is_all_image(data):
     if not data.startswith(BUNDLE_MAGIC):
@@ -149,6 +151,7 @@ def test_a_sidecar_that_cannot_be_read_is_refused_by_its_name(suffix, data, why)
 NAMES = st.sampled_from(["caption", "text", "tags", "keywords", "date", "title", "author"])
 
 
+@settings(deadline=None)
 @given(st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=True) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES | st.text(), inner, max_size=5),
@@ -166,6 +169,7 @@ def test_any_json_is_read_or_refused(value):
     "".join(texts).encode()
 
 
+@settings(deadline=None)
 @given(st.sampled_from(SIDECAR_SUFFIXES), st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(suffix, data):
     try:
