@@ -15,6 +15,7 @@ from registry.blobs import BlobStore
 from registry.check_blobs import Contents, check_contents, count_orphan_blobs, read_contents
 from registry.check_content import check_content
 from registry.check_history import check_history, sum_digests
+from registry.check_prototypes import check_prototypes
 from registry.check_vectors import check_recall, check_vectors
 from registry.connection import Connection, Database
 from registry.queries import load
@@ -95,6 +96,7 @@ def check_fully(
         orphans, report.checked["chunks"] = _row(connection, "orphan_chunks", values)
         signatures, report.checked["signatures"] = _row(connection, "orphan_signatures", values)
         contents = read_contents(connection, values)
+    check_prototypes(db, collection, report)
     check_contents(db, collection.id, blobs, contents, report, hash_blobs=hash_blobs)
     report.orphans = Orphans(orphans, *count_orphan_blobs(db, blobs), signatures=signatures)
     return report

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -23,6 +23,8 @@ _SQL = load("prototypes")
 _HEADER_BYTES = 19
 """Of PostgreSQL's binary COPY format, without an extension."""
 ALL = 2**31 - 1
+READ_AT_ONCE = 100_000
+"""Images whose vectors are in memory together: 200 MB of 512 dimensions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,20 @@ def count_classes(db: Database, collection_id: int, release: int) -> dict[str, i
     values = {"tenant": db.tenant_id, "collection": collection_id, "release": release}
     with db.connection() as connection:
         return dict(connection.execute(_SQL["class_counts"], values).fetchall())
+
+
+def class_batches(names: Sequence[str], counts: Mapping[str, int]) -> Iterator[list[str]]:
+    """Names of classes that together have about as many images as are read at once, for `read_members`."""
+    batch: list[str] = []
+    images = 0
+    for name in names:
+        if batch and images + counts[name] > READ_AT_ONCE:
+            yield batch
+            batch, images = [], 0
+        batch.append(name)
+        images += counts[name]
+    if batch:
+        yield batch
 
 
 def read_members(

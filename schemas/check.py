@@ -23,11 +23,12 @@ INTERVALS = "activations fit their releases"
 HISTORY = "past releases equal the recount"
 UNIT = "vectors are finite and of unit length"
 RECALL = "the vector index finds the nearest"
+PROTOTYPES = "prototypes equal the recount"
 BLOBS = "older versions have their raw blob"
 BYTES = "raw blobs hold the bytes they are named by"
 
 QUICK = (VECTORS, REFS, STATE, DIGEST, COUNTS, ONE_ACTIVE, ELECTION, STAGED, VECTOR_CHUNKS, ACTIVE_BLOBS)
-FULL = (*QUICK, BANDS, PLACES, TEXTS, CONTENT, INTERVALS, HISTORY, UNIT, RECALL, BLOBS, BYTES)
+FULL = (*QUICK, BANDS, PLACES, TEXTS, CONTENT, INTERVALS, HISTORY, UNIT, RECALL, PROTOTYPES, BLOBS, BYTES)
 
 _REPAIR = "Run `revector check --repair`."
 _REFETCH = (
@@ -60,6 +61,7 @@ ADVICE = {
     HISTORY: "Do not roll back to these releases. Other releases are not touched by it.",
     UNIT: _REPAIR,
     RECALL: "Rebuild the index as the owner of the database: REINDEX INDEX CONCURRENTLY.",
+    PROTOTYPES: "Run `revector prototypes build --rebuild`.",
     BLOBS: "No source need have these bytes any more: restore the blobs from a backup.",
     BYTES: _REFETCH,
 }

@@ -35,7 +35,7 @@ class Prototype:
     Attributes:
         name: of the class, NFC.
         images: how many it was made from.
-        sum: (D,) int64, exact sum of their unit vectors in units of 2**-40 (`tasks.prototypes.sums`):
+        sum: (D,) int64, exact sum of their unit vectors in units of 2**-40 (`schemas.exact_sum`):
             adding and taking away in any order gives the same bits.
         vectors: (k, D) float32 of unit length; one, their normalised mean, unless k was asked for.
     """

@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.exact_sum import Sum, Vectors, add, mean_vector, require_countable
 from schemas.prototype import Prototype
 from schemas.settings import PrototypeSettings
-from tasks.prototypes.sums import Sum, Vectors, add, mean_vector, require_countable
 
 BUILD_VERSION: Final = 1
 """Raised whenever the same images may give another prototype, or other thresholds."""

@@ -19,11 +19,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.exact_sum import UNIT, Vectors
 from schemas.prototype import LeaveOneOut, Members, Prototype, Scores, Thresholds
 from schemas.settings import PrototypeSettings
 from tasks.prototypes.build import compose, is_mean, similarities
 from tasks.prototypes.classify import DECIMALS, Bank
-from tasks.prototypes.sums import UNIT, Vectors
 
 GRID: Final = 10_000
 """Thresholds have four decimals."""

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.errors import ConfigurationError, EmbeddingFailed
+from schemas.exact_sum import Vectors
 from schemas.prototype import UNKNOWN, Prototype, Thresholds, Verdict
-from tasks.prototypes.sums import Vectors
 
 DECIMALS: Final = 6
 """Of a similarity; what lies beneath is noise of the arithmetic, and equal classes shall tie."""

@@ -31,9 +31,9 @@ from numpy.typing import NDArray
 
 from schemas.embedding import EmbeddingSpace
 from schemas.errors import ConfigurationError, OutputNotWritable, SourceNotFound
+from schemas.exact_sum import mean_vector
 from schemas.prototype import Prototype, PrototypeSet
 from tasks.prototypes.quality import statistics
-from tasks.prototypes.sums import mean_vector
 
 FORMAT: Final = 1
 """Of the two files: raised when a reader of the earlier ones would be wrong."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from registry.members import count_classes, read_members, read_staged
+from schemas.exact_sum import Vectors, add, mean_vector
 from schemas.settings import CollectionSettings
-from tasks.prototypes.sums import Vectors, add, mean_vector
 from tasks.workspace import Workspace
 
 JUDGED_FROM = 5

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from registry.connection import Database
-from registry.members import count_classes, read_changes, read_members
+from registry.members import class_batches, count_classes, read_changes, read_members
 from schemas.errors import VectorsMissing
+from schemas.exact_sum import add
 from schemas.prototype import LeftOut, Prototype, PrototypeSet
 from schemas.release import Collection, Release
 from schemas.settings import PrototypeSettings
@@ -22,10 +22,6 @@ from tasks.prototypes.build import (
     is_mean,
     prototype_of_sum,
 )
-from tasks.prototypes.sums import add
-
-READ_AT_ONCE = 200_000
-"""Images whose vectors are in memory together: 400 MB of 512 dimensions."""
 
 Sums = dict[str, NDArray[np.int64]]
 
@@ -124,7 +120,7 @@ def _add_read(request: Request, names: list[str], counts: dict[str, int], draft:
     """Classes made from all of their images, some at a time: a first build may have a million."""
     small = [name for name in names if counts[name] < request.settings.min_images]
     draft.left_out += [LeftOut(name, counts[name], TOO_FEW) for name in small]
-    for batch in _batches([name for name in names if name not in set(small)], counts):
+    for batch in class_batches([name for name in names if name not in set(small)], counts):
         members = read_members(
             request.db, request.collection.id, request.space_id, request.release.number, classes=batch
         )
@@ -132,18 +128,6 @@ def _add_read(request: Request, names: list[str], counts: dict[str, int], draft:
         for index, name in enumerate(members.classes):
             vectors = members.vectors[members.owners == index]
             _take(build_prototype(name, vectors, request.settings), name, len(vectors), draft)
-
-
-def _batches(names: list[str], counts: dict[str, int]) -> Iterator[list[str]]:
-    """Names of classes that together have about as many images as are read at once."""
-    batch: list[str] = []
-    for name in names:
-        if batch and sum(counts[other] for other in batch) + counts[name] > READ_AT_ONCE:
-            yield batch
-            batch = []
-        batch.append(name)
-    if batch:
-        yield batch
 
 
 def _take(prototype: Prototype | None, name: str, images: int, draft: Draft) -> None:

@@ -18,9 +18,12 @@ from flows.classifying import classify_images
 from flows.forgetting import forget
 from flows.rollback import rollback_collection
 from flows.staged import activate_staged
+from registry.blobs import BlobStore
+from registry.check import check_fully
 from registry.collections import get_collection
 from registry.prototypes import drop_old_sets, find_old_sets, get_set, list_sets
 from registry.runs import list_staged_runs
+from schemas.check import PROTOTYPES
 from schemas.errors import ConfigurationError, GateFailed, PrototypesNotFound
 from schemas.prototype import PrototypeSet
 from tests.pictures import file
@@ -299,3 +302,28 @@ def test_another_tenant_sees_no_prototypes(five, tmp_path, database_url):
             assert connection.execute(count).fetchone() == (0,)
         with five.session.db.connection() as connection:
             assert connection.execute(count).fetchone() == (6,)
+
+
+def test_check_finds_a_prototype_that_was_changed_by_hand(five):
+    collection = get_collection(five.session.db, "default")
+    blobs = BlobStore(five.session.settings.home, five.session.db.tenant_id)
+    assert check_fully(five.session.db, collection, blobs).problems == []
+    with five.session.db.connection() as connection:
+        connection.execute("UPDATE prototype SET images = 7 WHERE class = 'hat'")
+    found = check_fully(five.session.db, collection, blobs).problems
+    assert [problem.invariant for problem in found] == [PROTOTYPES]
+
+
+def test_check_finds_a_set_that_is_not_of_its_images(five):
+    with five.session.db.connection() as connection:
+        connection.execute(
+            "UPDATE activation SET suppressed = true WHERE document_id = "
+            "(SELECT id FROM document WHERE uri = 'hat/0.png')"
+        )
+    collection = get_collection(five.session.db, "default")
+    blobs = BlobStore(five.session.settings.home, five.session.db.tenant_id)
+    found = {
+        problem.invariant: problem.detail
+        for problem in check_fully(five.session.db, collection, blobs).problems
+    }
+    assert found[PROTOTYPES] == "1 classes of version 1 differ"

@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.exact_sum import add
 from schemas.prototype import LeftOut
 from schemas.settings import PrototypeSettings
 from tasks.prototypes.build import build_prototype, compose
-from tasks.prototypes.sums import add
 from tests.prototypes import as_members, build_prototypes, make_members, unit
 
 CHOICES = st.builds(PrototypeSettings, k=st.integers(1, 5), trim=st.sampled_from([0.0, 0.1, 0.3, 0.49]))

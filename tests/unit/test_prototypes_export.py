@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from schemas.embedding import EmbeddingSpace
 from schemas.errors import ConfigurationError, OutputNotWritable, SourceNotFound
+from schemas.exact_sum import mean_vector
 from schemas.prototype import Prototype, PrototypeSet, Thresholds, set_digest
 from schemas.settings import PrototypeSettings
 from tasks.prototypes.export import META, NPZ, export_prototypes, load_export
-from tasks.prototypes.sums import mean_vector
 from tests.prototypes import build_prototypes, make_members
 
 MODEL = EmbeddingSpace("image", "open_clip", "ViT-B-32", "rev1", 16)

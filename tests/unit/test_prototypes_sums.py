@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from schemas.errors import ConfigurationError, EmbeddingFailed
-from tasks.prototypes.sums import MAX_IMAGES, UNIT, add, mean_vector, quantise, require_countable
+from schemas.exact_sum import MAX_IMAGES, UNIT, add, mean_vector, quantise, require_countable
 
 VALUES = st.floats(-1, 1, width=32)
 VECTORS = st.integers(1, 12).flatmap(lambda n: arrays(np.float32, (n, 3), elements=VALUES))
