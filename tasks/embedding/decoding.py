@@ -23,6 +23,11 @@ Box = tuple[float, float, float, float]
 # whole decoding and kept a cosine of 0.9995 to it, 2 took 0.29 and 0.9994, 1 0.26 and 0.997 (2026-11).
 _OVERSAMPLING = 3
 
+# The library resizes all of an image and then crops: of a thin one it makes gigabytes. Over this many
+# times the model's pixels only what is kept is resized: the same but for roundings (it may change the
+# order of rows and columns).
+_MAX_STRETCH = 8
+
 
 def load_rgb(path: Path, target: int) -> Image.Image:
     """The image in a file as a person sees it; see `tasks.images.opening.open_image`."""
@@ -59,10 +64,12 @@ def fit(image: Image.Image, card: ImageCard) -> Pixels:
 
 
 def _cover(image: Image.Image, card: ImageCard) -> Pixels:
-    """What the library resizes and crops, resized alone: a thin image would grow to gigabytes."""
     height, width = card.image_size
     full_width, full_height = _cover_size(image.size, card)
     left, top = round((full_width - width) / 2.0), round((full_height - height) / 2.0)
+    if full_width * full_height <= _MAX_STRETCH * width * height:
+        whole = _resample(image, (full_width, full_height), (0, 0, *image.size), card)
+        return whole[top : top + height, left : left + width]
     x, y = image.width / full_width, image.height / full_height
     box = (left * x, top * y, min((left + width) * x, image.width), min((top + height) * y, image.height))
     return _resample(image, (width, height), box, card)

@@ -101,7 +101,7 @@ def resolve_image_model(name: str, *, cache_dir: Path | None = None) -> ImageCar
         return _make_card(name, _small_folder())
     if name.startswith("local-dir:"):
         return _from_folder(name.removeprefix("local-dir:"))
-    if name not in SHORT_NAMES and not name.startswith("hf-hub:") and Path(name).expanduser().is_dir():
+    if name and name not in SHORT_NAMES and Path(name).expanduser().is_dir():
         return _from_folder(name)
     hub_name = SHORT_NAMES.get(name, name.removeprefix("hf-hub:"))
     if not _HUB_NAME.fullmatch(hub_name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,12 +58,12 @@ def read_image_model_files(folder: Path) -> ImageModelFiles:
         raise _unusable(folder, f"{CONFIG_FILE} has no model_cfg, so it describes no CLIP model")
     if not all(isinstance(model.get(part), dict) for part in ("vision_cfg", "text_cfg")):
         raise _unusable(folder, f"{CONFIG_FILE} names no image and text tower, so it is no CLIP model")
-    if (model["text_cfg"].get("tokenizer_kwargs") or {}).get("trust_remote_code"):
+    if "trust_remote_code" in str(model["text_cfg"].get("tokenizer_kwargs")):
         raise _unusable(folder, "its tokenizer needs code of its own (no model code is run)")
     _check_weights(folder)
     try:
         return _read_facts(model, preprocess)
-    except (TypeError, ValueError, KeyError) as exc:
+    except (TypeError, ValueError, KeyError, OverflowError) as exc:
         raise _unusable(folder, f"{CONFIG_FILE} has a value that cannot be used ({exc})") from exc
 
 
@@ -101,7 +102,10 @@ def _three(value: Any, default: tuple[float, float, float]) -> tuple[float, floa
     if not value:
         return default
     red, green, blue = value if isinstance(value, list) else (value, value, value)
-    return float(red), float(green), float(blue)
+    three = float(red), float(green), float(blue)
+    if not all(map(math.isfinite, three)):
+        raise ValueError(f"{value!r} is not finite")
+    return three
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
