@@ -64,19 +64,26 @@ def test_the_documents_are_there():
 # --- the command line --------------------------------------------------------------------
 
 
+def _programs() -> dict[str, Any]:
+    """Command -> what typer knows of it; of a group of commands its own, too."""
+    program: Any = get_command(app)
+    found = {f"revector {name}": command for name, command in program.commands.items()}
+    groups = {name: group.commands for name, group in found.items() if hasattr(group, "commands")}
+    inner = {f"{name} {one}": command for name, group in groups.items() for one, command in group.items()}
+    return found | inner
+
+
 def _options() -> Iterator[tuple[str, list[str]]]:
     """(command, spellings of one option); the program's own options belong to `revector`."""
     program: Any = get_command(app)
-    commands = {"revector": program, **{f"revector {name}": c for name, c in program.commands.items()}}
-    for name, command in commands.items():
+    for name, command in {"revector": program, **_programs()}.items():
         for parameter in command.params:
             if parameter.param_type_name == "option" and "--help" not in parameter.opts:
                 yield name, parameter.opts
 
 
 def _commands() -> list[str]:
-    program: Any = get_command(app)
-    return [f"revector {name}" for name in program.commands]
+    return list(_programs())
 
 
 @pytest.mark.parametrize("command", _commands())
@@ -90,7 +97,7 @@ def test_every_option_is_documented_with_its_command(command, spellings):
     row = next(
         row
         for row in _rows(_read("docs/RUNBOOK.md"))
-        if re.fullmatch(rf"`{command}( \[?[A-Z]+\]?)*`", row[0])
+        if re.fullmatch(rf"`{command}( \[?[A-Z]+\]?(\.\.\.)?)*`", row[0])
     )
     missing = [s for s in spellings if not re.search(rf"`{s}( [A-Z]+)?`", row[1])]
     assert missing == []
