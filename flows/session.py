@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 LoadEmbedder = Callable[[Card, Settings], "Embedder"]
 
 
-def load_embedder(card: Card, settings: Settings) -> Embedder:
+def load_real_embedder(card: Card, settings: Settings) -> Embedder:
     """The model on the configured device."""
     return resolve.load_embedder(card, device=settings.device, precision=settings.precision)
 
@@ -39,7 +39,7 @@ class Session:
 
     settings: Settings
     db: Database
-    load_embedder: LoadEmbedder = load_embedder
+    load_embedder: LoadEmbedder = load_real_embedder
     clock_ns: Callable[[], int] = time.time_ns
     timer: Callable[[], float] = time.perf_counter
 
@@ -49,12 +49,12 @@ class Session:
 
 
 @contextmanager
-def open_session(settings: Settings, *, load_embedder: LoadEmbedder = load_embedder) -> Iterator[Session]:
-    """The registry, open while the block runs."""
+def open_session(settings: Settings, *, load_embedder: LoadEmbedder | None = None) -> Iterator[Session]:
+    """The registry, open while the block runs; None loads the real models."""
     prepare_home(settings.home)
     url = settings.database_url.get_secret_value() if settings.database_url else None
     with open_registry(settings.home, url=url, tenant=settings.tenant) as db:
-        yield Session(settings, db, load_embedder)
+        yield Session(settings, db, load_embedder or load_real_embedder)
 
 
 @contextmanager

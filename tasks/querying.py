@@ -14,13 +14,18 @@ TRUSTED_WEIGHT = 2.0
 samples that were not written with the words of the documents at hand, equal weights missed 7
 first places, this weight (with function words left out of the keyword side) one."""
 UNTRUSTED_WEIGHT = 0.01
+IMAGE_WEIGHT = 0.5
+"""What a person has called an image comes before what a model sees in it."""
 
 
 def query_weight(text: str, card: Card, embedder: Embedder) -> float:
-    """`vector_weight` with the model's own tokenizer; of an image model that of its text tower."""
+    """`vector_weight` for texts; for images less, as their words are captions and classes.
+
+    Next to nothing where the text tower has no words of the language.
+    """
     if isinstance(card, ModelCard):
         return vector_weight(text, TokenCounter.for_model(card.path))
-    return TRUSTED_WEIGHT if cast("ImageEmbedder", embedder).trusts(text) else UNTRUSTED_WEIGHT
+    return IMAGE_WEIGHT if cast("ImageEmbedder", embedder).trusts(text) else UNTRUSTED_WEIGHT
 
 
 def vector_weight(text: str, counter: TokenCounter) -> float:

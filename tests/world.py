@@ -22,37 +22,27 @@ from schemas.report import RunReport
 from schemas.search import Hit
 from schemas.settings import CollectionSettings, Settings
 from tasks.batch import plain_steps
-from tasks.embedding.resolve import Card
-from tests.fake_embedder import FakeEmbedder
-from tests.fake_image_embedder import FakeImageEmbedder
+from tests.fake_models import FakeModels
 
 
 class World:
     """Drives the pipeline as the command line does, with a model that counts its texts."""
 
-    def __init__(
-        self, folder: Path, session: Session, embedder: FakeEmbedder, image_embedder: FakeImageEmbedder
-    ) -> None:
+    def __init__(self, folder: Path, session: Session, models: FakeModels) -> None:
         self.folder = folder
         self.session = session
-        self.embedder = embedder
-        self.image_embedder = image_embedder
+        self.embedder = models.texts
+        self.image_embedder = models.images
 
     @classmethod
     @contextmanager
     def open(cls, base: Path, url: str, **settings: Any) -> Iterator[World]:
-        embedder = FakeEmbedder(dim=384)
+        models = FakeModels()
         folder = base / "docs"
         folder.mkdir(exist_ok=True)
         chosen = Settings(home=base / "home", database_url=url, **settings)  # type: ignore[arg-type]
-        images = FakeImageEmbedder()
-
-        def load(card: Card, _: Settings) -> FakeEmbedder | FakeImageEmbedder:
-            images.dim = card.dim
-            return images if card.space().modality == "image" else embedder
-
-        with open_session(chosen, load_embedder=load) as session:
-            yield cls(folder, session, embedder, images)
+        with open_session(chosen, load_embedder=models.load) as session:
+            yield cls(folder, session, models)
 
     def configure(self, **settings: Any) -> None:
         """Give the collection `default` these settings."""

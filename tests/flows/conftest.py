@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 import flows.session
 from flows.cli import app
-from tests.fake_embedder import FakeEmbedder
+from tests.fake_models import FakeModels
 
 
 @pytest.fixture
@@ -19,8 +19,7 @@ def run(database_url, tmp_path, monkeypatch):
     monkeypatch.setenv("REVECTOR_DATABASE_URL", database_url)
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     monkeypatch.chdir(tmp_path)
-    embedder = FakeEmbedder(dim=384)
-    monkeypatch.setattr(flows.session, "load_embedder", lambda card, settings: embedder)
+    monkeypatch.setattr(flows.session, "load_real_embedder", FakeModels().load)
     monkeypatch.setattr("flows.commands.shared.configure_logs", lambda **_: None)
 
     def call(*arguments: str):

@@ -6,6 +6,8 @@ import asyncio
 
 import pytest
 
+from tests.pictures import file
+
 pytestmark = pytest.mark.prefect
 
 
@@ -18,20 +20,22 @@ def server():
 
 
 @pytest.fixture
-def flow(server, database_url, tmp_path, monkeypatch):
-    """The flow as a deployment runs it, but for the model."""
+def deployed(server, database_url, tmp_path, monkeypatch):
+    """The module of the flows as a deployment runs it, but for the models."""
     import flows.ingest
-    from tests.fake_embedder import FakeEmbedder
+    from tests.fake_models import FakeModels
 
     monkeypatch.setenv("REVECTOR_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("REVECTOR_DATABASE_URL", database_url)
     monkeypatch.chdir(tmp_path)
-    embedder = FakeEmbedder(dim=384)
-    plain = flows.ingest.open_session
-    monkeypatch.setattr(
-        flows.ingest, "open_session", lambda s: plain(s, load_embedder=lambda card, settings: embedder)
-    )
-    return flows.ingest.ingest
+    plain, models = flows.ingest.open_session, FakeModels()
+    monkeypatch.setattr(flows.ingest, "open_session", lambda s: plain(s, load_embedder=models.load))
+    return flows.ingest
+
+
+@pytest.fixture
+def flow(deployed):
+    return deployed.ingest
 
 
 def _read(query):
@@ -68,6 +72,25 @@ def test_the_flow_does_what_the_plain_steps_do_and_reports_it(flow, tmp_path, mo
 
     again = flow(str(docs), collection="새 모음")
     assert (again.state, again.parsed, again.chunks.embedded) == ("unchanged", 0, 0)
+
+
+def test_the_flow_images_builds_prototypes_and_shows_their_quality(deployed, tmp_path):
+    (tmp_path / "revector.toml").write_text('[collections.things]\nmodel = "small-clip"\n')
+    for name in ("고양이", "hat"):
+        (tmp_path / "things" / name).mkdir(parents=True)
+        for number in range(3):
+            (tmp_path / "things" / name / f"{number}.png").write_bytes(file(name, number))
+    report = deployed.images(str(tmp_path / "things"), collection="things")
+    assert (report.documents.added, report.prototypes.classes) == (6, 2)
+    runs = _read(lambda client: client.read_flow_runs())
+    assert f"images things from {tmp_path / 'things'}" in {run.name for run in runs}
+    tasks = {task.name.rsplit("-", 1)[0] for task in _read(lambda client: client.read_task_runs())}
+    assert "build prototypes" in tasks
+    artifacts = {a.key: a.data for a in _read(lambda client: client.read_artifacts()) if a.type == "markdown"}
+    assert "version 1: 2 classes of 6 images" in artifacts["ingest-things"]
+    assert "| rightly classified | 1 |" in artifacts["prototypes-things"]
+    assert "고양이" in artifacts["prototypes-things"]
+    assert "](data:image/png;base64,iVBORw0KGgo" in artifacts["prototypes-things"]
 
 
 def test_a_stopped_run_fails_in_prefect_and_says_why(flow, tmp_path):
