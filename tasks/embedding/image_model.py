@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,10 @@ from tasks.embedding.image_card import ImageCard
 if TYPE_CHECKING:
     from PIL import Image
 
-_PROBE_SIZES = ((320, 240), (96, 300), (64, 64), (500, 333))
+# (width, height, grain): rounding errors are largest in smooth photos and smallest in noise.
+_PROBES = (
+    (320, 240, 20), (96, 300, 20), (64, 64, 20), (500, 333, 20), (640, 480, 4), (480, 640, 8), (400, 400, 0),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +74,38 @@ def load_model(card: ImageCard, device: str) -> ImageModel:
     return ImageModel(network.eval(), preprocess, tokenizer)
 
 
+def fold_normalisation(module: Any) -> None:
+    """Put batch normalisations into the convolutions before them: 1.2 times as fast (2026-11).
+
+    A normalisation is taken to follow a convolution where it does so among a module's children,
+    which is a habit, not a rule: compare the vectors before and after.
+    """
+    import torch
+
+    children = list(module.named_children())
+    for (conv_name, conv), (norm_name, norm) in pairwise(children):
+        is_pair = isinstance(conv, torch.nn.Conv2d) and isinstance(norm, torch.nn.BatchNorm2d)
+        if is_pair and conv.out_channels == norm.num_features:
+            setattr(module, conv_name, torch.nn.utils.fusion.fuse_conv_bn_eval(conv, norm))
+            # timm's normalisations carry the activation that comes next
+            setattr(module, norm_name, getattr(norm, "act", torch.nn.Identity()))
+    for _, child in children:
+        fold_normalisation(child)
+
+
 def make_probes() -> list[Image.Image]:
-    """RGB images of several shapes: smooth colours, an edge, and noise; the same ones everywhere."""
+    """RGB images of several shapes: smooth colours, edges, and noise; the same ones everywhere."""
     from PIL import Image
 
     rng = np.random.default_rng(7)
     images = []
-    for width, height in _PROBE_SIZES:
+    for width, height, grain in _PROBES:
         coarse = rng.integers(0, 256, (4, 5, 3), dtype=np.uint8)
         smooth = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
-        pixels = np.asarray(smooth, dtype=np.int16) + rng.integers(-20, 21, (height, width, 3))
-        pixels[height // 3 : height // 2, width // 4 :] = rng.integers(0, 256, 3)
+        pixels = np.asarray(smooth, dtype=np.int16) + rng.integers(-grain, grain + 1, (height, width, 3))
+        for _ in range(4):
+            x, y = int(rng.integers(0, width)), int(rng.integers(0, height))
+            pixels[y : y + height // 4, x : x + width // 4] = rng.integers(0, 256, 3)
         images.append(Image.fromarray(pixels.clip(0, 255).astype(np.uint8)))
     return images
 

@@ -284,12 +284,44 @@ def test_half_precision_is_given_up_where_it_changes_the_vectors(card, monkeypat
 
     def judge(embedder, *_):
         seen.append(embedder.dtype)
-        return 0.99 if embedder.dtype == "bfloat16" else 1.0
+        return 0.998 if embedder.dtype == "bfloat16" else 1.0
 
     monkeypatch.setattr(image, "_probe_cosine", judge)
     embedder = image.load_image_embedder(card, device="cpu", precision="bfloat16")
     assert seen == ["bfloat16", "float32"]
     assert embedder.dtype == "float32"
+
+
+def test_folding_is_given_up_where_it_changes_the_vectors(card, pictures, monkeypatch):
+    import torch
+
+    from tasks.embedding import image
+
+    def spoil(visual):
+        with torch.no_grad():
+            for weights in visual.parameters():
+                weights.normal_()
+
+    monkeypatch.setattr(image, "fold_normalisation", spoil)
+    embedder = image.load_image_embedder(card, device="cpu", precision="float32")
+    assert cosines(embedder.embed(pictures), library_vectors(card, pictures)).min() > 0.99999
+
+
+def test_folding_leaves_no_normalisation_after_a_convolution_and_the_same_vectors(card):
+    import torch
+
+    from tasks.embedding.image_model import fold_normalisation, load_model, make_probes
+
+    model, probes = load_model(card, "cpu"), make_probes()
+    for module in model.network.visual.modules():  # what training leaves there, not ones and zeros
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.running_mean, -0.2, 0.2)
+            torch.nn.init.uniform_(module.running_var, 0.5, 2)
+    before = model.embed_as_library(probes)
+    fold_normalisation(model.network.visual)
+    kinds = [type(module) for module in model.network.visual.modules()]
+    assert not any(issubclass(kind, torch.nn.BatchNorm2d) for kind in kinds)
+    assert cosines(before, model.embed_as_library(probes)).min() > 0.99999
 
 
 def test_model_that_our_path_does_not_serve_is_refused(card, monkeypatch):
