@@ -18,9 +18,11 @@ MAX_CONDITIONS = 50
 MAX_CHARS = 1000
 
 _ALIASES = {"parser": "format", "tags": "tag", "lang": "language", "authored_at": "date", "uri": "path"}
+_FREE = {"class": "class"}
+"""Free fields that need no `field.` before their name."""
 _SHAPE = re.compile(r"\s*(?P<field>[^=!~<>]+?)\s*(?P<operator>!=|>=|<=|=|~|>|<)\s*(?P<value>.*?)\s*", re.S)
 _SEPARATOR = re.compile(r"(?<!\\)\|")
-_FIELDS = "author, title, language, date, tag, path, source, format, mime, field.NAME"
+_FIELDS = "author, title, language, date, tag, path, source, format, mime, class, field.NAME"
 _SYNTAX = (
     f"Fields: {_FIELDS}. Operators: = != ~ (contains); of a date also >= > <= <. Values: A|B is any of them."
 )
@@ -164,6 +166,8 @@ def _field(text: str) -> tuple[Field, str]:
         if name:
             return "field", name
     lowered = text.lower()
+    if lowered in _FREE:
+        return "field", _FREE[lowered]
     field: Any = _ALIASES.get(lowered, lowered)
     if field not in get_args(Field) or field == "field":
         raise ConfigurationError(f"There is no field {text!r} to filter by.", advice=_SYNTAX)

@@ -85,9 +85,9 @@ def choose_thresholds(measured: LeaveOneOut, settings: PrototypeSettings) -> Thr
     answer. It is kept at or under `settings.false_accept_rate`. (An image of a known class that is
     accepted as another one is not counted here; `quality.assess` reports those.)
 
-    Of equally good pairs the one with fewer false accepts, then the higher tau1, then the higher tau2.
-    A threshold is the greatest number of four decimals at least 1e-6 below the lowest score it is to
-    let through. `settings.tau1` and `tau2` replace either; the other is chosen to go with it.
+    Of equally good pairs the one with fewer false accepts, then the higher tau1, then the higher tau2. Each
+    is then put into the middle of the gap below it, up to the next image of an unknown class: the
+    lowest of a few known images is not the lowest of all. Thresholds have four decimals. `settings.tau1` and `tau2` replace either; the other is chosen to go with it.
 
     Where no pair accepts anything rightly at that rate (or no class has a second image): the least
     threshold that keeps the rate alone, tau1 if both are free; `NOTHING` if none does. With one class
@@ -108,7 +108,25 @@ def choose_thresholds(measured: LeaveOneOut, settings: PrototypeSettings) -> Thr
     best = np.flatnonzero(accepted == accepted.max())
     first, second = np.unravel_index(best, accepted.shape)
     chosen = np.lexsort((-second, -first, false.ravel()[best]))[0]
-    return Thresholds(float(tau1s[first[chosen]]), float(tau2s[second[chosen]]))
+    strict = Thresholds(float(tau1s[first[chosen]]), float(tau2s[second[chosen]]))
+    return _loosen(strict, unknown, settings)
+
+
+def _loosen(strict: Thresholds, unknown: Scores, settings: PrototypeSettings) -> Thresholds:
+    """The middle of the gaps below: no unknown image more is let through."""
+    tau1, tau2 = strict.tau1, strict.tau2
+    below = unknown.s1[unknown.s1 < tau1]
+    if settings.tau1 is None and len(below):
+        tau1 = _middle(float(below.max()), tau1)
+    if settings.tau2 is None:
+        below = unknown.margin[(unknown.s1 >= tau1) & (unknown.margin < tau2)]
+        tau2 = _middle(float(below.max()) if len(below) else 0.0, tau2)
+    return Thresholds(tau1, tau2)
+
+
+def _middle(low: float, high: float) -> float:
+    """A number of four decimals above `low`, and not above `high`."""
+    return min(high, max(math.floor((low + high) / 2 * GRID) / GRID, _above(low)))
 
 
 def _owners(members: Members, classes: tuple[str, ...]) -> NDArray[np.int64]:

@@ -121,7 +121,7 @@ def test_doctor_says_what_works(run, docs):
     assert code == 0
     assert checks["database"]["ok"]
     assert "pgvector" in checks["database"]["detail"]
-    assert checks["text model of 'default'"]["ok"]
+    assert checks["model of 'default' (documents)"]["ok"]
     assert {"gpu", "tesseract", "prefect"} <= set(checks)
 
 
