@@ -86,9 +86,8 @@ def test_prototypes_are_shown_listed_rolled_back_and_exported(ingested, things, 
 
 
 def test_search_by_image_and_by_text(ingested, run, run_json, tmp_path):
-    hits = run_json("search", "--image", str(tmp_path / "new.png"), "--collection", "things", "-k", "4")[
-        "hits"
-    ]
+    image = str(tmp_path / "new.png")
+    hits = run_json("search", "--image", image, "--collection", "things", "-k", "4")["hits"]
     assert {hit["uri"].split("/")[0] for hit in hits} == {"hat"}
     hits = run_json("search", "고양이", "--collection", "things", "-k", "4")["hits"]
     assert {hit["uri"].split("/")[0] for hit in hits} == {"고양이"}

@@ -327,3 +327,21 @@ def test_check_finds_a_set_that_is_not_of_its_images(five):
         for problem in check_fully(five.session.db, collection, blobs).problems
     }
     assert found[PROTOTYPES] == "1 classes of version 1 differ"
+
+
+def test_of_200_classes_one_new_image_touches_one_and_a_rollback_brings_the_bytes_back(world, tmp_path):
+    for number in range(200):
+        for image in range(2):
+            world.write(f"분류 {number:03}/{image}.png", file(f"kind {number}", image, "PNG"))
+    world.ingest()
+    first = exported(world, tmp_path / "first")
+    world.write("분류 017/new.png", file("kind 17", 9))
+    report = world.ingest()
+    assert report.prototypes is not None
+    assert (report.chunks.embedded, report.prototypes.read) == (1, 1)
+    assert report.prototypes.changed == ["분류 017"]
+    grown = in_use(world)
+    assert not prototyping.build(world.session, "default", rebuild=True).made
+    assert in_use(world).digest == grown.digest, "what grew is what a rebuild makes, bit for bit"
+    prototyping.roll_back(world.session, "default", 1)
+    assert exported(world, tmp_path / "again") == first
