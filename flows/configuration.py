@@ -63,8 +63,9 @@ def _place_paths(values: dict[str, Any], base: Path) -> dict[str, Any]:
         values["home"] = str(base / Path(home).expanduser())
     sections = values.get("collections")
     for section in sections.values() if isinstance(sections, dict) else ():
-        if isinstance(section, dict) and str(section.get("model", "")).startswith(("./", "../")):
-            section["model"] = str(base / section["model"])
+        model = str(section.get("model", "")) if isinstance(section, dict) else ""
+        if model.removeprefix("local-dir:").startswith(("./", "../")):
+            section["model"] = str(base / model.removeprefix("local-dir:"))
         gate = section.get("gate") if isinstance(section, dict) else None
         if isinstance(gate, dict) and isinstance(canaries := gate.get("canaries"), str):
             gate["canaries"] = str(base / Path(canaries).expanduser())

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from flows.session import open_session
+from registry.collections import list_collections
 from registry.migrate import load_migrations
 from schemas.errors import RevectorError
+from schemas.release import Kind
 from schemas.settings import Settings
 from tasks.embedding.resolve import resolve_card
 
@@ -34,10 +36,10 @@ class Check:
 
 def diagnose(settings: Settings) -> list[Check]:
     """All checks; none of them raises."""
-    names = sorted({"default", *settings.collections})
+    names, kinds = sorted({"default", *settings.collections}), _kinds(settings)
     return [
         *_check_database(settings),
-        *(_check_model(settings, name) for name in names),
+        *(_check_model(settings, name, kinds.get(name)) for name in names),
         _check_gpu(),
         *map(_check_tesseract, sorted({settings.collection(name).ocr.languages for name in names})),
         _check_prefect(),
@@ -63,9 +65,18 @@ def _check_database(settings: Settings) -> list[Check]:
     ]
 
 
-def _check_model(settings: Settings, collection: str) -> Check:
+def _kinds(settings: Settings) -> dict[str, Kind]:
+    """Collection -> its kind, of those that are there."""
+    try:
+        with open_session(settings) as session:
+            return {row["name"]: row["kind"] for row in list_collections(session.db)}
+    except RevectorError:  # the check of the database says why
+        return {}
+
+
+def _check_model(settings: Settings, collection: str, kind: Kind | None) -> Check:
     own = settings.collection(collection)
-    kind = own.kind or "documents"
+    kind = kind or own.kind or "documents"
     name = f"model of {collection!r} ({kind})"
     try:
         card = resolve_card(kind, own.model_for(kind))

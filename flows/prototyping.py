@@ -9,6 +9,7 @@ from typing import Any
 from flows.purging import hold_flow
 from flows.session import Session
 from registry.collections import get_collection, get_space
+from registry.history import require_whole
 from registry.members import read_members
 from registry.prototypes import get_set, latest_set, list_sets, store_set
 from schemas.errors import ConfigurationError, OutputNotWritable, PrototypesNotFound, RunStopped
@@ -50,7 +51,11 @@ def build(session: Session, name: str, *, rebuild: bool = False) -> BuildReport:
     facts: dict[str, Any] = {}
     with hold_flow(session, collection, "prototypes", facts) as stats:
         report = build_prototypes(
-            session.db, collection, session.settings.collection(name).prototypes, rebuild=rebuild
+            session.db,
+            collection,
+            session.settings.collection(name).prototypes,
+            rebuild=rebuild,
+            keep_rollback=False,
         )
         if report.made:
             stats.update({"version": report.version, "digest": report.digest, "images": report.images})
@@ -133,7 +138,12 @@ def roll_back(session: Session, name: str, version: int | None) -> PrototypeSet:
     stored = store_set(
         session.db,
         collection.id,
-        replace(found, seen_release=collection.current_release, note=f"rollback to version {version}"),
+        replace(
+            found,
+            seen_release=collection.current_release,
+            is_rollback=True,
+            note=f"rollback to version {version}",
+        ),
     )
     if stored is None:
         raise RunStopped("A release has come meanwhile. Nothing was changed.", advice="Run it again.")
@@ -163,13 +173,25 @@ def export(session: Session, name: str, output: Path, version: int | None = None
 
 
 def draw(session: Session, name: str, version: int | None = None) -> bytes:
-    """The set's picture as PNG: similarities of classes, scores of known and unknown images."""
+    """The set's picture as PNG: similarities of classes, scores of known and unknown images.
+
+    Raises:
+        PrototypesNotFound: there is no such set, or it has no class.
+        ReleaseIncomplete: images that it was made of were purged.
+    """
     from tasks.prototypes.figures import draw_report
 
     collection = image_collection(session, name)
     found = get_set(session.db, collection.id, version)
+    with session.db.connection() as connection:
+        require_whole(connection, session.db.tenant_id, collection, found.release)
     settings = session.settings.collection(name).prototypes
     classes = [one.name for one in found.prototypes]
+    if not classes:
+        raise PrototypesNotFound(
+            f"Version {found.version} of the prototypes has no class.",
+            advice="No class has enough images, see `revector prototypes show`.",
+        )
     members = read_members(session.db, collection.id, found.space_id, found.release, classes=classes)
     measured = leave_one_out(members, found.prototypes, settings)
     return draw_report(found.prototypes, measured, found.thresholds)

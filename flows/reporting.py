@@ -9,7 +9,7 @@ import re
 from flows.output_images import prototypes_line
 from flows.prototyping import draw, show
 from flows.session import Session
-from schemas.errors import PrototypesNotFound
+from schemas.errors import PrototypesNotFound, ReleaseIncomplete
 from schemas.report import RunReport
 from tasks.prototypes.quality_markdown import quality_markdown
 
@@ -99,9 +99,13 @@ def prototypes_markdown(session: Session, collection: str) -> str:
         found = show(session, collection)
     except PrototypesNotFound:
         return ""
-    picture = base64.b64encode(draw(session, collection)).decode()
-    return (
+    text = (
         f"# Class prototypes of `{collection}`, version {found['version']} (release {found['release']})\n\n"
-        f"{quality_markdown(found['report'])}\n\n"
-        f"![similarities of classes, scores of known and unknown images](data:image/png;base64,{picture})\n"
+        f"{quality_markdown(found['report'])}\n"
     )
+    try:
+        picture = base64.b64encode(draw(session, collection)).decode()
+    except (PrototypesNotFound, ReleaseIncomplete) as exc:
+        return f"{text}\nNo picture: {exc.message}\n"
+    shows = "similarities of classes, scores of known and unknown images"
+    return f"{text}\n![{shows}](data:image/png;base64,{picture})\n"

@@ -14,7 +14,7 @@ from registry.collections import get_space
 from registry.connection import Connection, Database
 from registry.locks import lock_collection
 from registry.queries import load
-from schemas.errors import PrototypesNotFound
+from schemas.errors import PrototypesNotFound, RegistryUnsound
 from schemas.prototype import Prototype, PrototypeSet, Thresholds
 
 _SQL = load("prototypes")
@@ -37,6 +37,7 @@ def get_set(db: Database, collection_id: int, version: int | None = None) -> Pro
 
     Raises:
         PrototypesNotFound: there is no such version, or none at all.
+        RegistryUnsound: a prototype is not the one that its hash names.
     """
     values = {"tenant": db.tenant_id, "collection": collection_id, "version": version, "most": 1}
     with db.transaction() as connection:
@@ -48,7 +49,7 @@ def get_set(db: Database, collection_id: int, version: int | None = None) -> Pro
                 f"The collection has {what}.",
                 advice="Ingest class folders with --kind images; see `revector prototypes history`.",
             )
-        return replace(_set(row), prototypes=_read_prototypes(connection, values, row[-1]))
+        return replace(_set(row), prototypes=_read_prototypes(connection, values, *row[-2:]))
 
 
 def find_set(db: Database, collection_id: int, release_digest: bytes, settings: bytes) -> int | None:
@@ -97,6 +98,7 @@ def store_set(db: Database, collection_id: int, fresh: PrototypeSet) -> Prototyp
                 "tau2": fresh.thresholds.tau2,
                 "digest": fresh.digest,
                 "report": Jsonb(fresh.report),
+                "is_rollback": fresh.is_rollback,
                 "note": fresh.note,
             },
         ).fetchone()
@@ -106,11 +108,22 @@ def store_set(db: Database, collection_id: int, fresh: PrototypeSet) -> Prototyp
     return replace(fresh, version=version, created_at=created_at)
 
 
-def confirm_set(db: Database, collection_id: int, version: int, *, seen_release: int) -> None:
-    """Note that a later release leads to the same set, if no later one is in use."""
-    values = {"tenant": db.tenant_id, "collection": collection_id, "version": version, "seen": seen_release}
-    with db.connection() as connection:
-        connection.execute(_SQL["confirm_set"], values)
+def confirm_set(db: Database, collection_id: int, version: int, fresh: PrototypeSet) -> None:
+    """Note that a release leads to a set that is there; what is damaged of it is mended.
+
+    Args:
+        db: the registry.
+        collection_id: whose.
+        version: of the set.
+        fresh: the same set, made again.
+    """
+    space = get_space(db, fresh.space_id).fingerprint
+    hashes = [one.hash(space) for one in fresh.prototypes]
+    values = {"tenant": db.tenant_id, "collection": collection_id}
+    with db.transaction() as connection:
+        lock_collection(connection, collection_id)
+        _store_prototypes(connection, values, fresh, hashes)
+        connection.execute(_SQL["confirm_set"], {**values, "version": version, "seen": fresh.seen_release})
 
 
 def sets_with_document(connection: Connection, values: dict[str, Any], document_id: int) -> list[int]:
@@ -180,36 +193,48 @@ def _store_prototypes(
     )
 
 
-def _read_prototypes(connection: Connection, values: dict[str, Any], set_id: int) -> tuple[Prototype, ...]:
+def _read_prototypes(
+    connection: Connection, values: dict[str, Any], set_id: int, space: bytes
+) -> tuple[Prototype, ...]:
     rows = connection.execute(_SQL["prototypes_of_set"], {**values, "set": set_id})
-    return tuple(
-        Prototype(
+    return tuple(_prototype(*row[:4], hash_=bytes(row[4]), space=bytes(space)) for row in rows)
+
+
+def _prototype(
+    name: str, images: int, total: bytes, vectors: bytes, *, hash_: bytes, space: bytes
+) -> Prototype:
+    try:
+        found = Prototype(
             name,
             images,
             np.frombuffer(total, "<i8").astype(np.int64),
             np.frombuffer(vectors, "<f4").astype(np.float32).reshape(-1, len(total) // 8),
         )
-        for name, images, total, vectors in rows
-    )
+        is_sound = found.hash(space) == hash_
+    except ValueError:  # bytes are missing
+        is_sound = False
+    if not is_sound:
+        raise RegistryUnsound(
+            f"The stored prototype of class {name!r} is damaged.",
+            advice="Run `revector prototypes build --rebuild`: it is made again from the images.",
+        )
+    return found
 
 
 def _set(row: tuple[Any, ...]) -> PrototypeSet:
-    (
-        version,
-        release,
-        release_digest,
-        seen,
-        space_id,
-        settings,
-        tau1,
-        tau2,
-        digest,
-        report,
-        note,
-        created,
-        _,
-    ) = row
+    version, release, release_digest, seen, space_id, settings, tau1, tau2, digest, *rest = row
+    report, is_rollback, note, created_at, *_ = rest
     return PrototypeSet(
-        version, release, bytes(release_digest), seen, space_id, bytes(settings), Thresholds(tau1, tau2),
-        bytes(digest), report, note, created,
-    )  # fmt: skip
+        version=version,
+        release=release,
+        release_digest=bytes(release_digest),
+        seen_release=seen,
+        space_id=space_id,
+        settings=bytes(settings),
+        thresholds=Thresholds(tau1, tau2),
+        digest=bytes(digest),
+        report=report,
+        is_rollback=is_rollback,
+        note=note,
+        created_at=created_at,
+    )

@@ -68,6 +68,7 @@ class PrototypeSet:
         thresholds: tau1 and tau2.
         digest: over prototypes and thresholds; equal sets have equal digests.
         report: what is known of its quality, JSON values.
+        is_rollback: it was chosen by hand, and stays in use until the next release.
         note: what made it, where that was no build.
         prototypes: by name of the class, sorted; empty where only the history is listed.
     """
@@ -81,6 +82,7 @@ class PrototypeSet:
     thresholds: Thresholds
     digest: bytes
     report: dict[str, Any]
+    is_rollback: bool = False
     note: str = ""
     created_at: datetime | None = None
     prototypes: tuple[Prototype, ...] = ()

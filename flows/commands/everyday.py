@@ -120,6 +120,8 @@ def search(
             hits = search_text(session, text, collection, k=k, mode=mode.value, as_of=as_of, where=conditions)
         elif text.strip():
             raise ConfigurationError("Both a text and --image are given.", advice="Leave one out.")
+        elif mode is Mode.keyword:
+            raise ConfigurationError("An image has no words.", advice="Leave out --mode keyword.")
         else:
             hits = search_image(session, image, collection, k=k, as_of=as_of, where=conditions)
     if as_json:

@@ -27,7 +27,8 @@ CREATE TABLE prototype (
 ALTER TABLE prototype ALTER COLUMN sum SET STORAGE EXTERNAL, ALTER COLUMN vectors SET STORAGE EXTERNAL;
 
 -- Versions of a collection's prototypes; the highest is the one in use. release: whose images it was made from.
--- seen_release: the release that was current then, so that a set which was rolled back stays until the next one.
+-- seen_release: the last release that was current while it was in use; is_rollback: chosen by hand, so it stays
+-- in use until the next release, whatever the settings say.
 -- settings: fingerprint of what was asked for; report: what is known of its quality, JSON.
 CREATE TABLE prototype_set (
     id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -43,6 +44,7 @@ CREATE TABLE prototype_set (
     tau2           double precision NOT NULL,
     digest         bytea NOT NULL,
     report         jsonb NOT NULL,
+    is_rollback    boolean NOT NULL,
     note           text NOT NULL DEFAULT '',
     created_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
     FOREIGN KEY (tenant_id, collection_id) REFERENCES collection (tenant_id, id),

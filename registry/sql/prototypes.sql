@@ -69,8 +69,8 @@ COPY (
 
 -- name: sets
 SELECT p.version, p.release, p.release_digest, p.seen_release, p.space_id, p.settings, p.tau1, p.tau2, p.digest,
-       p.report, p.note, p.created_at, p.id
-FROM prototype_set p
+       p.report, p.is_rollback, p.note, p.created_at, p.id, s.fingerprint
+FROM prototype_set p JOIN embedding_space s ON s.id = p.space_id
 WHERE p.tenant_id = %(tenant)s AND p.collection_id = %(collection)s
   AND (%(version)s::int IS NULL OR p.version = %(version)s)
 ORDER BY p.version DESC LIMIT %(most)s
@@ -83,7 +83,7 @@ WHERE p.tenant_id = %(tenant)s AND p.collection_id = %(collection)s AND p.releas
 ORDER BY p.version DESC LIMIT 1
 
 -- name: prototypes_of_set
-SELECT p.class, p.images, p.sum, p.vectors
+SELECT p.class, p.images, p.sum, p.vectors, p.hash
 FROM prototype_set_member m JOIN prototype p ON p.id = m.prototype_id
 WHERE m.tenant_id = %(tenant)s AND m.collection_id = %(collection)s AND m.set_id = %(set)s
 ORDER BY p.class COLLATE "C"
@@ -93,7 +93,11 @@ INSERT INTO prototype (tenant_id, collection_id, space_id, class, images, sum, v
 SELECT %(tenant)s, %(collection)s, %(space)s, p.class, p.images, p.sum, p.vectors, p.hash
 FROM unnest(%(classes)s::text[], %(images)s::int[], %(sums)s::bytea[], %(vectors)s::bytea[], %(hashes)s::bytea[])
      AS p(class, images, sum, vectors, hash)
-ON CONFLICT ON CONSTRAINT prototype_hash_key DO NOTHING
+ON CONFLICT ON CONSTRAINT prototype_hash_key DO UPDATE
+-- what was damaged is mended: the hash says what belongs here
+SET class = excluded.class, images = excluded.images, sum = excluded.sum, vectors = excluded.vectors
+WHERE (prototype.class, prototype.images, prototype.sum, prototype.vectors)
+      IS DISTINCT FROM (excluded.class, excluded.images, excluded.sum, excluded.vectors)
 
 -- name: create_set
 WITH numbered AS (
@@ -101,9 +105,9 @@ WITH numbered AS (
     WHERE tenant_id = %(tenant)s AND id = %(collection)s RETURNING prototypes
 )
 INSERT INTO prototype_set (tenant_id, collection_id, version, release, release_digest, seen_release, space_id,
-                           settings, tau1, tau2, digest, report, note)
+                           settings, tau1, tau2, digest, report, is_rollback, note)
 SELECT %(tenant)s, %(collection)s, prototypes, %(release)s, %(release_digest)s, %(seen_release)s, %(space)s,
-       %(settings)s, %(tau1)s, %(tau2)s, %(digest)s, %(report)s, %(note)s
+       %(settings)s, %(tau1)s, %(tau2)s, %(digest)s, %(report)s, %(is_rollback)s, %(note)s
 FROM numbered
 RETURNING id, version, created_at
 

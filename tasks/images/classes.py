@@ -1,4 +1,4 @@
-"""The class of an image: the folder it lies in, below its source."""
+"""The class of an image: what its sidecar says, or the folder it lies in."""
 
 from __future__ import annotations
 
@@ -7,42 +7,39 @@ from unicodedata import normalize
 
 from schemas.image import ImageFacts
 from schemas.settings import PrototypeSettings
+from tasks.images.sidecars import CLASS
 from tasks.metadata_paths import read_path
-from tasks.sources.members import SEPARATOR
 
-CLASS = "class"
-"""The free fact that names an image's class, in a sidecar, a path template, and where it is stored."""
-
-_ARCHIVES = frozenset((".zip", ".tar", ".tgz", ".tbz2", ".txz", ".gz", ".bz2", ".xz"))
+_CONTAINERS = frozenset((".zip", ".tar", ".tgz", ".tbz2", ".txz", ".gz", ".bz2", ".xz", ".eml", ".msg"))
 
 
-def class_of(
-    uri: str, path: str, facts: ImageFacts, settings: PrototypeSettings, patterns: tuple[str, ...]
-) -> str:
+def class_of(uri: str, facts: ImageFacts, settings: PrototypeSettings, patterns: tuple[str, ...]) -> str:
     """The class of an image in NFC, "" for none.
 
-    What its sidecar says comes first, then a path template with `{class}`, then the outermost folder
-    below the source. Archives are no folders: `shoes.zip/boots/1.jpg` and `boots/old.zip/1.jpg` are boots.
+    What its sidecar says comes first, then a path template with `{class}` (with `{class!}` the template
+    first), then the first folder below the source, or below the innermost archive or mail that has one.
+    Archives and mails are no folders: `shoes.zip/boots/1.jpg` and `boots/old.zip/1.jpg` are boots.
 
     Args:
         uri: of the image.
-        path: as the source spells it; tells what lies inside an archive.
         facts: what reading it gave.
         settings: `classes` = "none" takes no folder for a class.
         patterns: the collection's path templates.
     """
-    said = facts.metadata.extra.get(CLASS) or read_path(uri, patterns).fields.get(CLASS, "")
-    if said.strip():
-        return normalize("NFC", said.strip())
-    if settings.classes == "none":
-        return ""
-    folders = [name for name in _folders(uri, path) if PurePosixPath(name).suffix.lower() not in _ARCHIVES]
-    return normalize("NFC", folders[0]) if folders else ""
+    said, path = facts.metadata.extra.get(CLASS, ""), read_path(uri, patterns)
+    named = path.fields.get(CLASS, "")
+    first, second = (named, said) if CLASS in path.winners else (said, named)
+    name = first.strip() or second.strip()
+    if not name and settings.classes == "folder":
+        name = _folder(uri)
+    return normalize("NFC", name)
 
 
-def _folders(uri: str, path: str) -> list[str]:
-    """Folders of the innermost place that has any: inside the archive, else around it."""
-    *_, inside = path.split(SEPARATOR + SEPARATOR)[0].split(SEPARATOR)
-    if SEPARATOR in path and "/" in inside:
-        return inside.split("/")[:-1]
-    return uri.split("/")[:-1]
+def _folder(uri: str) -> str:
+    found = ""
+    for part in reversed(uri.split("/")[:-1]):
+        if PurePosixPath(part).suffix.lower() not in _CONTAINERS:
+            found = part
+        elif found:
+            break
+    return found

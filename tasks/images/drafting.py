@@ -14,8 +14,8 @@ from schemas.errors import DocumentError, ParseCrashed, ParseTimeout, TextTooLon
 from schemas.image import ImageFacts
 from schemas.version import VersionDraft, metadata_sha256
 from tasks.dedup.image import with_class
-from tasks.images.classes import CLASS, class_of
-from tasks.images.sidecars import BUNDLE_MAGIC
+from tasks.images.classes import class_of
+from tasks.images.sidecars import BUNDLE_MAGIC, CLASS
 from tasks.items import DocumentJob, ItemKind
 from tasks.metadata import complete_metadata, is_published
 from tasks.parsing.base import choose_parser
@@ -60,7 +60,7 @@ def _draft(workspace: Workspace, job: DocumentJob) -> VersionDraft:
     facts = job.outcome
     assert isinstance(facts, ImageFacts)
     item, patterns = job.item, workspace.collection.metadata.paths
-    name = class_of(item.uri, item.path, facts, workspace.collection.prototypes, patterns)
+    name = class_of(item.uri, facts, workspace.collection.prototypes, patterns)
     metadata = _metadata(facts, item.uri, name, patterns)
     chunk = _chunk(facts, item.uri, name)
     fingerprint = workspace.fingerprints[job.variant]

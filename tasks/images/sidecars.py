@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from schemas.document import Metadata
 from schemas.errors import ParseFailed
 from tasks.parsing.dates import parse_date
-from tasks.parsing.encodings import bom_encoding
+from tasks.parsing.encodings import decode, is_binary
 
 BUNDLE_MAGIC = b"\0revector image\n"
 """No image starts with a NUL but icons and ISO media, which go on otherwise; no text does."""
@@ -25,6 +25,9 @@ SIDECAR_SUFFIXES = (".json", ".txt", ".caption")
 """In the order in which they win."""
 
 MAX_SIDECAR_BYTES = 1_000_000
+
+CLASS = "class"
+"""The free fact that names an image's class, in a sidecar, a path template, and where it is stored."""
 
 _CAPTIONS = ("caption", "text", "description")
 _DATES = ("date", "authored_at", "created")
@@ -75,19 +78,17 @@ def read_sidecar(suffix: str, data: bytes) -> SidecarText:
     """What a sidecar says: all of a text is the caption; of JSON its members by their names.
 
     The caption is `caption`, else `text`, else `description`. `title`, `author`, `date` and `tags` (or
-    `keywords`: a list, or a string with commas) are metadata; any other string, number or truth value goes
-    to `extra`, and so does a date that cannot be read. Names count in any case.
+    `keywords`: a list, or a string with commas) are metadata, `class` is the image's class; any other string,
+    number or truth value goes to `extra`, and so does a date that cannot be read. Names count in any case.
 
     Raises:
-        ParseFailed: it is over `MAX_SIDECAR_BYTES`, not UTF-8 (or UTF-16 with its mark), or no JSON object.
+        ParseFailed: it is over `MAX_SIDECAR_BYTES`, no text, or no JSON object.
     """
     if len(data) > MAX_SIDECAR_BYTES:
         raise _refused(suffix, f"has {len(data):,} bytes, the limit is {MAX_SIDECAR_BYTES:,}")
-    try:
-        text = data.decode(bom_encoding(data[:4]) or "utf-8")
-    except UnicodeError as exc:
-        raise _refused(suffix, "is not UTF-8") from exc
-    text = _clean(text.removeprefix("\ufeff"))
+    if is_binary(data):
+        raise _refused(suffix, "is no text")
+    text = _clean(decode(data).removeprefix("\ufeff"))
     if suffix != ".json":
         return SidecarText(text, Metadata())
     try:
@@ -111,8 +112,12 @@ def _from_members(suffix: str, found: Mapping[str, Any]) -> SidecarText:
     date = next((name for name in _DATES if name in left and parse_date(left[name][1])), None)
     authored_at = parse_date(take(date)) if date else None
     tags = tuple(dict.fromkeys(tag for name in _TAGS for tag in _as_tags(suffix, name, take(name))))
+    label = _as_text(suffix, CLASS, take(CLASS))
+    if "\n" in label:
+        raise _refused(suffix, "names several classes")
     scalars = {name: value for name, value in left.values() if isinstance(value, str | int | float)}
     extra = {_clean(name): _scalar(value) for name, value in scalars.items()}
+    extra |= {CLASS: label} if label else {}
     return SidecarText(caption, Metadata(title or None, author or None, authored_at, tags=tags, extra=extra))
 
 

@@ -14,6 +14,7 @@ from registry.connection import Database
 from registry.history import find_release
 from registry.members import ALL, read_members
 from registry.prototypes import confirm_set, find_set, get_set, latest_set, store_set
+from schemas.errors import RegistryUnsound
 from schemas.prototype import BuildReport, Prototype, PrototypeSet, set_digest
 from schemas.release import Collection
 from schemas.settings import PrototypeSettings
@@ -40,6 +41,7 @@ def build_prototypes(
     settings: PrototypeSettings,
     *,
     rebuild: bool = False,
+    keep_rollback: bool = True,
     timer: Callable[[], float] = perf_counter,
 ) -> BuildReport:
     """A set for what the collection shows now, where the one in use is not of that.
@@ -52,6 +54,7 @@ def build_prototypes(
         collection: an image collection, as it is now.
         settings: how.
         rebuild: from all images, whatever is stored.
+        keep_rollback: leave a set that was chosen by hand in use as long as its release is the current one.
         timer: seconds, monotonic.
     """
     started = timer()
@@ -60,7 +63,9 @@ def build_prototypes(
         release = find_release(db, collection, str(collection.current_release))
         base, wanted = latest_set(db, collection.id), settings_fingerprint(settings)
         request = Request(db, collection, collection.active_space_id, release, settings, wanted, base)
-        is_current = base is not None and (base.seen_release, base.settings) == (release.number, wanted)
+        is_current = base is not None and base.seen_release == release.number
+        if base is not None and is_current:
+            is_current = keep_rollback if base.is_rollback else base.settings == wanted
         if rebuild or not is_current:
             _build(request, report, rebuild=rebuild)
         else:
@@ -72,7 +77,7 @@ def build_prototypes(
 
 def _build(request: Request, report: BuildReport, *, rebuild: bool) -> None:
     db, collection_id = request.db, request.collection.id
-    base = get_set(db, collection_id) if request.base else None
+    base = _read_base(request)
     draft = Draft()
     fresh = None if rebuild else _find_equal(request)
     fresh = fresh or _compute(request, None if rebuild else base, draft)
@@ -80,9 +85,14 @@ def _build(request: Request, report: BuildReport, *, rebuild: bool) -> None:
     report.left_out = {one.name: one.images for one in draft.left_out}
     if base is None and not fresh.prototypes:
         return
-    if base is not None and (base.digest, base.settings) == (fresh.digest, fresh.settings):
-        confirm_set(db, collection_id, base.version, seen_release=request.release.number)
-        _describe(report, base)
+    last = request.base
+    if last is not None and (last.digest, last.settings, last.is_rollback) == (
+        fresh.digest,
+        fresh.settings,
+        False,
+    ):
+        confirm_set(db, collection_id, last.version, fresh)
+        _describe(report, last)
         return
     stored = store_set(db, collection_id, fresh)
     if stored is None:  # a run of a later release was faster: its set is in use
@@ -97,13 +107,26 @@ def _build(request: Request, report: BuildReport, *, rebuild: bool) -> None:
     )  # fmt: skip
 
 
+def _read_base(request: Request) -> PrototypeSet | None:
+    """The set in use with its prototypes; None where there is none, or it is damaged."""
+    try:
+        return get_set(request.db, request.collection.id) if request.base else None
+    except RegistryUnsound as exc:
+        log.warning("%s All prototypes are made again.", exc.message)
+        return None
+
+
 def _find_equal(request: Request) -> PrototypeSet | None:
     """What was made of equal images before, to be taken into use again."""
     version = find_set(request.db, request.collection.id, request.release.digest, request.fingerprint)
     if version is None:
         return None
-    equal = get_set(request.db, request.collection.id, version)
-    return replace(equal, seen_release=request.release.number, note=f"as version {version}")
+    try:
+        equal = get_set(request.db, request.collection.id, version)
+    except RegistryUnsound:
+        return None
+    note = f"as version {version}"
+    return replace(equal, seen_release=request.release.number, note=note, is_rollback=False)
 
 
 def _compute(request: Request, base: PrototypeSet | None, draft: Draft) -> PrototypeSet:

@@ -85,9 +85,10 @@ def choose_thresholds(measured: LeaveOneOut, settings: PrototypeSettings) -> Thr
     answer. It is kept at or under `settings.false_accept_rate`. (An image of a known class that is
     accepted as another one is not counted here; `quality.assess` reports those.)
 
-    Of equally good pairs the one with fewer false accepts, then the higher tau1, then the higher tau2. Each
-    is then put into the middle of the gap below it, up to the next image of an unknown class: the
-    lowest of a few known images is not the lowest of all. Thresholds have four decimals. `settings.tau1` and `tau2` replace either; the other is chosen to go with it.
+    Of equally good pairs the one with fewer false accepts, then the higher tau1, then the higher tau2.
+    Each is then put into the middle of the gap below it, up to the next image of an unknown class: the
+    lowest of a few known images is not the lowest of all. Thresholds have four decimals.
+    `settings.tau1` and `tau2` replace either; the other is chosen to go with it.
 
     Where no pair accepts anything rightly at that rate (or no class has a second image): the least
     threshold that keeps the rate alone, tau1 if both are free; `NOTHING` if none does. With one class

@@ -131,15 +131,15 @@ def _require_names(prototypes: Sequence[Prototype]) -> None:
     if not prototypes:
         raise ConfigurationError("The set has no classes to export.", advice="Build the prototypes first.")
     for one in prototypes:
-        if (problem := _problem(one.name)) is not None:
+        if (problem := name_problem(one.name)) is not None:
             raise ConfigurationError(
                 f"The class {one.name!r} cannot be exported: its name {problem}.",
                 advice="Rename its folder and ingest again.",
             )
 
 
-def _problem(name: str) -> str | None:
-    """What `np.load(...)[name]` would stumble over.
+def name_problem(name: str) -> str | None:
+    """What `np.load(...)[name]` would stumble over, None for nothing.
 
     Of classes "a" and "a.npy" the second would answer with the first. A zip archive ends names at NUL,
     and on Windows reads a backslash as a slash.

@@ -89,7 +89,8 @@ def _draw_classes(axes: Any, prototypes: Sequence[Prototype]) -> None:
     masked = np.ma.masked_array(cosines, np.eye(len(shown), dtype=bool))
     others = masked.compressed()
     lowest, highest = (float(others.min()), float(others.max())) if len(others) else (0.0, 1.0)
-    image = axes.imshow(masked, cmap="viridis", vmin=lowest, vmax=max(highest, lowest + 0.1))
+    highest = min(1.0, max(highest, lowest + 0.1))
+    image = axes.imshow(masked, cmap="viridis", vmin=min(lowest, highest - 0.1), vmax=highest)
     axes.set_facecolor("lightgrey")
     of = f"{len(shown)} of {len(prototypes)}" if len(shown) < len(prototypes) else str(len(shown))
     title = f"How similar the classes are: {of} classes, similar ones side by side"

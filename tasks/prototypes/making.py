@@ -22,6 +22,7 @@ from tasks.prototypes.build import (
     is_mean,
     prototype_of_sum,
 )
+from tasks.prototypes.export import name_problem
 
 Sums = dict[str, NDArray[np.int64]]
 
@@ -50,7 +51,7 @@ class Draft:
 
 def make_prototypes(request: Request, base: PrototypeSet | None, draft: Draft) -> None:
     """Fill the draft, going on from the base where that is of the same vectors and made the same way."""
-    counts = count_classes(request.db, request.collection.id, request.release.number)
+    counts = _usable(count_classes(request.db, request.collection.id, request.release.number), draft)
     known = {one.name: one for one in base.prototypes} if base and _may_go_on(request, base) else {}
     changed, sums = _changes(request, base if known else None, known, counts, draft)
     for name, prototype in known.items():
@@ -60,6 +61,13 @@ def make_prototypes(request: Request, base: PrototypeSet | None, draft: Draft) -
     _add_read(request, sorted(changed - sums.keys()), counts, draft)
     draft.prototypes = [one for one in draft.prototypes if _is_large_enough(request, one, draft)]
     draft.prototypes.sort(key=lambda one: one.name)
+
+
+def _usable(counts: dict[str, int], draft: Draft) -> dict[str, int]:
+    """Without classes that no export can name: one would keep all others from the serving side."""
+    problems = {name: problem for name in counts if (problem := name_problem(name)) is not None}
+    draft.left_out += [LeftOut(name, counts[name], f"its name {why}") for name, why in problems.items()]
+    return {name: count for name, count in counts.items() if name not in problems}
 
 
 def _may_go_on(request: Request, base: PrototypeSet) -> bool:

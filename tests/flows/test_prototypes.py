@@ -16,6 +16,7 @@ import pytest
 from flows import prototyping
 from flows.classifying import classify_images
 from flows.forgetting import forget
+from flows.reporting import prototypes_markdown
 from flows.rollback import rollback_collection
 from flows.staged import activate_staged
 from registry.blobs import BlobStore
@@ -24,7 +25,7 @@ from registry.collections import get_collection
 from registry.prototypes import drop_old_sets, find_old_sets, get_set, list_sets
 from registry.runs import list_staged_runs
 from schemas.check import PROTOTYPES
-from schemas.errors import ConfigurationError, GateFailed, PrototypesNotFound
+from schemas.errors import ConfigurationError, GateFailed, PrototypesNotFound, RegistryUnsound
 from schemas.prototype import PrototypeSet
 from tests.pictures import file
 from tests.world import World
@@ -138,7 +139,7 @@ def test_a_rolled_back_set_exports_the_same_bytes_and_stays_until_the_next_relea
     assert exported(five, tmp_path / "three") == first
     five.ingest()  # nothing changed: the set that was chosen stays
     assert versions(five)[0] == 3
-    assert prototyping.build(five.session, "default", rebuild=True).made
+    assert prototyping.build(five.session, "default").made, "asked for, a set of the current release is made"
     assert exported(five, tmp_path / "four") == second
     five.write("hat/newer.png", file("hat", 51))
     five.ingest()
@@ -345,3 +346,63 @@ def test_of_200_classes_one_new_image_touches_one_and_a_rollback_brings_the_byte
     assert in_use(world).digest == grown.digest, "what grew is what a rebuild makes, bit for bit"
     prototyping.roll_back(world.session, "default", 1)
     assert exported(world, tmp_path / "again") == first
+
+
+def damage(world: World, name: str) -> None:
+    """A disk, or a hand, gives a class the vectors of another one."""
+    with world.session.db.connection() as connection:
+        connection.execute(
+            "UPDATE prototype SET vectors = (SELECT vectors FROM prototype WHERE class = 'shoe' LIMIT 1) "
+            "WHERE class = %s",
+            (name,),
+        )
+
+
+def test_a_damaged_prototype_is_not_used_and_a_rebuild_mends_it(five):
+    sound = in_use(five)
+    damage(five, "hat")
+    with pytest.raises(RegistryUnsound, match="--rebuild"):
+        in_use(five)
+    prototyping.build(five.session, "default", rebuild=True)
+    assert in_use(five).digest == sound.digest
+    collection = get_collection(five.session.db, "default")
+    blobs = BlobStore(five.session.settings.home, five.session.db.tenant_id)
+    assert check_fully(five.session.db, collection, blobs).problems == []
+
+
+def test_a_damaged_prototype_does_not_spread_to_the_next_set(five):
+    damage(five, "hat")
+    five.write("나무/new.png", file("나무", 50))
+    five.ingest()
+    grown = in_use(five).digest
+    assert not prototyping.build(five.session, "default", rebuild=True).made
+    assert in_use(five).digest == grown
+
+
+def test_a_chosen_set_stays_although_the_settings_are_others_now(five):
+    five.configure(kind="images", model="small-clip", prototypes={"tau1": 0.9})
+    five.ingest()
+    prototyping.roll_back(five.session, "default", 1)
+    five.ingest()
+    assert versions(five)[0] == 3
+    assert prototyping.build(five.session, "default").version == 4
+    assert in_use(five).thresholds.tau1 == 0.9
+
+
+def test_a_class_that_no_export_can_name_is_left_out_and_named(five, tmp_path):
+    for number in range(3):
+        five.write(f"__hidden/{number}.png", file("hidden", number))
+    report = five.ingest()
+    assert report.prototypes is not None
+    assert report.prototypes.left_out == {"__hidden": 3}
+    assert exported(five, tmp_path / "out")[1]["classes"] == sorted(CLASSES)
+
+
+def test_a_set_without_classes_is_no_failure(five):
+    five.configure(kind="images", model="small-clip", prototypes={"min_images": 9})
+    report = five.ingest()
+    assert report.prototypes is not None
+    assert (report.prototypes.classes, len(report.prototypes.lost)) == (0, 5)
+    assert "No picture" in prototypes_markdown(five.session, "default")
+    with pytest.raises(PrototypesNotFound, match="no class"):
+        prototyping.draw(five.session, "default")

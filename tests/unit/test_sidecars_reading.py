@@ -110,6 +110,17 @@ def test_a_list_of_captions_is_one_a_line():
     assert said({"caption": ["a cat", "on a mat"]}).caption == "a cat\non a mat"
 
 
+def test_korean_texts_of_old_programs_are_read():
+    assert (
+        read_sidecar(".txt", "빨간 운동화를 신은 고양이".encode("cp949")).caption
+        == "빨간 운동화를 신은 고양이"
+    )
+
+
+def test_the_class_counts_in_any_case():
+    assert said({"Class": "신발"}).metadata.extra == {"class": "신발"}
+
+
 def test_a_date_that_cannot_be_read_is_kept_as_it_is():
     found = said({"date": "last summer"})
     assert (found.metadata.authored_at, found.metadata.extra) == (None, {"date": "last summer"})
@@ -125,9 +136,9 @@ def test_what_no_database_takes_is_taken_out():
 
 
 @pytest.mark.parametrize(("suffix", "data", "why"), [
-    (".txt", "고양이".encode("cp949"), "is not UTF-8"),
-    (".caption", b"\xff\xfe\x00", "is not UTF-8"),
-    (".json", "고양이".encode("cp949"), "is not UTF-8"),
+    (".txt", bytes(range(32)) * 20, "is no text"),
+    (".json", b'{"class": ["cat", "dog"]}', "names several classes"),
+    (".json", b'{"Class": {}}', "has a class that is no text"),
     (".json", b"", "is no JSON"),
     (".json", b'{"caption": "a', "is no JSON"),
     (".json", b"[" * 100_000, "is no JSON"),
