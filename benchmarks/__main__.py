@@ -25,6 +25,7 @@ NAMES = (
     "election",
     "parsing",
     "hanging",
+    "prototypes",
 )
 RESULTS = Path(__file__).with_name("RESULTS.md")
 _HEADS = ("benchmark", "ours", "baseline", "ratio", "what it means")
