@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from flows.electing import embed_stored
+from flows.prototyping import refresh
 from flows.session import Session
 from registry.blobs import BlobStore
 from registry.check import check_fully, check_quickly
 from registry.collections import get_collection
 from registry.repair import chunks_to_embed, repair_collection
 from registry.runs import mark_crashed_runs
-from schemas.check import UNIT, VECTORS, CheckReport, Repaired
+from schemas.check import PROTOTYPES, UNIT, VECTORS, CheckReport, Repaired
 from schemas.errors import ModelNotAvailable, SpaceMismatch
 from schemas.release import Collection
 
@@ -55,9 +56,13 @@ def _mend(
     broken = {problem.invariant for problem in report.problems} & {VECTORS, UNIT}
     ids = chunks_to_embed(session.db, collection, unsound_too=UNIT in broken)
     if not ids:
+        if any(problem.invariant == PROTOTYPES for problem in report.problems):
+            refresh(session, collection.name, rebuild=True)
+            repaired.append(Repaired(PROTOTYPES, "made again from all images"))
         return repaired, []
     try:
         count = embed_stored(session, collection, ids, replace=True).embedded
     except (ModelNotAvailable, SpaceMismatch) as exc:
         return repaired, [f"{len(ids)} chunks could not be embedded. {exc}"]
+    refresh(session, collection.name, rebuild=True)  # what is embedded again may differ in its last bits
     return [*repaired, Repaired(VECTORS, f"{count} chunks embedded again")], []

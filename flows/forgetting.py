@@ -100,7 +100,6 @@ def forget(
             traces = _forget(session, collection, blobs, place, uri, report, rewrite=rewrite)
             stats.update({key: report[key] for key in ("release", "versions", "chunks", "vectors", "blobs")})
         report["proof"] = _prove(session, collection, blobs, traces)
-        refresh(session, name)
     report["warnings"] = [
         *_retired(report["retired"]), *_copies(traces), *_warnings(session, collection, place, uri)
     ]  # fmt: skip
@@ -157,6 +156,7 @@ def _forget(
         (traces, dropped, release), _ = with_election(session, collection, run_id, erase)
     except (ModelNotAvailable, SpaceMismatch):  # whoever asks to be forgotten does not wait for a model
         traces, dropped, release = erase(retire)
+    refresh(session, collection.name)  # its prototypes went with it
     try:
         strays, swept = _sweep(session, collection, blobs, rewrite=rewrite)
     except HomeNotWritable as exc:

@@ -76,7 +76,7 @@ def ingest_location(
     """
     with open_workspace(session, location, collection, kind=kind) as workspace:
         target = _open_target(workspace, collection)
-        workspace.target = target
+        workspace.target, workspace.allow_deletions = target, allow_deletions
         report = RunReport(str(target.run_id), collection, workspace.scope.source.name)
         held = hold_new_run(
             session.db,
@@ -266,6 +266,5 @@ def _finish(
 ) -> None:
     report.state = state
     report.seconds["total"] = session.timer() - started
-    stats = report.as_json()
-    stats.pop("rejections")
+    stats = report.stats()
     finish_run(session.db, target.run_id, state, stats=stats, error=error)

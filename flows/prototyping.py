@@ -15,7 +15,7 @@ from registry.prototypes import get_set, latest_set, list_sets, store_set
 from schemas.errors import ConfigurationError, OutputNotWritable, PrototypesNotFound, RunStopped
 from schemas.prototype import BuildReport, PrototypeSet
 from schemas.release import Collection
-from tasks.prototypes.building import build_prototypes
+from tasks.prototypes.building import build_prototypes, measured_share
 from tasks.prototypes.calibrate import leave_one_out
 from tasks.prototypes.export import export_prototypes
 
@@ -31,12 +31,13 @@ def image_collection(session: Session, name: str) -> Collection:
     return collection
 
 
-def refresh(session: Session, name: str) -> BuildReport | None:
+def refresh(session: Session, name: str, *, rebuild: bool = False) -> BuildReport | None:
     """The set for what an image collection shows now; None for documents. For ends of other flows."""
     collection = get_collection(session.db, name)
     if collection.kind != "images":
         return None
-    return build_prototypes(session.db, collection, session.settings.collection(name).prototypes)
+    settings = session.settings.collection(name).prototypes
+    return build_prototypes(session.db, collection, settings, rebuild=rebuild)
 
 
 def build(session: Session, name: str, *, rebuild: bool = False) -> BuildReport:
@@ -75,7 +76,7 @@ def show(session: Session, name: str, version: int | None = None) -> dict[str, A
     return {
         "collection": name,
         **_line(found, used.version),
-        "is_current": used.seen_release == collection.current_release,
+        "is_current": used.images_release == collection.current_release,
         "current_release": collection.current_release,
         "images_of_class": {one.name: one.images for one in found.prototypes},
         "report": found.report,
@@ -144,9 +145,14 @@ def roll_back(session: Session, name: str, version: int | None) -> PrototypeSet:
             is_rollback=True,
             note=f"rollback to version {version}",
         ),
+        after=sets[0].version if sets else 0,
     )
     if stored is None:
-        raise RunStopped("A release has come meanwhile. Nothing was changed.", advice="Run it again.")
+        raise RunStopped(
+            "Other prototypes have come meanwhile, or images of that version were purged. "
+            "Nothing was changed.",
+            advice="Look at `revector prototypes history`, and run it again.",
+        )
     return stored
 
 
@@ -184,7 +190,7 @@ def draw(session: Session, name: str, version: int | None = None) -> bytes:
     collection = image_collection(session, name)
     found = get_set(session.db, collection.id, version)
     with session.db.connection() as connection:
-        require_whole(connection, session.db.tenant_id, collection, found.release)
+        require_whole(connection, session.db.tenant_id, collection, found.images_release)
     settings = session.settings.collection(name).prototypes
     classes = [one.name for one in found.prototypes]
     if not classes:
@@ -192,7 +198,14 @@ def draw(session: Session, name: str, version: int | None = None) -> bytes:
             f"Version {found.version} of the prototypes has no class.",
             advice="No class has enough images, see `revector prototypes show`.",
         )
-    members = read_members(session.db, collection.id, found.space_id, found.release, classes=classes)
+    members = read_members(
+        session.db,
+        collection.id,
+        found.space_id,
+        found.images_release,
+        classes=classes,
+        per_class=measured_share(found.prototypes, settings),
+    )
     measured = leave_one_out(members, found.prototypes, settings)
     return draw_report(found.prototypes, measured, found.thresholds)
 

@@ -111,8 +111,7 @@ def rollback_collection(
         _check(session, collection, report)
         report.prototypes = refresh(session, collection_name)
         report.seconds["total"] = session.timer() - started
-        stats = report.as_json()
-        stats.pop("rejections")
+        stats = report.stats()
         finish_run(session.db, run_id, report.state, stats=stats)
     return report
 

@@ -52,8 +52,7 @@ def activate_staged(session: Session, collection_name: str, run_id: UUID) -> Run
         blobs = BlobStore(session.settings.home, session.db.tenant_id)
         report.problems = check_release(session.db, collection.id, report.release, space_id, blobs)
         report.prototypes = refresh(session, collection_name)
-    stats = report.as_json()
-    stats.pop("rejections")
+    stats = report.stats()
     stats = {**run["stats"], **stats}
     if activation.release is None:
         settle_staged(session.db, run_id, report.state, stats=stats)

@@ -107,9 +107,18 @@ def read_changes(db: Database, collection_id: int, space_id: int, *, old: int, r
     return _read_changes(db, space_id, "member_changes", values)
 
 
-def read_staged(db: Database, collection_id: int, space_id: int, run_id: UUID) -> Changes:
-    """Images that a run would show, or show no more."""
-    values = {"tenant": db.tenant_id, "collection": collection_id, "run": run_id}
+def count_staged(db: Database, run_id: UUID) -> dict[str, int]:
+    """Class -> how many images more a run would show, of the classes that it touches."""
+    with db.connection() as connection:
+        rows = connection.execute(_SQL["staged_counts"], {"tenant": db.tenant_id, "run": run_id})
+        return {name: int(count) for name, count in rows}
+
+
+def read_staged(
+    db: Database, collection_id: int, space_id: int, run_id: UUID, *, classes: Sequence[str]
+) -> Changes:
+    """Images of some classes that a run would show, or show no more."""
+    values = {"tenant": db.tenant_id, "collection": collection_id, "run": run_id, "classes": list(classes)}
     return _read_changes(db, space_id, "staged_members", values)
 
 

@@ -15,7 +15,7 @@ from registry.connection import Connection, Database
 from registry.locks import lock_collection
 from registry.queries import load
 from schemas.errors import PrototypesNotFound, RegistryUnsound
-from schemas.prototype import Prototype, PrototypeSet, Thresholds
+from schemas.prototype import Prototype, PrototypeSet, Thresholds, set_digest
 
 _SQL = load("prototypes")
 
@@ -52,6 +52,33 @@ def get_set(db: Database, collection_id: int, version: int | None = None) -> Pro
         return replace(_set(row), prototypes=_read_prototypes(connection, values, *row[-2:]))
 
 
+def find_damaged(db: Database, collection_id: int) -> tuple[list[int], int]:
+    """Versions that are not what their digest says, by one look at all; and how many versions there are."""
+    values = {"tenant": db.tenant_id, "collection": collection_id}
+    with db.transaction() as connection:
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        sound = {
+            bytes(row[5]) for row in connection.execute(_SQL["all_prototypes"], values) if _is_sound(row)
+        }
+        sets = connection.execute(_SQL["set_hashes"], values).fetchall()
+    damaged = [
+        version
+        for version, tau1, tau2, digest, hashes in sets
+        if not sound.issuperset(map(bytes, hashes))
+        or set_digest(map(bytes, hashes), Thresholds(tau1, tau2)) != bytes(digest)
+    ]
+    return sorted(damaged), len(sets)
+
+
+def _is_sound(row: tuple[Any, ...]) -> bool:
+    _, *facts, hash_, space = row
+    try:
+        _prototype(*facts, hash_=bytes(hash_), space=bytes(space))
+    except RegistryUnsound:
+        return False
+    return True
+
+
 def find_set(db: Database, collection_id: int, release_digest: bytes, settings: bytes) -> int | None:
     """The version of the newest set that was made of equal images by equal settings."""
     values = {
@@ -65,24 +92,25 @@ def find_set(db: Database, collection_id: int, release_digest: bytes, settings: 
     return int(row[0]) if row else None
 
 
-def store_set(db: Database, collection_id: int, fresh: PrototypeSet) -> PrototypeSet | None:
+def store_set(db: Database, collection_id: int, fresh: PrototypeSet, *, after: int) -> PrototypeSet | None:
     """Store a set as the next version and take it into use; one transaction.
 
     Args:
         db: the registry.
         collection_id: whose.
         fresh: its `version` and `created_at` are given here.
+        after: the version that was in use when it was made, 0 for none.
 
     Returns:
-        The set as stored; None where a set of a later release is in use already.
+        The set as stored; None where another one is in use by now, or where images of its release were
+        purged or forgotten since it was made.
     """
     fingerprint = get_space(db, fresh.space_id).fingerprint
     hashes = [one.hash(fingerprint) for one in fresh.prototypes]
     values = {"tenant": db.tenant_id, "collection": collection_id}
     with db.transaction() as connection:
         lock_collection(connection, collection_id)
-        last = connection.execute(_SQL["sets"], {**values, "version": None, "most": 1}).fetchone()
-        if last is not None and _set(last).seen_release > fresh.seen_release:
+        if not _is_next(connection, values, fresh.images_release, after):
             return None
         _store_prototypes(connection, values, fresh, hashes)
         row = connection.execute(
@@ -108,8 +136,10 @@ def store_set(db: Database, collection_id: int, fresh: PrototypeSet) -> Prototyp
     return replace(fresh, version=version, created_at=created_at)
 
 
-def confirm_set(db: Database, collection_id: int, version: int, fresh: PrototypeSet) -> None:
-    """Note that a release leads to a set that is there; what is damaged of it is mended.
+def confirm_set(db: Database, collection_id: int, version: int, fresh: PrototypeSet) -> bool:
+    """Note that a later release leads to the set in use; what is damaged of it is mended.
+
+    False where that is not the case any more, as with `store_set`.
 
     Args:
         db: the registry.
@@ -122,8 +152,16 @@ def confirm_set(db: Database, collection_id: int, version: int, fresh: Prototype
     values = {"tenant": db.tenant_id, "collection": collection_id}
     with db.transaction() as connection:
         lock_collection(connection, collection_id)
+        if not _is_next(connection, values, fresh.images_release, version):
+            return False
         _store_prototypes(connection, values, fresh, hashes)
-        connection.execute(_SQL["confirm_set"], {**values, "version": version, "seen": fresh.seen_release})
+        facts = {
+            "version": version,
+            "release": fresh.seen_release,
+            "report": Jsonb(fresh.report),
+        }
+        connection.execute(_SQL["confirm_set"], {**values, **facts})
+    return True
 
 
 def sets_with_document(connection: Connection, values: dict[str, Any], document_id: int) -> list[int]:
@@ -174,6 +212,24 @@ def drop_sets(connection: Connection, values: dict[str, Any], versions: Sequence
     dropped = connection.execute(_SQL["drop_sets"], {**values, "versions": list(versions)}).rowcount
     connection.execute(_SQL["drop_unused_prototypes"], values)
     return dropped
+
+
+def _is_next(connection: Connection, values: dict[str, Any], release: int, after: int) -> bool:
+    """Whether the release is whole, and that version still in use."""
+    row = connection.execute(_SQL["is_whole"], {**values, "release": release}).fetchone()
+    last = connection.execute(_SQL["sets"], {**values, "version": None, "most": 1}).fetchone()
+    return row is not None and bool(row[0]) and (last[0] if last else 0) == after
+
+
+def drop_incomplete_sets(connection: Connection, values: dict[str, Any]) -> None:
+    """Drop sets, but the one in use, of releases that are not whole: their images were purged.
+
+    Args:
+        connection: in a transaction that holds the collection.
+        values: tenant and collection.
+    """
+    connection.execute(_SQL["drop_incomplete_sets"], values)
+    connection.execute(_SQL["drop_unused_prototypes"], values)
 
 
 def _store_prototypes(

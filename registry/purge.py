@@ -10,6 +10,7 @@ from psycopg import sql
 
 from registry.connection import Connection, Database
 from registry.locks import lock_collection
+from registry.prototypes import drop_incomplete_sets
 from registry.queries import load
 from registry.signatures import drop_signatures
 from registry.vectors import vector_table
@@ -121,6 +122,7 @@ def erase_versions(
     """
     values = {**values, "versions": list(version_ids), "contents": list(contents)}
     connection.execute(_SQL["count_missing"], values)
+    drop_incomplete_sets(connection, values)
     connection.execute(_SQL["drop_activations"], values)
     chunks = [id_ for (id_,) in connection.execute(_SQL["drop_places"], values)]
     dropped = drop_unused_chunks(connection, values, chunks)

@@ -61,7 +61,7 @@ ADVICE = {
     HISTORY: "Do not roll back to these releases. Other releases are not touched by it.",
     UNIT: _REPAIR,
     RECALL: "Rebuild the index as the owner of the database: REINDEX INDEX CONCURRENTLY.",
-    PROTOTYPES: "Run `revector prototypes build --rebuild`.",
+    PROTOTYPES: _REPAIR,
     BLOBS: "No source need have these bytes any more: restore the blobs from a backup.",
     BYTES: _REFETCH,
 }

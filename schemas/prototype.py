@@ -61,8 +61,8 @@ class PrototypeSet:
 
     Attributes:
         version: 1, 2, 3 ... of the collection.
-        release: whose images it was made from; `release_digest` is that release's.
-        seen_release: the release that was current when the set was made.
+        release: whose images it was first made from; `release_digest` is that release's.
+        seen_release: the last release that was current while it was in use.
         space_id: the embedding space of the vectors.
         settings: fingerprint of the settings it was made by.
         thresholds: tau1 and tau2.
@@ -86,6 +86,11 @@ class PrototypeSet:
     note: str = ""
     created_at: datetime | None = None
     prototypes: tuple[Prototype, ...] = ()
+
+    @property
+    def images_release(self) -> int:
+        """The last release that has its images: a set chosen by hand is not of the release it serves."""
+        return self.release if self.is_rollback else self.seen_release
 
 
 def set_digest(hashes: Iterable[bytes], thresholds: Thresholds) -> bytes:
@@ -170,9 +175,11 @@ class LeaveOneOut:
 
     @property
     def unknown(self) -> Scores:
-        """Of all N images, as if their own class did not exist: what an unknown class looks like."""
-        margin = np.where(np.isnan(self.second), self.other, np.round(self.other - self.second, 6))
-        return Scores(self.other, margin)
+        """Of all N images, as if their own class did not exist: what an unknown class looks like.
+
+        Where one class is left there is no margin to speak of, NaN: with both classes there would be one.
+        """
+        return Scores(self.other, np.round(self.other - self.second, 6))
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,15 +188,16 @@ class Scores:
 
     Attributes:
         s1: (N,) float64, similarity to the nearest class.
-        margin: (N,) float64, how much less similar the second one is; s1 itself where there is no second.
+        margin: (N,) float64, how much less similar the second one is; s1 itself where there never was
+            a second.
     """
 
     s1: NDArray[np.float64]
     margin: NDArray[np.float64]
 
     def accept(self, thresholds: Thresholds) -> NDArray[np.bool_]:
-        """(N,): both thresholds are reached."""
-        return (self.s1 >= thresholds.tau1) & (self.margin >= thresholds.tau2)
+        """(N,): both thresholds are reached; one that could not be measured stops nothing."""
+        return (self.s1 >= thresholds.tau1) & ~(self.margin < thresholds.tau2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,3 +245,9 @@ class BuildReport:
     read: int = 0
     release: int | None = None
     seconds: float = 0.0
+
+    def counts(self) -> dict[str, Any]:
+        """What is remembered of it with its run: numbers, and no names that would have to be forgotten."""
+        names = {key: len(getattr(self, key)) for key in ("left_out", "changed", "added", "lost")}
+        facts = ("version", "made", "digest", "classes", "images", "read", "release")
+        return {**{key: getattr(self, key) for key in facts}, **names}

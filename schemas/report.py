@@ -80,9 +80,17 @@ class RunReport:
     def as_json(self) -> dict[str, Any]:
         """Plain values, rejections without timestamps."""
         data = asdict(self)
+        data["prototypes"] = asdict(self.prototypes) if self.prototypes else None
         data["seconds"] = {name: round(value, 4) for name, value in self.seconds.items()}
         data["rejections"] = [
             {"uri": r.uri, "part": r.part, "stage": r.stage, "error": r.error, "message": r.message}
             for r in self.rejections
         ]
+        return data
+
+    def stats(self) -> dict[str, Any]:
+        """What is stored with the run: as `as_json`, without what has rows of its own, and without names."""
+        data = self.as_json()
+        data.pop("rejections")
+        data["prototypes"] = self.prototypes.counts() if self.prototypes else None
         return data

@@ -1,9 +1,17 @@
 #!/usr/bin/env bash
-# The README's demo: samples in, search, near-duplicates, one sentence edited, what that costs, and back again.
+# The README's demo: samples in, search, near-duplicates, one sentence edited, what that costs, and back again;
+# then images: class prototypes, drawings by somebody else, and things that are none of the classes.
 set -euo pipefail
 demo=.demo
 rm -rf "$demo" && mkdir -p "$demo"
 cp -R samples/documents "$demo/documents"
+cp -R samples/images samples/queries "$demo/"
+cat > "$demo/revector.toml" <<'TOML'
+[collections.things]
+kind = "images"
+model = "small-clip"
+TOML
+export REVECTOR_CONFIG="$demo/revector.toml"
 export REVECTOR_HOME="$demo/home"
 
 say() { printf '\n\033[1m$ %s\033[0m\n' "$*"; }
@@ -34,3 +42,16 @@ run revector search "limit of the sleep current" -k 1 --as-of 2
 run revector history
 run revector check
 run revector failures
+
+run revector ingest "$demo/images" --collection things
+run revector classify "$demo"/queries/*.png --collection things
+run revector search "a cup of tea, or a cat" --collection things -k 1
+run revector search --image "$demo/queries/우산.png" --collection things -k 2
+run revector prototypes show --collection things --figure "$demo/prototypes.png"
+
+say "one more image in the class 책"
+cp "$demo/queries/책.png" "$demo/images/책/openmoji-book.png"
+run revector ingest "$demo/images" --collection things
+run revector prototypes history --collection things
+run revector prototypes rollback --collection things
+run revector prototypes export --collection things --output "$demo/export"

@@ -83,6 +83,7 @@ class Workspace:
         self._lock = threading.Lock()
         self._closed = False
         self.target: RunTarget | None = None
+        self.allow_deletions = False
 
     @property
     def home(self) -> Path:

@@ -26,7 +26,8 @@ CREATE TABLE prototype (
 );
 ALTER TABLE prototype ALTER COLUMN sum SET STORAGE EXTERNAL, ALTER COLUMN vectors SET STORAGE EXTERNAL;
 
--- Versions of a collection's prototypes; the highest is the one in use. release: whose images it was made from.
+-- Versions of a collection's prototypes; the highest is the one in use. release: whose images it was first made
+-- from; later ones may have led to the same set.
 -- seen_release: the last release that was current while it was in use; is_rollback: chosen by hand, so it stays
 -- in use until the next release, whatever the settings say.
 -- settings: fingerprint of what was asked for; report: what is known of its quality, JSON.

@@ -158,6 +158,9 @@ WHERE tenant_id = %(tenant)s AND id = ANY(%(signatures)s::bigint[])
 UNION ALL SELECT 'bands of signatures', count(*) FROM signature_band
 WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND band = ANY(%(bands)s::bigint[])
   AND signature_id = ANY(%(signatures)s::bigint[])
+UNION ALL SELECT 'reports of prototypes', count(*) FROM prototype_set p
+WHERE p.tenant_id = %(tenant)s AND p.collection_id = %(collection)s AND EXISTS (
+    SELECT FROM jsonb_array_elements(p.report #> '{outliers,entries}') AS e WHERE e ->> 'uri' = %(uri)s)
 UNION ALL SELECT 'elections', (SELECT count(*) FROM activation WHERE tenant_id = %(tenant)s AND winner_id = %(document)s)
     + (SELECT count(*) FROM staged_change WHERE tenant_id = %(tenant)s AND winner_id = %(document)s)
 UNION ALL SELECT 'parser results', count(*) FROM parsed

@@ -39,8 +39,25 @@ WHERE a.tenant_id = %(tenant)s AND a.collection_id = %(collection)s AND t.shown_
   AND NOT a.suppressed AND v.metadata ? 'class'
 ORDER BY 1, 2, 4
 
+-- name: staged_counts
+-- images of each class that a run would add, less those it would take away
+SELECT m.class, sum(m.sign) FROM (
+    SELECT v.metadata ->> 'class' AS class, 1 AS sign
+    FROM staged_change s JOIN document_version v ON v.id = s.version_id
+    WHERE s.tenant_id = %(tenant)s AND s.run_id = %(run)s AND NOT s.suppressed AND v.metadata ? 'class'
+      AND (s.version_id IS DISTINCT FROM s.base_version_id OR s.reelected)
+    UNION ALL
+    SELECT v.metadata ->> 'class', -1
+    FROM staged_change s
+    JOIN activation a ON a.document_id = s.document_id AND a.to_release IS NULL AND NOT a.suppressed
+    JOIN document_version v ON v.id = a.version_id
+    WHERE s.tenant_id = %(tenant)s AND s.run_id = %(run)s AND v.metadata ? 'class'
+      AND (s.version_id IS DISTINCT FROM s.base_version_id OR s.reelected)
+) AS m
+GROUP BY m.class
+
 -- name: staged_members
--- the same of what a run has staged
+-- the images themselves
 SELECT m.class, m.uri, m.chunk_id, m.sign FROM (
     SELECT v.metadata ->> 'class' AS class, d.uri, vc.chunk_id, 1 AS sign
     FROM staged_change s
@@ -59,6 +76,7 @@ SELECT m.class, m.uri, m.chunk_id, m.sign FROM (
     WHERE s.tenant_id = %(tenant)s AND s.run_id = %(run)s AND v.metadata ? 'class'
       AND (s.version_id IS DISTINCT FROM s.base_version_id OR s.reelected)
 ) AS m
+WHERE m.class = ANY(%(classes)s::text[])
 ORDER BY m.class COLLATE "C", m.uri COLLATE "C", m.sign
 
 -- name: read_vectors
@@ -78,6 +96,8 @@ ORDER BY p.version DESC LIMIT %(most)s
 -- name: set_of_digest
 -- the newest set of a release with that digest, made by these settings
 SELECT p.version FROM prototype_set p
+JOIN release r ON r.collection_id = p.collection_id AND r.missing = 0
+    AND r.number = CASE WHEN p.is_rollback THEN p.release ELSE p.seen_release END
 WHERE p.tenant_id = %(tenant)s AND p.collection_id = %(collection)s AND p.release_digest = %(digest)s
   AND p.settings = %(settings)s
 ORDER BY p.version DESC LIMIT 1
@@ -87,6 +107,19 @@ SELECT p.class, p.images, p.sum, p.vectors, p.hash
 FROM prototype_set_member m JOIN prototype p ON p.id = m.prototype_id
 WHERE m.tenant_id = %(tenant)s AND m.collection_id = %(collection)s AND m.set_id = %(set)s
 ORDER BY p.class COLLATE "C"
+
+-- name: all_prototypes
+SELECT p.id, p.class, p.images, p.sum, p.vectors, p.hash, s.fingerprint
+FROM prototype p JOIN embedding_space s ON s.id = p.space_id
+WHERE p.tenant_id = %(tenant)s AND p.collection_id = %(collection)s
+
+-- name: set_hashes
+SELECT p.version, p.tau1, p.tau2, p.digest,
+       ARRAY(SELECT o.hash FROM prototype_set_member m JOIN prototype o ON o.id = m.prototype_id
+             WHERE m.tenant_id = %(tenant)s AND m.set_id = p.id)
+FROM prototype_set p
+WHERE p.tenant_id = %(tenant)s AND p.collection_id = %(collection)s
+ORDER BY p.version DESC
 
 -- name: create_prototypes
 INSERT INTO prototype (tenant_id, collection_id, space_id, class, images, sum, vectors, hash)
@@ -112,8 +145,9 @@ FROM numbered
 RETURNING id, version, created_at
 
 -- name: confirm_set
-UPDATE prototype_set SET seen_release = %(seen)s
-WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND version = %(version)s AND seen_release < %(seen)s
+UPDATE prototype_set SET seen_release = %(release)s, report = %(report)s
+WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND version = %(version)s
+  AND seen_release <= %(release)s
 
 -- name: create_members
 INSERT INTO prototype_set_member (tenant_id, collection_id, set_id, prototype_id)
@@ -130,20 +164,39 @@ WHERE p.tenant_id = %(tenant)s AND p.collection_id = %(collection)s
   AND NOT EXISTS (SELECT FROM prototype_set_member m WHERE m.prototype_id = p.id)
 
 -- name: sets_with_document
--- made of a release that showed it
+-- made of a release that showed it, or that is not whole any more: who knows what it showed
 SELECT p.version FROM prototype_set p
-WHERE p.tenant_id = %(tenant)s AND p.collection_id = %(collection)s AND EXISTS (
+WHERE p.tenant_id = %(tenant)s AND p.collection_id = %(collection)s AND (EXISTS (
     SELECT FROM activation a
-    WHERE a.tenant_id = %(tenant)s AND a.document_id = %(document)s AND a.from_release <= p.release
-      AND (a.to_release IS NULL OR a.to_release > p.release))
+    WHERE a.tenant_id = %(tenant)s AND a.document_id = %(document)s
+      AND a.from_release <= CASE WHEN p.is_rollback THEN p.release ELSE p.seen_release END
+      AND (a.to_release IS NULL
+           OR a.to_release > CASE WHEN p.is_rollback THEN p.release ELSE p.seen_release END)) OR EXISTS (
+    SELECT FROM release r
+    WHERE r.tenant_id = %(tenant)s AND r.collection_id = %(collection)s AND r.missing > 0
+      AND r.number = CASE WHEN p.is_rollback THEN p.release ELSE p.seen_release END))
+
+-- name: drop_incomplete_sets
+-- but the one in use: of releases whose images were purged
+DELETE FROM prototype_set p USING release r
+WHERE p.tenant_id = %(tenant)s AND p.collection_id = %(collection)s
+  AND r.tenant_id = %(tenant)s AND r.collection_id = %(collection)s AND r.missing > 0
+  AND r.number = CASE WHEN p.is_rollback THEN p.release ELSE p.seen_release END
+  AND p.version < (SELECT max(o.version) FROM prototype_set o
+                   WHERE o.tenant_id = %(tenant)s AND o.collection_id = %(collection)s)
+
+-- name: is_whole
+SELECT r.missing = 0 FROM release r
+WHERE r.tenant_id = %(tenant)s AND r.collection_id = %(collection)s AND r.number = %(release)s
 
 -- name: old_sets
 -- but the one in use, the last few before it, young ones, and those of tagged releases
 SELECT p.version FROM (
-    SELECT p.version, p.release, p.created_at, row_number() OVER (ORDER BY p.version DESC) AS place
+    SELECT p.version, p.release, p.seen_release, p.created_at, row_number() OVER (ORDER BY p.version DESC) AS place
     FROM prototype_set p WHERE p.tenant_id = %(tenant)s AND p.collection_id = %(collection)s
 ) AS p
 WHERE p.place > 1 + %(keep)s AND p.created_at < %(before)s
   AND NOT (%(keep_tagged)s AND EXISTS (
       SELECT FROM release_tag t
-      WHERE t.tenant_id = %(tenant)s AND t.collection_id = %(collection)s AND t.number = p.release))
+      WHERE t.tenant_id = %(tenant)s AND t.collection_id = %(collection)s
+        AND t.number BETWEEN p.release AND p.seen_release))

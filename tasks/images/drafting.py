@@ -60,7 +60,7 @@ def _draft(workspace: Workspace, job: DocumentJob) -> VersionDraft:
     facts = job.outcome
     assert isinstance(facts, ImageFacts)
     item, patterns = job.item, workspace.collection.metadata.paths
-    name = class_of(item.uri, facts, workspace.collection.prototypes, patterns)
+    name = class_of(item.uri, item.path, facts, workspace.collection.prototypes, patterns)
     metadata = _metadata(facts, item.uri, name, patterns)
     chunk = _chunk(facts, item.uri, name)
     fingerprint = workspace.fingerprints[job.variant]

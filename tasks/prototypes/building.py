@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from time import perf_counter
 
 import numpy as np
 
-from registry.collections import get_space
+from registry.collections import get_collection, get_space
 from registry.connection import Database
 from registry.history import find_release
 from registry.members import ALL, read_members
@@ -25,6 +25,9 @@ from tasks.prototypes.making import Draft, Request, make_prototypes, making
 from tasks.prototypes.quality import assess
 
 log = logging.getLogger(__name__)
+
+ATTEMPTS = 5
+"""Where other runs make releases or sets all the time."""
 
 MAX_CALIBRATED = 20_000
 """Images that thresholds and quality are measured on; of larger collections an even share of each class."""
@@ -59,45 +62,53 @@ def build_prototypes(
     """
     started = timer()
     report = BuildReport()
-    if collection.current_release and collection.active_space_id is not None:
-        release = find_release(db, collection, str(collection.current_release))
-        base, wanted = latest_set(db, collection.id), settings_fingerprint(settings)
-        request = Request(db, collection, collection.active_space_id, release, settings, wanted, base)
-        is_current = base is not None and base.seen_release == release.number
-        if base is not None and is_current:
-            is_current = keep_rollback if base.is_rollback else base.settings == wanted
-        if rebuild or not is_current:
-            _build(request, report, rebuild=rebuild)
-        else:
-            assert base is not None
-            _describe(report, base)
+    for attempt in range(ATTEMPTS):
+        if attempt:  # another run was faster: what it left is looked at
+            collection = get_collection(db, collection.name)
+        if _build_once(db, collection, settings, report, rebuild=rebuild, keep_rollback=keep_rollback):
+            break
     report.seconds = timer() - started
     return report
 
 
-def _build(request: Request, report: BuildReport, *, rebuild: bool) -> None:
-    db, collection_id = request.db, request.collection.id
-    base = _read_base(request)
-    draft = Draft()
+def _build_once(
+    db: Database,
+    collection: Collection,
+    settings: PrototypeSettings,
+    report: BuildReport,
+    *,
+    rebuild: bool,
+    keep_rollback: bool,
+) -> bool:
+    """One try; False where another run has changed the collection or its sets meanwhile."""
+    if not collection.current_release or collection.active_space_id is None:
+        return True
+    release = find_release(db, collection, str(collection.current_release))
+    base, wanted = latest_set(db, collection.id), settings_fingerprint(settings)
+    request = Request(db, collection, collection.active_space_id, release, settings, wanted, base)
+    if base is not None and base.seen_release == release.number and not rebuild:
+        is_current = keep_rollback if base.is_rollback else base.settings == wanted
+        if is_current:
+            _describe(report, base)
+            return True
+    return _build(request, report, rebuild=rebuild)
+
+
+def _build(request: Request, report: BuildReport, *, rebuild: bool) -> bool:
+    db, collection_id, last = request.db, request.collection.id, request.base
+    base, draft = _read_base(request), Draft()
     fresh = None if rebuild else _find_equal(request)
     fresh = fresh or _compute(request, None if rebuild else base, draft)
     report.read = draft.read
     report.left_out = {one.name: one.images for one in draft.left_out}
-    if base is None and not fresh.prototypes:
-        return
-    last = request.base
-    if last is not None and (last.digest, last.settings, last.is_rollback) == (
-        fresh.digest,
-        fresh.settings,
-        False,
-    ):
-        confirm_set(db, collection_id, last.version, fresh)
+    if last is None and not fresh.prototypes:
+        return True
+    if last and (last.digest, last.settings, last.is_rollback) == (fresh.digest, fresh.settings, False):
         _describe(report, last)
-        return
-    stored = store_set(db, collection_id, fresh)
-    if stored is None:  # a run of a later release was faster: its set is in use
-        _describe(report, latest_set(db, collection_id))
-        return
+        return confirm_set(db, collection_id, last.version, fresh)
+    stored = store_set(db, collection_id, fresh, after=last.version if last else 0)
+    if stored is None:
+        return False
     _describe(report, stored)
     report.made = True
     _compare(report, base, stored)
@@ -105,6 +116,7 @@ def _build(request: Request, report: BuildReport, *, rebuild: bool) -> None:
         "prototypes version %d: %d classes, %d of them new or changed",
         stored.version, len(stored.prototypes), len(report.added) + len(report.changed),
     )  # fmt: skip
+    return True
 
 
 def _read_base(request: Request) -> PrototypeSet | None:
@@ -137,21 +149,18 @@ def _compute(request: Request, base: PrototypeSet | None, draft: Draft) -> Proto
 def _measure(request: Request, draft: Draft) -> PrototypeSet:
     """Thresholds and quality, on all images or an even share of them."""
     settings, prototypes = request.settings, tuple(draft.prototypes)
-    images = sum(one.images for one in prototypes)
-    share = max(2, MAX_CALIBRATED // max(1, len(prototypes)))
     members = read_members(
         request.db,
         request.collection.id,
         request.space_id,
         request.release.number,
         classes=[one.name for one in prototypes],
-        # an image's own part of several vectors can only be told from all of its class
-        per_class=share if is_mean(settings) and images > MAX_CALIBRATED else ALL,
+        per_class=measured_share(prototypes, settings),
     )
     measured = leave_one_out(members, prototypes, settings)
     thresholds = choose_thresholds(measured, settings)
     report = assess(members, prototypes, measured, thresholds, draft.left_out)
-    report |= {"making": making(settings), "total_images": images}
+    report |= {"making": making(settings), "total_images": sum(one.images for one in prototypes)}
     space = get_space(request.db, request.space_id)
     return PrototypeSet(
         version=0,
@@ -165,6 +174,17 @@ def _measure(request: Request, draft: Draft) -> PrototypeSet:
         report=report,
         prototypes=prototypes,
     )
+
+
+def measured_share(prototypes: Sequence[Prototype], settings: PrototypeSettings) -> int:
+    """How many images of a class are measured at most.
+
+    An image's own part of several vectors can only be told from all of its class.
+    """
+    images = sum(one.images for one in prototypes)
+    if not is_mean(settings) or images <= MAX_CALIBRATED:
+        return ALL
+    return max(2, MAX_CALIBRATED // len(prototypes))
 
 
 def _describe(report: BuildReport, found: PrototypeSet | None) -> None:

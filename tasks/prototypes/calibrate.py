@@ -220,11 +220,13 @@ def _refusing(unknown: Scores, settings: PrototypeSettings) -> Thresholds:
     """Where nothing can be accepted rightly: the least threshold that refuses enough."""
     allowed = math.floor(settings.false_accept_rate * len(unknown.s1) + _SLACK)
     if settings.tau1 is not None:
-        margins = np.sort(unknown.margin[unknown.s1 >= settings.tau1])[::-1]
-        tau2 = _above(margins[allowed]) if len(margins) > allowed else 0.0
+        margins = np.sort(np.nan_to_num(unknown.margin[unknown.s1 >= settings.tau1], nan=np.inf))[::-1]
+        tau2 = 0.0
+        if len(margins) > allowed:
+            tau2 = _above(margins[allowed]) if np.isfinite(margins[allowed]) else NOTHING.tau2
         return Thresholds(settings.tau1, min(tau2, NOTHING.tau2))
     reach = 0.0 if settings.tau2 is None else settings.tau2
-    scores = np.sort(unknown.s1[unknown.margin >= reach])[::-1]
+    scores = np.sort(unknown.s1[~(unknown.margin < reach)])[::-1]
     tau1 = _above(scores[allowed]) if len(scores) > allowed else -1.0
     if tau1 > NOTHING.tau1:
         return Thresholds(NOTHING.tau1, NOTHING.tau2 if settings.tau2 is None else settings.tau2)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from registry.members import count_classes, read_members, read_staged
+from registry.members import class_batches, count_classes, count_staged, read_members, read_staged
 from schemas.exact_sum import Vectors, add, mean_vector
 from schemas.settings import CollectionSettings
 from tasks.workspace import Workspace
@@ -25,27 +27,32 @@ def judge_classes(workspace: Workspace, release: int) -> list[str]:
         release: the number of the one it would replace, 0 for none.
     """
     db, settings, target = workspace.db, workspace.collection, workspace.require_target()
-    changes = read_staged(db, target.collection_id, target.space_id, target.run_id)
-    names = changes.members.classes
-    if not names or release == 0:
+    if release == 0:
         return []
-    counts = count_classes(db, target.collection_id, release)
-    members = read_members(db, target.collection_id, target.space_id, release, classes=names)
-    old_place = {name: index for index, name in enumerate(members.classes)}
-    lost, moved = [], []
-    for index, name in enumerate(names):
-        before = counts.get(name, 0)
-        chosen = changes.members.owners == index
-        after = before + int(changes.signs[chosen].sum())
-        fewest = settings.prototypes.min_images
-        if before >= fewest > after:
-            lost.append(name)
-        elif before >= max(fewest, JUDGED_FROM):
-            old = members.vectors[members.owners == old_place[name]]
-            shift = _shift(old, changes.members.vectors[chosen], changes.signs[chosen])
-            if shift > settings.gate.max_prototype_shift:
-                moved.append((name, shift))
-    return [*_say_lost(lost, settings.gate.max_lost_classes), *_say_moved(moved, settings)]
+    changes = count_staged(db, target.run_id)
+    counts = count_classes(db, target.collection_id, release) if changes else {}
+    fewest = settings.prototypes.min_images
+    lost = sorted(name for name in changes if counts.get(name, 0) >= fewest > counts[name] + changes[name])
+    stays = sorted(name for name in changes if counts.get(name, 0) >= max(fewest, JUDGED_FROM))
+    moved: list[tuple[str, float]] = []
+    for batch in class_batches([name for name in stays if name not in lost], counts):
+        moved += _shifts(workspace, release, batch)
+    too_far = [(name, shift) for name, shift in moved if shift > settings.gate.max_prototype_shift]
+    if workspace.allow_deletions:
+        lost = []
+    return [*_say_lost(lost, settings.gate.max_lost_classes), *_say_moved(too_far, settings)]
+
+
+def _shifts(workspace: Workspace, release: int, classes: list[str]) -> Iterator[tuple[str, float]]:
+    """How far the mean of each class would turn."""
+    db, target = workspace.db, workspace.require_target()
+    old = read_members(db, target.collection_id, target.space_id, release, classes=classes)
+    changes = read_staged(db, target.collection_id, target.space_id, target.run_id, classes=classes)
+    place = {name: index for index, name in enumerate(changes.members.classes)}
+    for index, name in enumerate(old.classes):
+        chosen = changes.members.owners == place.get(name, -1)
+        vectors = old.vectors[old.owners == index]
+        yield name, _shift(vectors, changes.members.vectors[chosen], changes.signs[chosen])
 
 
 def _shift(old: Vectors, changed: Vectors, signs: np.ndarray) -> float:

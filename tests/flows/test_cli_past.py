@@ -134,7 +134,7 @@ def test_wrong_calls_say_what_to_do(two, run, arguments, says):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["search"], "Missing"),
+        (["plan"], "Missing"),
         (["rollback", "--version", "x"], "'--version'"),
         (["history", "-n", "0"], "greater than or equal to 1"),
         (["nosuch"], "No such command 'nosuch'"),

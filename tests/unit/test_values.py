@@ -99,7 +99,8 @@ def test_paths_of_the_configuration_are_relative_to_its_file(tmp_path):
     settings = load_settings(environ={}, cwd=tmp_path)
     assert settings.home == tmp_path / "data"
     assert settings.collection("a").model == "m"
-    assert settings.collection("other").model == "all-MiniLM-L6-v2"
+    other = settings.collection("other")
+    assert (other.model_for("documents"), other.model_for("images")) == ("all-MiniLM-L6-v2", "ViT-B-32")
 
 
 def test_the_environment_wins_over_the_file(tmp_path):
