@@ -45,7 +45,7 @@ run revector failures
 
 run revector ingest "$demo/images" --collection things
 run revector classify "$demo"/queries/*.png --collection things
-run revector search "a cup of tea, or a cat" --collection things -k 1
+run revector search bicycle --collection things -k 1
 run revector search --image "$demo/queries/우산.png" --collection things -k 2
 run revector prototypes show --collection things --figure "$demo/prototypes.png"
 

@@ -7,7 +7,6 @@ to a revision that identifies the weights.
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,9 @@ DECODING_VERSION = 1
 """Of the rules that make pixels of a file (`tasks.embedding.decoding`): other rules, other vectors."""
 
 SMALL_IMAGE_MODEL = "small-clip"
+SMALL_FOLDER = Path(__file__).parents[2] / "models" / "small_clip"
+"""Beside this package, in a checkout as in an installation; other folders named models do not matter."""
+
 SHORT_NAMES = {
     "ViT-B-32": "laion/CLIP-ViT-B-32-laion2B-s34B-b79K",
     "ViT-L-14": "laion/CLIP-ViT-L-14-laion2B-s32B-b82K",
@@ -137,11 +139,8 @@ def _make_card(name: str, path: Path, revision: str | None = None) -> ImageCard:
 
 
 def _small_folder() -> Path:
-    # find_spec of a top-level package does not run its code.
-    spec = importlib.util.find_spec("models")
-    for place in (spec.submodule_search_locations or ()) if spec else ():
-        if (Path(place) / "small_clip").is_dir():
-            return Path(place) / "small_clip"
+    if SMALL_FOLDER.is_dir():
+        return SMALL_FOLDER
     raise ModelNotAvailable(
         "The model small-clip is not part of this installation.",
         advice="Install revector again, or give local-dir:FOLDER.",

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
+import tasks.embedding.image_card
 from schemas.errors import ModelNotAvailable
 from tasks.embedding.image_card import SHORT_NAMES, SMALL_IMAGE_MODEL, resolve_image_model
 from tasks.embedding.image_files import WEIGHT_FILES, choose_weights, read_image_model_files
@@ -127,20 +128,16 @@ def test_resolving_imports_no_framework(folder):
     assert result.returncode == 0, result.stderr
 
 
-def test_small_model_ships_with_the_project(folder, tmp_path, monkeypatch):
-    package = tmp_path / "site" / "models"
-    package.mkdir(parents=True)
-    (package / "__init__.py").write_text("raise SystemExit('imported')")
-    shutil.copytree(folder, package / "small_clip")
-    monkeypatch.delitem(sys.modules, "models", raising=False)
-    monkeypatch.syspath_prepend(package.parent)
+def test_small_model_ships_with_the_project_and_needs_no_hub(tmp_path, monkeypatch):
+    (tmp_path / "models" / "small_clip").mkdir(parents=True)  # somebody's own folder is not looked at
+    monkeypatch.chdir(tmp_path)
     card = resolve_image_model(SMALL_IMAGE_MODEL)
-    assert (card.name, card.dim) == ("small-clip", 48)
-    assert card.revision == resolve_image_model(str(folder)).revision
+    assert (card.name, card.dim, card.image_size) == ("small-clip", 512, (160, 160))
+    assert card.revision.startswith("sha256:")
 
 
-def test_installation_without_the_small_model_says_so(monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+def test_installation_without_the_small_model_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(tasks.embedding.image_card, "SMALL_FOLDER", tmp_path / "nothing")
     with pytest.raises(ModelNotAvailable, match="local-dir:"):
         resolve_image_model(SMALL_IMAGE_MODEL)
 
