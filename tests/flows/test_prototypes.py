@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from flows import prototyping
+from flows.checking import check
 from flows.classifying import classify_images
 from flows.forgetting import forget
 from flows.reporting import prototypes_markdown
@@ -368,6 +369,14 @@ def test_a_damaged_prototype_is_not_used_and_a_rebuild_mends_it(five):
     collection = get_collection(five.session.db, "default")
     blobs = BlobStore(five.session.settings.home, five.session.db.tenant_id)
     assert check_fully(five.session.db, collection, blobs).problems == []
+
+
+def test_a_repair_mends_damaged_prototypes(five):
+    damage(five, "hat")
+    assert [problem.invariant for problem in check(five.session, "default").problems] == [PROTOTYPES]
+    report = check(five.session, "default", repair=True)
+    assert report.problems == []
+    assert [done.invariant for done in report.repaired] == [PROTOTYPES]
 
 
 def test_a_damaged_prototype_does_not_spread_to_the_next_set(five):
