@@ -15,7 +15,7 @@ from benchmarks.measuring import Row, alternate, median_ratio, milliseconds
 from flows.checking import check
 from flows.comparing import compare
 from flows.rollback import LAST, rollback_collection
-from flows.session import LoadEmbedder, load_embedder
+from flows.session import LoadEmbedder, load_real_embedder
 from registry.search import search_collection
 from tasks.embedding.card import DEFAULT_TEXT_MODEL, resolve_model
 from tasks.exporting import export_release
@@ -48,7 +48,7 @@ def _measure_rollbacks(library: Library, chunks: int, *, rounds: int) -> list[Ro
     share = max(2, round(len(files) * CHANGED_SHARE))
     rows = []
     started = time.perf_counter()
-    model = load_embedder(resolve_model(DEFAULT_TEXT_MODEL), library.session.settings)
+    model = load_real_embedder(resolve_model(DEFAULT_TEXT_MODEL), library.session.settings)
     model.embed(["warm up"])
     loaded_s = time.perf_counter() - started
     loaders: dict[str, tuple[LoadEmbedder | None, str]] = {

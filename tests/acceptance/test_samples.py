@@ -9,7 +9,7 @@ import pytest
 
 from flows.configuration import load_settings
 from flows.searching import search_text
-from flows.session import load_embedder, open_session
+from flows.session import load_real_embedder, open_session
 from tests.acceptance.conftest import SAMPLES
 
 pytestmark = pytest.mark.model
@@ -29,7 +29,7 @@ def session(first_run, cli):
 
     def load_once(card, settings):
         if card not in loaded:
-            loaded[card] = load_embedder(card, settings)
+            loaded[card] = load_real_embedder(card, settings)
         return loaded[card]
 
     settings = load_settings(environ={"REVECTOR_HOME": cli.environment["REVECTOR_HOME"]})
