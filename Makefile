@@ -25,7 +25,7 @@ test: setup ## Run all tests (embedded database, real model, no network)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 nightly: setup ## Random steps against a plain model, 120 times kill -9, 5,000 damaged files (about 35 minutes)
-	TESTS_NIGHTLY=1 $(BIN)/python -m pytest tests/flows/test_state_machine.py
+	TESTS_NIGHTLY=1 $(BIN)/python -m pytest tests/flows/test_state_machine.py tests/flows/test_prototype_walk.py
 	$(BIN)/python -m tests.acceptance.crash --kills $(KILLS)
 	$(BIN)/python -m tests.acceptance.fuzz --mutants 5000
 
