@@ -20,7 +20,7 @@ def prototypes_json(report: BuildReport) -> dict[str, Any]:
 def prototypes_line(report: BuildReport) -> str:
     """What became of the prototypes."""
     if report.version is None:
-        return "none: no class has enough images"
+        return "none: no class has enough images" if report.left_out else "none: there are no class folders"
     if not report.made:
         return f"version {report.version}: {report.classes} classes, nothing changed"
     parts = [

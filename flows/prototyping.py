@@ -124,7 +124,11 @@ def roll_back(session: Session, name: str, version: int | None) -> PrototypeSet:
     collection = image_collection(session, name)
     sets = list_sets(session.db, collection.id)
     if version is None:
-        earlier = [one.version for one in sets if sets and one.digest != sets[0].digest]
+        earlier = [
+            one.version
+            for one in sets
+            if one.digest != sets[0].digest and one.report["statistics"]["total_classes"]
+        ]
         if not earlier:
             raise PrototypesNotFound(
                 f"The prototypes of {name!r} have no other version.", advice="`revector prototypes history`."

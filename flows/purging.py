@@ -12,7 +12,7 @@ from flows.session import Session
 from registry.blobs import BlobStore
 from registry.check import check_fully
 from registry.collections import get_collection
-from registry.prototypes import drop_old_sets, find_old_sets
+from registry.prototype_retention import drop_old_sets, find_old_sets
 from registry.purge import discard_staged, drop_versions, foresee, sweep_strays, version_facts
 from registry.runs import finish_run, hold_new_run, mark_crashed_runs
 from registry.space import table_sizes, vacuum

@@ -18,7 +18,7 @@ from registry.blobs import BlobStore
 from registry.collections import get_space
 from registry.connection import Connection, Database
 from registry.locks import lock_collection
-from registry.prototypes import drop_sets, sets_with_document
+from registry.prototype_retention import drop_sets, sets_with_document
 from registry.purge import erase_versions, list_spaces
 from registry.queries import load
 from registry.staging import drop_staged, require_running

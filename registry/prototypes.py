@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -44,12 +43,19 @@ def get_set(db: Database, collection_id: int, version: int | None = None) -> Pro
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         row = connection.execute(_SQL["sets"], values).fetchone()
         if row is None:
-            what = "no prototypes" if version is None else f"no prototypes of version {version}"
-            raise PrototypesNotFound(
-                f"The collection has {what}.",
-                advice="Ingest class folders with --kind images; see `revector prototypes history`.",
-            )
+            raise _not_found(version)
         return replace(_set(row), prototypes=_read_prototypes(connection, values, *row[-2:]))
+
+
+def _not_found(version: int | None) -> PrototypesNotFound:
+    if version is None:
+        return PrototypesNotFound(
+            "The collection has no prototypes.", advice="Ingest class folders: each folder is a class."
+        )
+    return PrototypesNotFound(
+        f"The collection has no prototypes of version {version}.",
+        advice="`revector prototypes history` lists versions.",
+    )
 
 
 def find_damaged(db: Database, collection_id: int) -> tuple[list[int], int]:
@@ -164,72 +170,11 @@ def confirm_set(db: Database, collection_id: int, version: int, fresh: Prototype
     return True
 
 
-def sets_with_document(connection: Connection, values: dict[str, Any], document_id: int) -> list[int]:
-    """Versions of the sets that were made of a release which showed a document."""
-    rows = connection.execute(_SQL["sets_with_document"], {**values, "document": document_id})
-    return [version for (version,) in rows]
-
-
-def find_old_sets(
-    db: Database, collection_id: int, *, keep: int, before: datetime, keep_tagged: bool
-) -> list[int]:
-    """Versions that retention does not keep.
-
-    Args:
-        db: the registry.
-        collection_id: whose.
-        keep: how many before the one in use stay in any case.
-        before: only sets made earlier than this.
-        keep_tagged: sets of tagged releases stay.
-    """
-    values = {
-        "tenant": db.tenant_id,
-        "collection": collection_id,
-        "keep": keep,
-        "before": before,
-        "keep_tagged": keep_tagged,
-    }
-    with db.connection() as connection:
-        return [version for (version,) in connection.execute(_SQL["old_sets"], values)]
-
-
-def drop_old_sets(db: Database, collection_id: int, versions: Sequence[int]) -> int:
-    """`drop_sets` in a transaction of its own."""
-    values = {"tenant": db.tenant_id, "collection": collection_id}
-    with db.transaction() as connection:
-        lock_collection(connection, collection_id)
-        return drop_sets(connection, values, versions)
-
-
-def drop_sets(connection: Connection, values: dict[str, Any], versions: Sequence[int]) -> int:
-    """Drop sets and the prototypes that no other set has; returns how many sets.
-
-    Args:
-        connection: in a transaction that holds the collection.
-        values: tenant and collection.
-        versions: of the sets.
-    """
-    dropped = connection.execute(_SQL["drop_sets"], {**values, "versions": list(versions)}).rowcount
-    connection.execute(_SQL["drop_unused_prototypes"], values)
-    return dropped
-
-
 def _is_next(connection: Connection, values: dict[str, Any], release: int, after: int) -> bool:
     """Whether the release is whole, and that version still in use."""
     row = connection.execute(_SQL["is_whole"], {**values, "release": release}).fetchone()
     last = connection.execute(_SQL["sets"], {**values, "version": None, "most": 1}).fetchone()
     return row is not None and bool(row[0]) and (last[0] if last else 0) == after
-
-
-def drop_incomplete_sets(connection: Connection, values: dict[str, Any]) -> None:
-    """Drop sets, but the one in use, of releases that are not whole: their images were purged.
-
-    Args:
-        connection: in a transaction that holds the collection.
-        values: tenant and collection.
-    """
-    connection.execute(_SQL["drop_incomplete_sets"], values)
-    connection.execute(_SQL["drop_unused_prototypes"], values)
 
 
 def _store_prototypes(

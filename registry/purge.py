@@ -10,7 +10,7 @@ from psycopg import sql
 
 from registry.connection import Connection, Database
 from registry.locks import lock_collection
-from registry.prototypes import drop_incomplete_sets
+from registry.prototype_retention import drop_incomplete_sets
 from registry.queries import load
 from registry.signatures import drop_signatures
 from registry.vectors import vector_table

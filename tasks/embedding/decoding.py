@@ -21,6 +21,7 @@ Box = tuple[float, float, float, float]
 
 # A JPEG may be decoded small, but not to less than this times the size: 3 took 0.36 of the time of
 # whole decoding and kept a cosine of 0.9995 to it, 2 took 0.29 and 0.9994, 1 0.26 and 0.997 (2026-11).
+# Of 48 photos full of noise, small-clip: median 0.9993, least 0.996; 8 had the same least, slower.
 _OVERSAMPLING = 3
 
 # The library resizes all of an image and then crops: of a thin one it makes gigabytes. Over this many

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from schemas.document import Metadata
 from schemas.errors import ParseFailed
 from tasks.parsing.dates import parse_date
-from tasks.parsing.encodings import decode, is_binary
+from tasks.parsing.encodings import bom_encoding, is_binary
 
 BUNDLE_MAGIC = b"\0revector image\n"
 """No image starts with a NUL but icons and ISO media, which go on otherwise; no text does."""
@@ -86,9 +86,7 @@ def read_sidecar(suffix: str, data: bytes) -> SidecarText:
     """
     if len(data) > MAX_SIDECAR_BYTES:
         raise _refused(suffix, f"has {len(data):,} bytes, the limit is {MAX_SIDECAR_BYTES:,}")
-    if is_binary(data):
-        raise _refused(suffix, "is no text")
-    text = _clean(decode(data).removeprefix("\ufeff"))
+    text = _clean(_decode(suffix, data).removeprefix("\ufeff"))
     if suffix != ".json":
         return SidecarText(text, Metadata())
     try:
@@ -98,6 +96,29 @@ def read_sidecar(suffix: str, data: bytes) -> SidecarText:
     if not isinstance(found, dict):
         raise _refused(suffix, "is JSON, but no object")
     return _from_members(suffix, found)
+
+
+def _decode(suffix: str, data: bytes) -> str:
+    """UTF-8, what a mark names, or Korean in CP949: a caption is too short to guess any other by."""
+    if is_binary(data):
+        raise _refused(suffix, "is no text")
+    try:
+        return data.decode(bom_encoding(data[:4]) or "utf-8")
+    except UnicodeError:
+        pass
+    try:
+        text = data.decode("cp949")
+    except UnicodeError as exc:
+        raise _refused(suffix, "is neither UTF-8 nor CP949") from exc
+    letters = [letter for letter in text if not letter.isascii() and letter.isalpha()]
+    hangul = [
+        letter for letter in letters if "\uac00" <= letter <= "\ud7a3" or "\u3131" <= letter <= "\u318e"
+    ]
+    # Japanese texts decode to rare syllables, Chinese ones to Chinese letters too
+    common = [letter for letter in hangul if all(byte >= 0xA1 for byte in letter.encode("cp949"))]
+    if len(hangul) < len(letters) or 2 * len(common) < len(hangul):
+        raise _refused(suffix, "is neither UTF-8 nor Korean in CP949")
+    return text
 
 
 def _from_members(suffix: str, found: Mapping[str, Any]) -> SidecarText:

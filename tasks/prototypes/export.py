@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from schemas.embedding import EmbeddingSpace
 from schemas.errors import ConfigurationError, OutputNotWritable, SourceNotFound
 from schemas.exact_sum import mean_vector
-from schemas.prototype import Prototype, PrototypeSet
+from schemas.prototype import UNKNOWN, Prototype, PrototypeSet
 from tasks.prototypes.quality import statistics
 
 FORMAT: Final = 1
@@ -139,7 +139,7 @@ def _require_names(prototypes: Sequence[Prototype]) -> None:
 
 
 def name_problem(name: str) -> str | None:
-    """What `np.load(...)[name]` would stumble over, None for nothing.
+    """What `np.load(...)[name]`, or who reads a verdict, would stumble over; None for nothing.
 
     Of classes "a" and "a.npy" the second would answer with the first. A zip archive ends names at NUL,
     and on Windows reads a backslash as a slash.
@@ -150,6 +150,7 @@ def name_problem(name: str) -> str | None:
         return "is not valid text"
     problems = {
         "is empty": not name,
+        "is the answer for an image of no class": name == UNKNOWN,
         "begins with __, which other arrays do": name.startswith("__"),
         "ends with .npy": name.endswith(".npy"),
         "holds a NUL character": "\0" in name,

@@ -9,6 +9,7 @@ import numpy as np
 from registry.members import class_batches, count_classes, count_staged, read_members, read_staged
 from schemas.exact_sum import Vectors, add, mean_vector
 from schemas.settings import CollectionSettings
+from tasks.prototypes.export import name_problem
 from tasks.workspace import Workspace
 
 JUDGED_FROM = 5
@@ -29,7 +30,8 @@ def judge_classes(workspace: Workspace, release: int) -> list[str]:
     db, settings, target = workspace.db, workspace.collection, workspace.require_target()
     if release == 0:
         return []
-    changes = count_staged(db, target.run_id)
+    staged = count_staged(db, target.run_id)
+    changes = {name: count for name, count in staged.items() if name_problem(name) is None}
     counts = count_classes(db, target.collection_id, release) if changes else {}
     fewest = settings.prototypes.min_images
     lost = sorted(name for name in changes if counts.get(name, 0) >= fewest > counts[name] + changes[name])

@@ -11,7 +11,7 @@ from registry.connection import Database
 from registry.members import class_batches, count_classes, read_changes, read_members
 from schemas.errors import VectorsMissing
 from schemas.exact_sum import add
-from schemas.prototype import UNKNOWN, LeftOut, Prototype, PrototypeSet
+from schemas.prototype import LeftOut, Prototype, PrototypeSet
 from schemas.release import Collection, Release
 from schemas.settings import PrototypeSettings
 from tasks.prototypes.build import (
@@ -66,8 +66,6 @@ def make_prototypes(request: Request, base: PrototypeSet | None, draft: Draft) -
 def _usable(counts: dict[str, int], draft: Draft) -> dict[str, int]:
     """Without classes that no export can name: one would keep all others from the serving side."""
     problems = {name: problem for name in counts if (problem := name_problem(name)) is not None}
-    if UNKNOWN in counts:
-        problems[UNKNOWN] = "is the answer for an image of no class"
     draft.left_out += [LeftOut(name, counts[name], f"its name {why}") for name, why in problems.items()]
     return {name: count for name, count in counts.items() if name not in problems}
 

@@ -23,7 +23,8 @@ from flows.staged import activate_staged
 from registry.blobs import BlobStore
 from registry.check import check_fully
 from registry.collections import get_collection
-from registry.prototypes import drop_old_sets, find_old_sets, get_set, list_sets
+from registry.prototype_retention import drop_old_sets, find_old_sets
+from registry.prototypes import get_set, list_sets
 from registry.runs import list_staged_runs
 from schemas.check import PROTOTYPES
 from schemas.errors import ConfigurationError, GateFailed, PrototypesNotFound, RegistryUnsound

@@ -160,3 +160,18 @@ def test_lost_classes_pass_the_gate_where_deletions_are_allowed(world):
     report = world.ingest(allow_deletions=True)
     assert report.prototypes is not None
     assert report.prototypes.lost == ["hat"]
+
+
+def test_classes_that_never_had_a_prototype_may_go(world):
+    for number in range(3):
+        world.write(f"__x/{number}.png", file("x", number))
+        world.write(f"unknown/{number}.png", file("u", number))
+    report = world.ingest()
+    assert report.prototypes is not None
+    assert set(report.prototypes.left_out) == {"__x", "unknown"}
+    for path in (world.folder / "__x").iterdir():
+        path.unlink()
+    (world.folder / "unknown").rename(world.folder / "other")
+    report = world.ingest()
+    assert report.prototypes is not None
+    assert (report.prototypes.added, report.prototypes.lost) == (["other"], [])

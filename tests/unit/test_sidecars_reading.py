@@ -111,10 +111,8 @@ def test_a_list_of_captions_is_one_a_line():
 
 
 def test_korean_texts_of_old_programs_are_read():
-    assert (
-        read_sidecar(".txt", "빨간 운동화를 신은 고양이".encode("cp949")).caption
-        == "빨간 운동화를 신은 고양이"
-    )
+    for caption in ("빨간 운동화를 신은 고양이", "파란 똠방각하 펲시", "신발", "size 270 · 운동화"):
+        assert read_sidecar(".txt", caption.encode("cp949")).caption == caption
 
 
 def test_the_class_counts_in_any_case():
@@ -137,6 +135,9 @@ def test_what_no_database_takes_is_taken_out():
 
 @pytest.mark.parametrize(("suffix", "data", "why"), [
     (".txt", bytes(range(32)) * 20, "is no text"),
+    (".txt", "红色的鞋子".encode("gb18030"), "neither UTF-8"),
+    (".txt", "赤い靴".encode("shift-jis"), "neither UTF-8"),
+    (".txt", "soulier très élégant".encode("latin-1"), "neither UTF-8"),
     (".json", b'{"class": ["cat", "dog"]}', "names several classes"),
     (".json", b'{"Class": {}}', "has a class that is no text"),
     (".json", b"", "is no JSON"),
