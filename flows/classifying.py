@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from flows.prototyping import image_collection
 from flows.session import Session, require_same_space
 from registry.prototypes import get_set
 from schemas.errors import DocumentError, FetchFailed, SpaceMismatch
+from tasks.embedding.resolve import Card
 from tasks.prototypes.classify import classify
 
 if TYPE_CHECKING:
@@ -47,8 +48,7 @@ def classify_images(
     good = [path for path in paths if path not in errors]
     verdicts = {}
     if good:
-        embedder: ImageEmbedder = session.load_embedder(card, session.settings)  # type: ignore[assignment]
-        vectors = embedder.embed(good)
+        vectors = _load(session, card).embed(good)
         verdicts = dict(
             zip(good, classify(vectors, found.prototypes, found.thresholds, top_k=top_k), strict=True)
         )
@@ -71,18 +71,19 @@ def classify_images(
     return results
 
 
-def embed_image(session: Session, path: Path, name: str) -> np.ndarray:
+def embed_image(session: Session, path: Path, card: Card) -> np.ndarray:
     """(D,) float32 unit vector of an image file, by the model of an image collection.
 
     Raises:
         DocumentError: it cannot be read.
     """
-    collection = image_collection(session, name)
-    card = session.resolve_card(name, collection.kind)
     if (error := _problem(path)) is not None:
         raise error
-    embedder: ImageEmbedder = session.load_embedder(card, session.settings)  # type: ignore[assignment]
-    return np.asarray(embedder.embed([path])[0])
+    return np.asarray(_load(session, card).embed([path])[0])
+
+
+def _load(session: Session, card: Card) -> ImageEmbedder:
+    return cast("ImageEmbedder", session.load_embedder(card, session.settings))
 
 
 def _problem(path: Path) -> DocumentError | None:

@@ -107,7 +107,7 @@ def search_image(
         return []
     card = session.resolve_card(collection.name, collection.kind)
     _require_model_of(session, collection, release, space_id, card)
-    vector = embed_image(session, path, collection_name)
+    vector = embed_image(session, path, card)
     return search_collection(
         session.db, collection, k=k, release=release, vector=vector, space_id=space_id, where=where
     )

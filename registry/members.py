@@ -67,7 +67,7 @@ def read_members(
     space_id: int,
     release: int,
     *,
-    classes: Sequence[str] | None = None,
+    classes: Sequence[str],
     per_class: int = ALL,
 ) -> Members:
     """Images that a release shows and that have a class; N x D x 4 bytes of memory.
@@ -77,7 +77,7 @@ def read_members(
         collection_id: an image collection.
         space_id: the space of the vectors.
         release: its number.
-        classes: these only; None for all.
+        classes: these only.
         per_class: at most so many of a class: those with the lowest hashes, an even sample.
 
     Raises:
@@ -87,7 +87,7 @@ def read_members(
         "tenant": db.tenant_id,
         "collection": collection_id,
         "release": release,
-        "classes": None if classes is None else list(classes),
+        "classes": list(classes),
         "most": per_class,
     }
     space = _Space(space_id, get_space(db, space_id).dim)

@@ -48,9 +48,6 @@ class FakeImageEmbedder:
         vector = np.random.default_rng(int.from_bytes(seed)).standard_normal(self.dim)
         return np.asarray(vector / np.linalg.norm(vector), np.float32)
 
-    def count_tokens(self, text: str) -> int:
-        return len(text.split())
-
     def trusts(self, text: str) -> bool:
         return True
 

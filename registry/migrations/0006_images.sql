@@ -46,6 +46,8 @@ CREATE TABLE prototype_set (
     digest         bytea NOT NULL,
     report         jsonb NOT NULL,
     is_rollback    boolean NOT NULL,
+    -- the last release that has its images: one chosen by hand is not of the release it serves
+    images_release int NOT NULL GENERATED ALWAYS AS (CASE WHEN is_rollback THEN release ELSE seen_release END) STORED,
     note           text NOT NULL DEFAULT '',
     created_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
     FOREIGN KEY (tenant_id, collection_id) REFERENCES collection (tenant_id, id),

@@ -12,7 +12,7 @@ SELECT m.class, m.uri, m.chunk_id FROM (
     WHERE a.tenant_id = %(tenant)s AND a.collection_id = %(collection)s AND a.from_release <= %(release)s
       AND (a.to_release IS NULL OR a.to_release > %(release)s) AND NOT a.suppressed
       AND v.metadata ? 'class' AND c.kind = 'image'
-      AND (%(classes)s::text[] IS NULL OR v.metadata ->> 'class' = ANY(%(classes)s::text[]))
+      AND v.metadata ->> 'class' = ANY(%(classes)s::text[])
 ) AS m
 WHERE m.place <= %(most)s
 ORDER BY m.class COLLATE "C", m.uri COLLATE "C", m.source COLLATE "C"
@@ -97,7 +97,7 @@ ORDER BY p.version DESC LIMIT %(most)s
 -- the newest set of a release with that digest, made by these settings
 SELECT p.version FROM prototype_set p
 JOIN release r ON r.collection_id = p.collection_id AND r.missing = 0
-    AND r.number = CASE WHEN p.is_rollback THEN p.release ELSE p.seen_release END
+    AND r.number = p.images_release
 WHERE p.tenant_id = %(tenant)s AND p.collection_id = %(collection)s AND p.release_digest = %(digest)s
   AND p.settings = %(settings)s
 ORDER BY p.version DESC LIMIT 1
@@ -169,19 +169,18 @@ SELECT p.version FROM prototype_set p
 WHERE p.tenant_id = %(tenant)s AND p.collection_id = %(collection)s AND (EXISTS (
     SELECT FROM activation a
     WHERE a.tenant_id = %(tenant)s AND a.document_id = %(document)s
-      AND a.from_release <= CASE WHEN p.is_rollback THEN p.release ELSE p.seen_release END
-      AND (a.to_release IS NULL
-           OR a.to_release > CASE WHEN p.is_rollback THEN p.release ELSE p.seen_release END)) OR EXISTS (
+      AND a.from_release <= p.images_release
+      AND (a.to_release IS NULL OR a.to_release > p.images_release)) OR EXISTS (
     SELECT FROM release r
     WHERE r.tenant_id = %(tenant)s AND r.collection_id = %(collection)s AND r.missing > 0
-      AND r.number = CASE WHEN p.is_rollback THEN p.release ELSE p.seen_release END))
+      AND r.number = p.images_release))
 
 -- name: drop_incomplete_sets
 -- but the one in use: of releases whose images were purged
 DELETE FROM prototype_set p USING release r
 WHERE p.tenant_id = %(tenant)s AND p.collection_id = %(collection)s
   AND r.tenant_id = %(tenant)s AND r.collection_id = %(collection)s AND r.missing > 0
-  AND r.number = CASE WHEN p.is_rollback THEN p.release ELSE p.seen_release END
+  AND r.number = p.images_release
   AND p.version < (SELECT max(o.version) FROM prototype_set o
                    WHERE o.tenant_id = %(tenant)s AND o.collection_id = %(collection)s)
 

@@ -80,9 +80,6 @@ class ImageEmbedder(Protocol):
     def embed_query(self, text: str) -> Vectors:
         """(D,) float32, unit length: the vector of a text, comparable with those of images."""
 
-    def count_tokens(self, text: str) -> int:
-        """Tokens of a text as the model's own tokenizer cuts it, special ones not counted."""
-
     def trusts(self, text: str) -> bool:
         """Whether the text is in a language that the model's vocabulary has words of."""
 
