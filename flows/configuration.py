@@ -69,6 +69,12 @@ def _place_paths(values: dict[str, Any], base: Path) -> dict[str, Any]:
         gate = section.get("gate") if isinstance(section, dict) else None
         if isinstance(gate, dict) and isinstance(canaries := gate.get("canaries"), str):
             gate["canaries"] = str(base / Path(canaries).expanduser())
+    if isinstance(webhook := values.get("webhook"), dict):
+        senders = webhook.get("senders")
+        for section in (webhook, *(senders.values() if isinstance(senders, dict) else ())):
+            for key in ("inbox", "secrets"):
+                if isinstance(section, dict) and isinstance(path := section.get(key), str):
+                    section[key] = str(base / Path(path).expanduser())
     return values
 
 

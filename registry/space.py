@@ -19,7 +19,7 @@ _SQL = load("purge")
 TABLES = (
     "document", "document_version", "activation", "chunk", "version_chunk", "visible", "staged_change",
     "parsed", "signature", "signature_band", "rejection", "hold", "run", "release",
-    "prototype", "prototype_set", "prototype_set_member",
+    "prototype", "prototype_set", "prototype_set_member", "delivery", "event",
 )  # fmt: skip
 REBUILD_FROM_BYTES = 8 << 20
 """A smaller partition is not worth a rebuild."""

@@ -133,6 +133,20 @@ class RegistryUnsound(RunStopped):
     """The invariant check found problems; nothing is deleted on top of them."""
 
 
+class SourceUnavailable(RevectorError):
+    """The source cannot be listed right now; nothing is taken as deleted."""
+
+    retryable = True
+
+
+class EventRefused(ConfigurationError):
+    """A named document or place cannot be one of the collection's."""
+
+
+class EventConflict(ConfigurationError):
+    """A delivery has the id of an earlier one, and says something else."""
+
+
 class ForgetIncomplete(RevectorError):
     """Something that mentions a forgotten document is still there."""
 

@@ -145,6 +145,34 @@ class LimitSettings(_Section):
     window_mb: int = Field(default=64, ge=1)
 
 
+class SenderSettings(_Section):
+    """Who may send events: `secrets` is a file with one secret a line; each of them is valid."""
+
+    secrets: Path
+    auth: Literal["hmac", "bearer"] = "hmac"
+    collections: tuple[str, ...] = ("*",)
+
+
+class WebhookSettings(_Section):
+    """The receiver of events and uploads."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8321, ge=0, le=65_535)
+    inbox: Path | None = None
+    replay_window_s: int = Field(default=300, ge=1, le=86_400)
+    max_body_kb: int = Field(default=1024, ge=1, le=102_400)
+    max_upload_mb: int = Field(default=100, ge=1)
+    max_documents: int = Field(default=10_000, ge=1, le=1_000_000)
+    max_pending: int = Field(default=1_000_000, ge=1)
+    requests_per_minute: int = Field(default=600, ge=1)
+    burst: int = Field(default=200, ge=1)
+    debounce_s: float = Field(default=2.0, ge=0, le=3600)
+    max_wait_s: float = Field(default=30.0, ge=0, le=86_400)
+    attempts: int = Field(default=5, ge=1)
+    keep_days: int = Field(default=30, ge=1)
+    senders: dict[str, SenderSettings] = {}
+
+
 class Settings(_Section):
     """All settings, defaults included.
 
@@ -158,6 +186,7 @@ class Settings(_Section):
     device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     limits: LimitSettings = LimitSettings()
+    webhook: WebhookSettings = WebhookSettings()
     collections: dict[str, CollectionSettings] = {}
 
     def collection(self, name: str) -> CollectionSettings:

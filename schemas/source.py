@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -36,16 +37,33 @@ class Source:
 class Scope:
     """The part of a source that one run looks at: all of it ("") or one uri or folder.
 
-    `path` is the prefix as the source spells it, where that is not NFC.
+    `path` is the prefix as the source spells it, where that is not NFC. With `names` (uris of files and
+    of folders, NFC; "" is all) the scope is these and what lies under them, wherever in the source; then
+    the prefix is "". Nothing else is listed, planned, or taken as deleted.
     """
 
     source: Source
     prefix: str = ""
     path: str = ""
+    names: frozenset[str] | None = None
 
     def covers(self, uri: str) -> bool:
         """Whether the uri lies inside the scope."""
+        if self.names is not None:
+            return "" in self.names or is_under(uri, self.names)
         return not self.prefix or uri == self.prefix or uri.startswith(self.prefix + "/")
+
+
+def is_under(uri: str, prefixes: AbstractSet[str]) -> bool:
+    """Whether a uri is one of the prefixes, or below one."""
+    if not prefixes:
+        return False
+    end = len(uri)
+    while end > 0:
+        if uri[:end] in prefixes:
+            return True
+        end = uri.rfind("/", 0, end)
+    return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from schemas.errors import MassDeletion
 from schemas.plan import ChangePlan, Known, Retirement
 from schemas.settings import GuardSettings
-from schemas.source import Listing, Scope, Stat
+from schemas.source import Listing, Scope, Stat, is_under
 
 HashMany = Callable[[Collection[str]], Mapping[str, bytes]]
 """uris -> sha256; a uri that cannot be read is left out (its fetch will say why)."""
@@ -271,15 +270,3 @@ def _find_moves(
         if olds := gone.get(hashes.get(uri, b"")):
             moves.append((olds.pop(), uri))
     return moves
-
-
-def is_under(uri: str, prefixes: AbstractSet[str]) -> bool:
-    """Whether a uri is one of the prefixes, or below one."""
-    if not prefixes:
-        return False
-    end = len(uri)
-    while end > 0:
-        if uri[:end] in prefixes:
-            return True
-        end = uri.rfind("/", 0, end)
-    return False

@@ -12,8 +12,8 @@ from registry.containers import known_containers
 from schemas.container import Container, Refused, Unpacked, problems_of
 from schemas.errors import DocumentError, EmptyDocument, FetchFailed, ParseCrashed, ParseTimeout
 from schemas.plan import Known
-from schemas.source import Listing, ListingProblem, Stat
-from tasks.changes import is_racy, is_under
+from schemas.source import Listing, ListingProblem, Stat, is_under
+from tasks.changes import is_racy
 from tasks.parsing.base import choose_parser
 from tasks.parsing.sniff import HEAD_BYTES, SNIFF_VERSION
 from tasks.parsing.unpack import CONTAINERS, UNPACK_VERSION

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from registry.documents import held_documents, known_documents, known_rejections
 from schemas.errors import DocumentError
 from schemas.plan import ChangePlan, Known
-from schemas.source import Listing
-from tasks.changes import absorb_nested, check_deletions, is_under, plan_changes
+from schemas.source import Listing, is_under
+from tasks.changes import absorb_nested, check_deletions, plan_changes
 from tasks.containers import Opened, open_containers
 from tasks.pipeline_fingerprint import is_by_ocr
 from tasks.retrying import restrict

@@ -6,8 +6,7 @@ from collections.abc import Collection, Mapping
 
 from schemas.container import ATTACHMENTS
 from schemas.plan import ChangePlan, Known
-from schemas.source import Listing
-from tasks.changes import is_under
+from schemas.source import Listing, is_under
 
 
 def restrict(

@@ -49,6 +49,7 @@ def test_what_databases_out_there_have_applied_is_never_changed():
         "0003_duplicates": "160d633f10bf5b366603f1c098bdfd7496433dad2ae24b4822572cf1865702a8",
         "0004_formats": "a0e850d850a8721036d6d03b0ae742722329c5712cc274dd317c8107724bd28a",
         "0005_filters": "c98736b20aa5de0fc54f1947cc05abb1c35c5344b85d566a46f0466a52089e21",
+        "0006_images": "7830a8c7412da3cf0185831e5fb2a21eaa333768b593f856a18d03a32109c217",
     }
     folder = Path(registry.migrate.__file__).with_name("migrations")
     present = {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.sql")}

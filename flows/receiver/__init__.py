@@ -1,0 +1,1 @@
+"""The webhook receiver: events and uploads come in by HTTP and are durable before they are accepted."""

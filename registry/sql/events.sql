@@ -1,0 +1,115 @@
+-- name: accept_delivery
+INSERT INTO delivery (tenant_id, collection_id, sender, delivery, body_sha256)
+VALUES (%(tenant)s, %(collection)s, %(sender)s, %(delivery)s, %(body_sha256)s)
+ON CONFLICT ON CONSTRAINT delivery_key DO NOTHING
+RETURNING id
+
+-- name: earlier_delivery
+SELECT body_sha256, collection_id FROM delivery
+WHERE tenant_id = %(tenant)s AND sender = %(sender)s AND delivery = %(delivery)s
+
+-- name: accept_events
+INSERT INTO event (tenant_id, collection_id, delivery_id, source_id, uri, action)
+SELECT %(tenant)s, %(collection)s, %(delivery)s, e.source, e.uri, e.action
+FROM unnest(%(sources)s::int[], %(uris)s::text[], %(actions)s::text[]) AS e(source, uri, action)
+
+-- name: find_delivery
+SELECT d.sender, d.delivery, c.name, d.received_at
+FROM delivery d JOIN collection c ON c.id = d.collection_id
+WHERE d.tenant_id = %(tenant)s AND d.sender = %(sender)s AND d.delivery = %(delivery)s
+
+-- name: events_of_delivery
+SELECT s.name, e.uri, e.action, e.state, e.outcome, e.error, e.attempts, e.run_id
+FROM event e JOIN source s ON s.id = e.source_id JOIN delivery d ON d.id = e.delivery_id
+WHERE d.tenant_id = %(tenant)s AND d.sender = %(sender)s AND d.delivery = %(delivery)s
+ORDER BY e.id LIMIT %(most)s
+
+-- name: pending_collections
+-- collections whose events are due: the last came long enough ago, or the first waits too long; those that a
+-- living run works on are not
+SELECT c.id, c.name, p.events, p.oldest
+FROM (
+    SELECT e.collection_id, count(*) AS events, min(e.received_at) AS oldest, max(e.received_at) AS newest
+    FROM event e LEFT JOIN run r ON r.id = e.run_id
+    WHERE e.tenant_id = %(tenant)s AND e.state = 'pending' AND e.due_at <= clock_timestamp()
+      AND (r.id IS NULL OR r.state <> 'running')
+    GROUP BY e.collection_id
+) AS p
+JOIN collection c ON c.id = p.collection_id
+WHERE p.newest <= clock_timestamp() - make_interval(secs => %(debounce)s)
+   OR p.oldest <= clock_timestamp() - make_interval(secs => %(max_wait)s)
+ORDER BY p.oldest LIMIT 1000
+
+-- name: pending_sources
+SELECT DISTINCT s.id, s.name, s.root_url, s.include, s.exclude
+FROM event e JOIN source s ON s.id = e.source_id LEFT JOIN run r ON r.id = e.run_id
+WHERE e.tenant_id = %(tenant)s AND e.collection_id = %(collection)s AND e.state = 'pending'
+  AND e.due_at <= clock_timestamp() AND (r.id IS NULL OR r.state <> 'running')
+ORDER BY s.id LIMIT 10000
+
+-- name: claim_events
+WITH due AS (
+    SELECT e.id FROM event e LEFT JOIN run r ON r.id = e.run_id
+    WHERE e.tenant_id = %(tenant)s AND e.collection_id = %(collection)s AND e.source_id = %(source)s
+      AND e.state = 'pending' AND e.due_at <= clock_timestamp() AND (r.id IS NULL OR r.state <> 'running')
+    ORDER BY e.id LIMIT %(most)s
+    FOR UPDATE OF e SKIP LOCKED
+)
+UPDATE event e SET run_id = %(run)s, attempts = e.attempts + 1
+FROM due WHERE e.id = due.id AND e.tenant_id = %(tenant)s
+RETURNING e.id, e.uri, e.action, e.attempts
+
+-- name: settle_events
+UPDATE event e SET state = 'applied', outcome = s.outcome, error = NULL, settled_at = clock_timestamp()
+FROM unnest(%(ids)s::bigint[], %(outcomes)s::text[]) AS s(id, outcome)
+WHERE e.id = s.id AND e.tenant_id = %(tenant)s AND e.run_id = %(run)s AND e.state = 'pending'
+
+-- name: give_back_events
+UPDATE event e SET error = %(error)s,
+    run_id = CASE WHEN %(retry)s AND e.attempts < %(attempts)s THEN NULL ELSE e.run_id END,
+    due_at = clock_timestamp() + make_interval(secs => least(%(delay)s * 2.0 ^ least(e.attempts - 1, 20), 600)),
+    state = CASE WHEN %(retry)s AND e.attempts < %(attempts)s THEN 'pending' ELSE 'failed' END,
+    settled_at = CASE WHEN %(retry)s AND e.attempts < %(attempts)s THEN NULL ELSE clock_timestamp() END
+WHERE e.tenant_id = %(tenant)s AND e.run_id = %(run)s AND e.state = 'pending'
+  AND (%(ids)s::bigint[] IS NULL OR e.id = ANY(%(ids)s::bigint[]))
+
+-- name: retry_events
+UPDATE event e SET state = 'pending', run_id = NULL, attempts = 0, due_at = clock_timestamp(), settled_at = NULL
+WHERE e.tenant_id = %(tenant)s AND e.collection_id = %(collection)s AND e.state = 'failed'
+
+-- name: count_events
+SELECT c.name, e.state, count(*), min(e.received_at)
+FROM event e JOIN collection c ON c.id = e.collection_id
+WHERE e.tenant_id = %(tenant)s
+GROUP BY c.name, e.state ORDER BY c.name, e.state LIMIT 10000
+
+-- name: count_pending
+SELECT count(*) FROM event
+WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND state = 'pending'
+
+-- name: list_events
+SELECT d.received_at, d.sender, d.delivery, s.name, e.uri, e.action, e.state, e.outcome, e.error, e.attempts, e.run_id
+FROM event e JOIN delivery d ON d.id = e.delivery_id JOIN source s ON s.id = e.source_id
+WHERE e.tenant_id = %(tenant)s AND e.collection_id = %(collection)s
+  AND (%(state)s::text IS NULL OR e.state = %(state)s)
+ORDER BY e.id DESC LIMIT %(most)s
+
+-- name: drop_old_deliveries
+DELETE FROM delivery d
+WHERE d.tenant_id = %(tenant)s AND d.collection_id = %(collection)s AND d.received_at < %(before)s
+  AND NOT EXISTS (SELECT FROM event e WHERE e.delivery_id = d.id AND e.state = 'pending')
+
+-- name: read_dispatch
+SELECT number, flow_run_id, asked_at FROM dispatch
+WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s
+
+-- name: next_dispatch
+INSERT INTO dispatch (collection_id, tenant_id, number)
+VALUES (%(collection)s, %(tenant)s, 1)
+ON CONFLICT (collection_id) DO UPDATE
+SET number = dispatch.number + 1, flow_run_id = NULL, asked_at = clock_timestamp()
+RETURNING number
+
+-- name: note_dispatch
+UPDATE dispatch SET flow_run_id = %(flow_run)s
+WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND number = %(number)s
