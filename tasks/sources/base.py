@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,14 @@ class Lister(Protocol):
 
     def list(self, scope: Scope) -> Listing:
         """What is there now."""
+        ...
+
+    def resolve_names(self, names: Set[str]) -> frozenset[str]:
+        """What has to be looked at for these uris: of a file inside an archive the archive, and so on."""
+        ...
+
+    def is_empty_root(self) -> bool:
+        """Whether the source's root is there and holds nothing at all: a folder that is not mounted."""
         ...
 
     def open(self, uri: str, path: str) -> AbstractContextManager[tuple[BinaryIO, Stat]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from operator import attrgetter
 from pathlib import Path
@@ -64,6 +64,14 @@ class LocalFolder:
                     advice="Check that it is there and mounted, and that this user may read it.",
                 ) from exc
         return Listing(walk.items, walk.paths, tuple(walk.problems))
+
+    def resolve_names(self, names: Set[str]) -> frozenset[str]:
+        """What has to be looked at for these uris."""
+        raise NotImplementedError
+
+    def is_empty_root(self) -> bool:
+        """Whether the root is there and holds nothing at all."""
+        raise NotImplementedError
 
     @contextmanager
     def open(self, uri: str, path: str) -> Iterator[tuple[BinaryIO, Stat]]:

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +73,14 @@ class MemberLister:
     def list(self, scope: Scope) -> Listing:
         """What is there now, containers closed."""
         return self._lister.list(scope)
+
+    def resolve_names(self, names: Set[str]) -> frozenset[str]:
+        """What has to be looked at for these uris."""
+        return self._lister.resolve_names(names)
+
+    def is_empty_root(self) -> bool:
+        """Whether the source's root is there and holds nothing at all."""
+        return self._lister.is_empty_root()
 
     @contextmanager
     def open(self, uri: str, path: str) -> Iterator[tuple[BinaryIO, Stat]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Protocol, cast
@@ -138,6 +138,14 @@ class SidecarLister:
                 return now != stat
         except FetchFailed:
             return True
+
+    def resolve_names(self, names: Set[str]) -> frozenset[str]:
+        """What has to be looked at for these uris."""
+        return self._lister.resolve_names(names)
+
+    def is_empty_root(self) -> bool:
+        """Whether the source's root is there and holds nothing at all."""
+        return self._lister.is_empty_root()
 
     def look_inside(self, uri: str, path: str) -> tuple[Unpacked, Stat]:
         """What a container holds, and its stat when it was read; raises DocumentError."""
