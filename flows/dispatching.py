@@ -189,9 +189,8 @@ class Dispatcher:
             return False
         if runs and self._clock() < runs[0][1] + self._stuck:
             return False
-        self._orchestrator.declare_crashed(
-            flow_run_id, f"{seen.state.lower()} for long, and no run is at work"
-        )
+        why = f"{seen.state.lower()} for long, and no run is at work"
+        self._orchestrator.declare_crashed(flow_run_id, why)
         return True
 
     def _complain(self, error: Exception) -> None:
