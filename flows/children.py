@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +18,17 @@ FIRST_PAUSE_S = 1.0
 MOST_PAUSE_S = 30.0
 HEALTHY_S = 60.0
 """A process that ran so long is started again at once, and its earlier deaths are forgotten."""
-_PR_SET_PDEATHSIG = 1
+
+LAUNCH = """
+import ctypes, os, signal, sys
+if sys.platform == "linux":  # SIGTERM when the parent is killed: PR_SET_PDEATHSIG
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+for number in (signal.SIGINT, signal.SIGTERM):  # ignored ones would be inherited
+    signal.signal(number, signal.SIG_DFL)
+if os.getppid() != int(sys.argv[1]):
+    sys.exit(1)
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
 
 
 @dataclass(slots=True)
@@ -50,13 +59,12 @@ class Child:
         """Start it, in a process group of its own: Ctrl-C in the terminal is ours to pass on."""
         with self.log_file.open("ab") as output:
             self.process = subprocess.Popen(
-                self.command,
+                [sys.executable, "-c", LAUNCH, str(os.getpid()), *self.command],
                 env=dict(self.environment),
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                preexec_fn=_die_with_parent(os.getpid()),
                 process_group=0,
             )
         self.started = time.monotonic()
@@ -97,19 +105,3 @@ def _kill_group(group: int) -> None:
         os.killpg(group, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
         return
-
-
-def _die_with_parent(parent: int) -> Callable[[], None] | None:
-    """On Linux, have a child get SIGTERM when its parent is killed; signals are as in a terminal."""
-    if not sys.platform.startswith("linux"):
-        return None
-    libc = ctypes.CDLL(None, use_errno=True)  # loaded before the fork
-
-    def prepare() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        for number in (signal.SIGINT, signal.SIGTERM):  # ignored ones would be inherited
-            signal.signal(number, signal.SIG_DFL)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return prepare
