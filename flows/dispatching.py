@@ -46,9 +46,15 @@ CANCELLED_S = 300.0
 class FlowRun(Protocol):
     """What is known of a flow run."""
 
-    state: str
-    """SCHEDULED, PENDING, RUNNING, CANCELLING, PAUSED; COMPLETED, FAILED, CRASHED, CANCELLED."""
-    since: datetime
+    @property
+    def state(self) -> str:
+        """SCHEDULED, PENDING, RUNNING, CANCELLING, PAUSED; COMPLETED, FAILED, CRASHED, CANCELLED."""
+        ...
+
+    @property
+    def since(self) -> datetime:
+        """When it came into that state."""
+        ...
 
 
 class Orchestrator(Protocol):
