@@ -26,7 +26,7 @@ def look_at(workspace: Workspace, named: Named) -> None:
     workspace.named, workspace.gone = named.uris, named.gone
     if "" in named.uris:
         return
-    names = workspace.lister.resolve_names(replace(scope, names=named.uris)).names or frozenset()
+    names = workspace.lister.resolve_names(named.uris)
     assert scope.source.id is not None
     containers = container_uris(workspace.db, scope.source.id)
     inside = {place for uri in named.uris for place in _places(uri) if place in containers}
