@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,14 @@ class Lister(Protocol):
         """What is there now."""
         ...
 
+    def resolve_names(self, names: Set[str]) -> frozenset[str]:
+        """What has to be looked at for these uris: of a file inside an archive the archive, and so on."""
+        ...
+
+    def is_empty_root(self) -> bool:
+        """Whether the source's root is there and holds nothing at all: a folder that is not mounted."""
+        ...
+
     def open(self, uri: str, path: str) -> AbstractContextManager[tuple[BinaryIO, Stat]]:
         """The item's bytes and its stat at opening; raises FetchFailed."""
         ...
@@ -31,19 +40,11 @@ class Lister(Protocol):
 
 
 @runtime_checkable
-class NamedLister(Protocol):
-    """What a lister can say of named uris beside listing them; one that cannot takes them as they are."""
+class FolderReader(Protocol):
+    """A lister that can tell the names in a folder without looking at what lies below it."""
 
-    def resolve_names(self, scope: Scope) -> Scope:
-        """The scope that has to be looked at for its names: of a name through a file, that file."""
-        ...
-
-    def names_in(self, source: Source, folder: str) -> frozenset[str]:
+    def names_in(self, folder: str) -> frozenset[str]:
         """Uris of all that lies directly in a folder, whether it would be listed or not."""
-        ...
-
-    def is_empty_root(self) -> bool:
-        """Whether the source holds nothing, as a disk that is not mounted does."""
         ...
 
 

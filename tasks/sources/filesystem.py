@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 from stat import S_ISREG
@@ -66,28 +66,28 @@ class LocalFolder:
             return restrict(self.list(Scope(scope.source)), scope)
         return walk.listing()
 
-    def resolve_names(self, scope: Scope) -> Scope:
-        """The scope that has to be looked at for its names: one that goes through a file is that file.
+    def resolve_names(self, names: Set[str]) -> frozenset[str]:
+        """What has to be looked at for these uris: one that goes through a file is that file.
 
         It may be an archive, and those are looked at as a whole.
 
         Raises:
             SourceNotFound: as `list`.
         """
-        above = frozenset(folder for name in scope.names or () for folder in ancestors(name))
+        above = {folder for name in names for folder in ancestors(name)}
         if not above:
-            return scope
+            return frozenset(names)
         self._refuse_home(self._root)
         walk = self._walk()
         try:
             walk.folder(str(self._root), "", "", folder_tree(above))
         except OSError as exc:
             raise _unreadable(self._root, exc) from exc
-        return add_containers(scope, walk.items)
+        return add_containers(names, walk.items)
 
-    def names_in(self, source: Source, folder: str) -> frozenset[str]:
+    def names_in(self, folder: str) -> frozenset[str]:
         """Uris of all that lies directly in a folder; none where it cannot be read, or is none."""
-        return frozenset(names_of_folder(Path(source.root_url), folder))
+        return frozenset(names_of_folder(self._root, folder))
 
     def is_empty_root(self) -> bool:
         """Whether the root holds nothing but what is excluded: probably a disk that is not mounted.

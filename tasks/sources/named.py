@@ -102,7 +102,6 @@ def restrict(listing: Listing, scope: Scope) -> Listing:
     return replace(listing, items=items, paths=paths, problems=problems)
 
 
-def add_containers(scope: Scope, files: Collection[str]) -> Scope:
-    """The scope, each name in it that goes through a file being that file."""
-    names = {next((uri for uri in ancestors(name) if uri in files), name) for name in scope.names or ()}
-    return replace(scope, names=frozenset(names))
+def add_containers(names: Collection[str], files: Collection[str]) -> frozenset[str]:
+    """The names, each that goes through a file being that file."""
+    return frozenset(next((uri for uri in ancestors(name) if uri in files), name) for name in names)

@@ -11,14 +11,14 @@ from __future__ import annotations
 import hashlib
 import io
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Protocol, cast
 
 from schemas.container import Unpacked
 from schemas.errors import FetchFailed
-from schemas.source import Listing, ListingProblem, Scope, Source, Stat
+from schemas.source import Listing, ListingProblem, Scope, Stat
 from tasks.images.sidecars import HEADER_BYTES, SIDECAR_SUFFIXES, bundle_header
 from tasks.sources.base import Lister
 from tasks.sources.members import SEPARATOR
@@ -42,16 +42,8 @@ class MemberOpener(Lister, Protocol):
         """What a container holds, and its stat when it was read."""
         ...
 
-    def resolve_names(self, scope: Scope) -> Scope:
-        """The scope that has to be looked at for its names."""
-        ...
-
-    def names_in(self, source: Source, folder: str) -> frozenset[str]:
+    def names_in(self, folder: str) -> frozenset[str]:
         """Uris of all that lies directly in a folder."""
-        ...
-
-    def is_empty_root(self) -> bool:
-        """Whether the source is a local folder that holds nothing."""
         ...
 
     def close(self) -> None:
@@ -122,34 +114,23 @@ class SidecarLister:
         Of a name all that may be paired with it is listed too: see `resolve_names`.
         """
         if scope.names is not None:
-            return pair_sidecars(self._lister.list(self.resolve_names(scope)))
+            names = self.resolve_names(scope.names)
+            return pair_sidecars(self._lister.list(replace(scope, names=names)))
         listing = self._lister.list(scope)
         if scope.prefix in listing.items:  # a single file: its sidecar is out of the scope
             return pair_sidecars(self._with_neighbours(listing, scope))
         return pair_sidecars(listing)
 
-    def resolve_names(self, scope: Scope) -> Scope:
-        """The scope with each named image's sidecars and each named sidecar's images, as a folder has them.
+    def resolve_names(self, names: Set[str]) -> frozenset[str]:
+        """The names with each named image's sidecars and each named sidecar's images, as a folder has them.
 
         All of one stem are taken together: which of them are a pair may change with any of them. A name
         that is gone stays, so that what is known of it is looked at.
         """
-        if scope.names is None:
-            return scope
-        scope = self._lister.resolve_names(scope)
-        names = scope.names or frozenset()
-        stems = {stem for name in names if (stem := _stem(name))}
-        folders = {_folder(stem) for stem in stems}
-        beside = (uri for folder in folders for uri in self._lister.names_in(scope.source, folder))
-        return replace(scope, names=names | {uri for uri in beside if _stem(uri) in stems})
-
-    def names_in(self, source: Source, folder: str) -> frozenset[str]:
-        """Uris of all that lies directly in a folder, sidecars included."""
-        return self._lister.names_in(source, folder)
-
-    def is_empty_root(self) -> bool:
-        """Whether the source is a local folder that holds nothing."""
-        return self._lister.is_empty_root()
+        resolved = self._lister.resolve_names(names)
+        stems = {stem for name in resolved if (stem := _stem(name))}
+        beside = (uri for folder in set(map(_folder, stems)) for uri in self._lister.names_in(folder))
+        return resolved | {uri for uri in beside if _stem(uri) in stems}
 
     @contextmanager
     def open(self, uri: str, path: str) -> Iterator[tuple[BinaryIO, Stat]]:
@@ -178,6 +159,10 @@ class SidecarLister:
                 return now != stat
         except FetchFailed:
             return True
+
+    def is_empty_root(self) -> bool:
+        """Whether the source's root is there and holds nothing at all."""
+        return self._lister.is_empty_root()
 
     def look_inside(self, uri: str, path: str) -> tuple[Unpacked, Stat]:
         """What a container holds, and its stat when it was read; raises DocumentError."""

@@ -96,7 +96,7 @@ def test_named_uris_are_listed_as_in_the_whole_source(fresh, tree, names, exclud
     scope = Scope(source, names=names)
     with patch("os.scandir", scandir_but_closed):
         whole, named = lister.list(Scope(source)), lister.list(scope)
-        resolved = lister.resolve_names(scope)
+        resolved = Scope(source, names=lister.resolve_names(names))
     above = {folder for name in names for folder in ancestors(name)}
     expected = {uri: stat for uri, stat in whole.items.items() if scope.covers(uri) or uri in above}
     assert named.items == expected
@@ -134,14 +134,14 @@ def test_pairs_that_are_named_are_those_of_the_whole_source(fresh, files, dangli
     build(root, [*((name, None) for name in files), *((name, "none") for name in dangling)])
     source, lister = images_of(root)
     scope = Scope(source, names=names)
-    resolved = lister.resolve_names(scope)
+    resolved = Scope(source, names=lister.resolve_names(names))
     whole, named = lister.list(Scope(source)), lister.list(scope)
     assert named == lister.list(resolved)
     assert named.items == {uri: stat for uri, stat in whole.items.items() if resolved.covers(uri)}
     assert named.paths == {uri: path for uri, path in whole.paths.items() if uri in named.items}
     assert {p for p in whole.problems if resolved.covers(p.uri)} <= set(named.problems) <= set(whole.problems)
     assert all(resolved.covers(name) for name in names)
-    assert lister.resolve_names(resolved) == resolved
+    assert lister.resolve_names(resolved.names) == resolved.names
 
 
 @pytest.fixture
@@ -211,8 +211,8 @@ def test_a_name_inside_a_file_is_that_file(folder):
     assert list_names(folder, "p.zip/inner/x.pdf").items.keys() == {"p.zip"}
     source = Source("s", str(folder))
     lister = LocalFolder(source)
-    scope = Scope(source, names=frozenset({"p.zip/inner/x.pdf", "sub/b.txt", "gone.zip/x", "sub"}))
-    assert lister.resolve_names(scope).names == {"p.zip", "sub/b.txt", "gone.zip/x", "sub"}
+    names = {"p.zip/inner/x.pdf", "sub/b.txt", "gone.zip/x", "sub"}
+    assert lister.resolve_names(names) == {"p.zip", "sub/b.txt", "gone.zip/x", "sub"}
 
 
 def test_a_name_that_is_no_utf8_is_named_as_its_problem_spells_it(folder):
@@ -272,12 +272,12 @@ def test_a_named_sidecar_brings_its_images_and_an_image_its_sidecar(tmp_path):
     build(root, [(name, None) for name in ("x/a.jpg", "x/a.png", "x/a.txt", "x/b.jpg", "x/a.md", "y/a.jpg")])
     source, lister = images_of(root)
     for name in ("x/a.txt", "x/a.jpg"):
-        scope = lister.resolve_names(Scope(source, names=frozenset({name})))
+        scope = Scope(source, names=lister.resolve_names({name}))
         assert scope.names == {"x/a.txt", "x/a.jpg", "x/a.png"}
         found = lister.list(scope)
         assert found.paths == {f"x/a{s}": f"x/a{s}{PAIR}x/a.txt" for s in (".jpg", ".png")}
     (root / "x/a.txt").unlink()
-    scope = lister.resolve_names(Scope(source, names=frozenset({"x/a.txt"})))
+    scope = Scope(source, names=lister.resolve_names({"x/a.txt"}))
     assert scope.covers("x/a.txt")
     assert lister.list(scope).items.keys() == {"x/a.jpg", "x/a.png"}
 
@@ -287,11 +287,10 @@ def test_a_store_that_cannot_resolve_names_is_listed_by_its_folder(tmp_path):
     files.pipe({"/gallery/x/a.jpg": b"image", "/gallery/x/a.json": b"{}", "/gallery/x/y/b.jpg": b"b"})
     source = Source("gallery", "memory://gallery")
     members = MemberLister(open_lister(source), tmp_path, pool=None, limits=UnpackLimits())
-    assert members.names_in(source, "x") == {"x/a.jpg", "x/a.json"}
+    assert members.names_in("x") == {"x/a.jpg", "x/a.json"}
     assert not members.is_empty_root()
-    scope = Scope(source, names=frozenset({"x/a.json"}))
-    assert members.resolve_names(scope) == scope
-    assert SidecarLister(members).resolve_names(scope).names == {"x/a.jpg", "x/a.json"}
+    assert members.resolve_names({"x/a.json"}) == {"x/a.json"}
+    assert SidecarLister(members).resolve_names({"x/a.json"}) == {"x/a.jpg", "x/a.json"}
     files.rm("/gallery", recursive=True)
 
 
