@@ -91,12 +91,15 @@ def run_up(
         if "PREFECT_API_URL" not in os.environ:
             children.append(_server(environment, folder, logs))
             children[-1].start()
-        _await(api, children, stop)
+        _await(f"{api}/health", children[:1], "The Prefect server", stop)
+        os.environ.update({name: environment[name] for name in ("PREFECT_API_URL", "PREFECT_HOME")})
+        from flows.pools import set_paused
+
         _deploy(environment, options, folder, logs)
         if stop.is_set():
             return
         pools = ["cpu", *(["gpu"] if _has_gpu(options) else [])]
-        _open_pools(api, pools)
+        set_paused(pools, is_paused=False)  # whoever ended before has paused them
         receiver = Child(
             "receiver",
             [*_revector(options), "webhook", *_port(options, settings)],
@@ -108,9 +111,10 @@ def run_up(
         for child in (*workers, receiver):
             child.start()
         children += [*workers, receiver]
-        stack.callback(_drain, api, pools, receiver, options.drain_s)
-        port = _port(options, settings)[1]
-        announce(Addresses(api.removesuffix("/api"), api, f"http://{settings.webhook.host}:{port}", logs))
+        stack.callback(_drain, pools, receiver, options.drain_s)
+        address = f"http://{settings.webhook.host}:{_port(options, settings)[1]}"
+        _await(f"{address}/health", [receiver], "The receiver", stop)
+        announce(Addresses(api.removesuffix("/api"), api, address, logs))
         while not stop.wait(WATCH_S):
             for child in children:
                 child.watch()
@@ -188,37 +192,31 @@ def _has_gpu(options: UpOptions) -> bool:
     return shutil.which("nvidia-smi") is not None if options.gpu is None else options.gpu
 
 
-def _await(api: str, children: list[Child], stop: threading.Event) -> None:
-    """Until the server answers."""
+def _await(url: str, children: list[Child], name: str, stop: threading.Event) -> None:
+    """Until it answers."""
     until = time.monotonic() + START_S
     while not stop.is_set():
         try:
-            if httpx.get(f"{api}/health", timeout=5).is_success:
+            if httpx.get(url, timeout=5).is_success:
                 return
         except httpx.HTTPError:
             pass
         if time.monotonic() > until or any(child.process and child.process.poll() for child in children):
             where = f" See {children[0].log_file}." if children else ""
             raise PrefectUnavailable(
-                f"The Prefect server at {api} does not come up.{where}",
-                advice="Correct what its log says, or set PREFECT_API_URL to a server of your own.",
+                f"{name} does not come up at {url}.{where}", advice="Correct what its log says."
             )
         stop.wait(0.2)
 
 
 def _deploy(environment: dict[str, str], options: UpOptions, folder: Path, logs: Path) -> None:
     """Work pools, then all deployments of the file; those there are take over what has changed."""
+    from flows.pools import ensure_pools
+
+    ensure_pools()
     prefect = [sys.executable, "-m", "prefect", "--no-prompt"]
-    for pool in ("cpu", "gpu"):
-        limit = ["--concurrency-limit", "1"] if pool == "gpu" else []
-        command = [*prefect, "work-pool", "create", pool, "--type", "process", "--overwrite", *limit]
-        _call(command, environment, folder, logs)
-    _call(
-        [*prefect, "deploy", "--all", "--prefect-file", str(options.prefect_file.resolve())],
-        environment,
-        folder,
-        logs,
-    )
+    command = [*prefect, "deploy", "--all", "--prefect-file", str(options.prefect_file.resolve())]
+    _call(command, environment, folder, logs)
 
 
 def _call(command: list[str], environment: dict[str, str], folder: Path, logs: Path) -> None:
@@ -233,27 +231,20 @@ def _call(command: list[str], environment: dict[str, str], folder: Path, logs: P
         )
 
 
-def _open_pools(api: str, pools: list[str]) -> None:
-    """Let workers take runs: whoever ended before has closed the pools."""
-    for pool in pools:
-        httpx.patch(f"{api}/work_pools/{pool}", json={"is_paused": False}, timeout=30).raise_for_status()
-
-
-def _drain(api: str, pools: list[str], receiver: Child, drain_s: float) -> None:
+def _drain(pools: list[str], receiver: Child, drain_s: float) -> None:
     """Accept nothing more, start nothing more, wait for what is at work."""
+    from flows.pools import count_at_work, set_paused
+
     receiver.end()
     until = time.monotonic() + drain_s
-    states = {"type": {"any_": ["RUNNING", "PENDING"]}}
-    query = {"flow_runs": {"state": states}, "work_pools": {"name": {"any_": pools}}}
     try:
-        for pool in pools:
-            httpx.patch(f"{api}/work_pools/{pool}", json={"is_paused": True}, timeout=10).raise_for_status()
-        while (at_work := httpx.post(f"{api}/flow_runs/count", json=query, timeout=10).json()) > 0:
+        set_paused(pools, is_paused=True)
+        while (at_work := count_at_work(pools)) > 0:
             if time.monotonic() > until:
                 log.warning("%d runs are ended; the next ones resume what they have stored", at_work)
                 return
             time.sleep(WATCH_S)
-    except httpx.HTTPError as exc:
+    except Exception as exc:  # whatever the server says: it is ended all the same
         log.warning("the Prefect server does not answer (%s): runs are ended", type(exc).__name__)
 
 
