@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID, uuid4
 
+from flows.named import look_at, named_outcomes
 from flows.session import Session, open_workspace
 from flows.stopwatch import Stopwatch
 from registry.collections import ensure_collection, ensure_source, ensure_space, ensure_vector_partition
@@ -17,7 +18,7 @@ from registry.runs import (
     mark_crashed_runs,
 )
 from schemas.errors import GateFailed, RunStopped
-from schemas.plan import ChangePlan
+from schemas.plan import ChangePlan, Named
 from schemas.release import Kind, RunState
 from schemas.report import RunReport
 from schemas.source import Listing
@@ -31,6 +32,18 @@ from tasks.workspace import MB, RunTarget, Workspace
 
 Progress = Callable[[str, int, int], None]
 """(stage, done, total): called often; whoever shows it thins it out."""
+
+
+class Naming(Protocol):
+    """Says what a run is to look at, and is told what came of it."""
+
+    def claim(self, run_id: UUID) -> Named:
+        """What is named: asked for once, when the run's lock is held."""
+        ...
+
+    def settle(self, run_id: UUID, outcomes: Mapping[str, str]) -> None:
+        """Uri -> outcome (`schemas.event.Outcome`, or "conflict") of what was named; the run is through."""
+        ...
 
 
 def ignore_progress(stage: str, done: int, total: int) -> None:
@@ -61,6 +74,7 @@ def ingest_location(
     reapply: bool = False,
     only: frozenset[str] | None = None,
     kind: Kind | None = None,
+    naming: Naming | None = None,
     trigger: str = "manual",
     prefect_flow_run_id: UUID | None = None,
     progress: Progress = ignore_progress,
@@ -69,6 +83,7 @@ def ingest_location(
 
     What a rollback took out of view stays so until its file changes, or with `reapply`. With `only`,
     just these uris are tried, even if they were rejected before. `kind` is what a new collection is to hold.
+    With `naming`, only what it names is listed; the run is then a "reindex".
 
     Raises:
         RunStopped: a guard or gate held; the previous release serves on.
@@ -82,7 +97,7 @@ def ingest_location(
             session.db,
             target.collection_id,
             target.run_id,
-            flow="ingest",
+            flow="reindex" if naming else "ingest",
             trigger=trigger,
             scope=location,
             prefect_flow_run_id=prefect_flow_run_id,
@@ -91,7 +106,11 @@ def ingest_location(
             started = session.timer()
             try:
                 options = {"allow_deletions": allow_deletions, "reapply": reapply, "only": only}
-                _ingest(session, workspace, steps, report, options, progress)
+                if naming:
+                    look_at(workspace, naming.claim(target.run_id))
+                outcome = _ingest(session, workspace, steps, report, options, progress)
+                if naming:
+                    naming.settle(target.run_id, outcome)
             except BaseException as exc:
                 state: RunState = "failed"
                 if isinstance(exc, RunStopped):
@@ -122,7 +141,8 @@ def _ingest(
     report: RunReport,
     options: dict[str, Any],
     progress: Progress,
-) -> None:
+) -> dict[str, str]:
+    """Uri -> outcome of what a scope of names has named; empty for any other."""
     clock = Stopwatch(session.timer, report.seconds)
     listed_ns = session.clock_ns()
     with clock("list"):
@@ -158,6 +178,7 @@ def _ingest(
         with clock("prototypes"):
             report.prototypes = steps.build_prototypes(workspace)
     _count(workspace, plan, report, outcome)
+    return named_outcomes(workspace, planned, outcome, report.rejections)
 
 
 def _stage(

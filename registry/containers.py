@@ -14,12 +14,22 @@ from schemas.source import Stat
 _SQL = load("containers")
 
 
-def known_containers(db: Database, source_id: int) -> dict[str, Container]:
-    """Uri -> container of a source; one without a stat is to be looked into again."""
+def container_uris(db: Database, source_id: int) -> set[str]:
+    """Uris of all containers of a source."""
     with db.connection() as connection:
         rows = connection.execute(
-            _SQL["known_containers"], {"tenant": db.tenant_id, "source": source_id}, binary=True
+            _SQL["container_uris"], {"tenant": db.tenant_id, "source": source_id}
         ).fetchall()
+    return {uri for (uri,) in rows}
+
+
+def known_containers(
+    db: Database, source_id: int, *, uris: Sequence[str] | None = None
+) -> dict[str, Container]:
+    """Uri -> container of a source, or only of these uris; one without a stat is to be looked into again."""
+    values = {"tenant": db.tenant_id, "source": source_id, "uris": uris}
+    with db.connection() as connection:
+        rows = connection.execute(_SQL["known_containers"], values, binary=True).fetchall()
     return {
         uri: Container(
             None if size is None else Stat(size, *stat), fingerprint, _load(inside), is_document, attempts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from registry.connection import Database
@@ -14,15 +14,41 @@ from schemas.version import StoredVersion
 _SQL = load("documents")
 
 
-def known_documents(db: Database, source_id: int, *, reapply: bool = False) -> dict[str, Known]:
+def documents_named(db: Database, source_id: int, names: Collection[str]) -> list[int]:
+    """Ids of a source's documents that are named, or lie under a folder that is."""
+    values = {
+        "tenant": db.tenant_id,
+        "source": source_id,
+        "names": list(names),
+        "lows": [f"{name}/" for name in names],
+        "highs": [f"{name}0" for name in names],  # the character after the slash
+    }
+    with db.connection() as connection:
+        return [id_ for (id_,) in connection.execute(_SQL["documents_named"], values)]
+
+
+def count_active(db: Database, source_id: int) -> int:
+    """How many documents of a source are shown."""
+    with db.connection() as connection:
+        row = connection.execute(
+            _SQL["count_active"], {"tenant": db.tenant_id, "source": source_id}
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def known_documents(
+    db: Database, source_id: int, *, reapply: bool = False, documents: Sequence[int] | None = None
+) -> dict[str, Known]:
     """Uri -> active document of a source.
 
     Args:
         db: the registry.
         source_id: of the source.
         reapply: let held documents look like any other whose file has changed or gone.
+        documents: only these ids.
     """
-    values = {"tenant": db.tenant_id, "source": source_id}
+    values = {"tenant": db.tenant_id, "source": source_id, "documents": documents}
     with db.connection() as connection:
         rows = connection.execute(_SQL["known_documents"], values, binary=True).fetchall()
         # a query of its own: nearly always there are none, and a join would cost each row
@@ -53,12 +79,13 @@ def _held(active: Known, parser: str | None, fingerprint: bytes | None, *, reapp
     return active._replace(parser=parser, fingerprint=fingerprint, held="changed")
 
 
-def held_documents(db: Database, source_id: int, *, reapply: bool = False) -> dict[str, Known]:
+def held_documents(
+    db: Database, source_id: int, *, reapply: bool = False, documents: Sequence[int] | None = None
+) -> dict[str, Known]:
     """Uri -> document that a rollback took out of view; with `reapply`, no file equals it."""
+    values = {"tenant": db.tenant_id, "source": source_id, "documents": documents}
     with db.connection() as connection:
-        rows = connection.execute(
-            _SQL["held_documents"], {"tenant": db.tenant_id, "source": source_id}, binary=True
-        ).fetchall()
+        rows = connection.execute(_SQL["held_documents"], values, binary=True).fetchall()
     held = {
         uri: Known(document, 0, _stat(stat), sha256, parser, fingerprint, rejected=True, held="absent")
         for uri, document, *stat, sha256, parser, fingerprint in rows

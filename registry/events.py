@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from registry.connection import Database
@@ -153,6 +153,22 @@ def give_back_events(
         connection.execute(_SQL["give_back_events"], values)
 
 
+def defer_events(
+    db: Database, source_id: int, *, error: str, retry: bool, attempts: int, delay_s: float = 5.0
+) -> None:
+    """As `give_back_events`, for a source's events that no run could take because it failed before."""
+    values = {
+        "tenant": db.tenant_id,
+        "source": source_id,
+        "error": error,
+        "retry": retry,
+        "attempts": attempts,
+        "delay": delay_s,
+    }
+    with db.connection() as connection:
+        connection.execute(_SQL["defer_events"], values)
+
+
 def retry_events(db: Database, collection_id: int) -> int:
     """Make failed events pending again; returns how many."""
     with db.connection() as connection:
@@ -192,42 +208,3 @@ def drop_old_deliveries(db: Database, collection_id: int, *, before: datetime) -
     values = {"tenant": db.tenant_id, "collection": collection_id, "before": before}
     with db.connection() as connection:
         return connection.execute(_SQL["drop_old_deliveries"], values).rowcount
-
-
-class Dispatch(NamedTuple):
-    """The last flow run asked for; `flow_run_id` is None while the answer is not known."""
-
-    number: int
-    flow_run_id: UUID | None
-    asked_at: datetime
-
-
-def read_dispatch(db: Database, collection_id: int) -> Dispatch | None:
-    """The last flow run that was asked for on behalf of a collection's events."""
-    with db.connection() as connection:
-        row = connection.execute(
-            _SQL["read_dispatch"], {"tenant": db.tenant_id, "collection": collection_id}
-        ).fetchone()
-    return Dispatch(*row) if row else None
-
-
-def next_dispatch(db: Database, collection_id: int) -> int:
-    """Write down that another flow run is about to be asked for; returns its number."""
-    with db.connection() as connection:
-        row = connection.execute(
-            _SQL["next_dispatch"], {"tenant": db.tenant_id, "collection": collection_id}
-        ).fetchone()
-    assert row is not None
-    return int(row[0])
-
-
-def note_dispatch(db: Database, collection_id: int, number: int, flow_run_id: UUID) -> None:
-    """Write down which flow run that is."""
-    values = {
-        "tenant": db.tenant_id,
-        "collection": collection_id,
-        "number": number,
-        "flow_run": flow_run_id,
-    }
-    with db.connection() as connection:
-        connection.execute(_SQL["note_dispatch"], values)

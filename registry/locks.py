@@ -33,5 +33,11 @@ def is_run_alive(connection: Connection, run_id: str) -> bool:
     return row is None or not row[0]
 
 
+def try_lock_dispatch(connection: Connection, collection_id: int) -> bool:
+    """Be the only one who asks for flow runs of a collection until the transaction ends, if nobody is."""
+    row = connection.execute(_TRY_XACT, [f"revector:dispatch:{collection_id}"]).fetchone()
+    return bool(row and row[0])
+
+
 def _run(run_id: str) -> str:
     return f"revector:run:{run_id}"

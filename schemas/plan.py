@@ -41,6 +41,19 @@ class Retirement(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """What a run is to look at instead of a whole source.
+
+    Attributes:
+        uris: of files and folders.
+        gone: those of them whose absence is meant: the guard against mass deletion does not count it.
+    """
+
+    uris: frozenset[str]
+    gone: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class ChangePlan:
     """Uris by what happens to them, each list sorted.
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import PurePosixPath
 
-from registry.containers import known_containers
+from registry.containers import container_uris, known_containers
 from schemas.container import Container, Refused, Unpacked, problems_of
 from schemas.errors import DocumentError, EmptyDocument, FetchFailed, ParseCrashed, ParseTimeout
 from schemas.plan import Known
@@ -62,7 +62,7 @@ def open_containers(
         rejected: by uri, what stands rejected or is held back.
     """
     source_id = workspace.scope.source.id
-    remembered = known_containers(workspace.db, source_id) if source_id is not None else {}
+    remembered = _remembered(workspace, source_id) if source_id is not None else {}
     fingerprint = unpack_fingerprint(workspace)
     most = workspace.settings.limits.parse_attempts
     current = {
@@ -96,6 +96,14 @@ def open_containers(
     if fresh:
         log.info("looked into %d archives and mails", len(fresh))
     return Opened(_expand(workspace, listing, current | fresh), fresh, gone)
+
+
+def _remembered(workspace: Workspace, source_id: int) -> dict[str, Container]:
+    """By uri, what was found in containers of the scope."""
+    if workspace.scope.names is None:
+        return known_containers(workspace.db, source_id)
+    uris = [uri for uri in container_uris(workspace.db, source_id) if workspace.scope.covers(uri)]
+    return known_containers(workspace.db, source_id, uris=uris)
 
 
 def unpack_fingerprint(workspace: Workspace) -> bytes:

@@ -10,7 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from registry.documents import held_documents, known_documents, known_rejections
+from registry.documents import (
+    count_active,
+    documents_named,
+    held_documents,
+    known_documents,
+    known_rejections,
+)
 from schemas.errors import DocumentError
 from schemas.plan import ChangePlan, Known
 from schemas.source import Listing, is_under
@@ -55,10 +61,12 @@ class Planned:
     Attributes:
         plan: the changes.
         opened: the listing with what is inside archives and mails.
+        known: uris of the documents that a scope of names shows; empty for any other.
     """
 
     plan: ChangePlan
     opened: Opened
+    known: Collection[str] = ()
 
 
 def plan_run(
@@ -110,10 +118,26 @@ def plan_run(
         len(plan.held), len(plan.rejected),
     )  # fmt: skip
     if not allow_deletions:
-        in_scope = sum(1 for uri in known if workspace.scope.covers(uri))
-        in_scope += sum(1 for past in nested.values() if past.held != "absent")
-        check_deletions(plan, len(listing.items), in_scope, workspace.collection.guard)
-    return Planned(plan, opened)
+        if workspace.scope.names is None:
+            in_scope = sum(1 for uri in known if workspace.scope.covers(uri))
+            in_scope += sum(1 for past in nested.values() if past.held != "absent")
+            check_deletions(plan, len(listing.items), in_scope, workspace.collection.guard)
+        else:
+            _check_named_deletions(workspace, plan)
+    return Planned(plan, opened, frozenset(known) if workspace.scope.names is not None else ())
+
+
+def _check_named_deletions(workspace: Workspace, plan: ChangePlan) -> None:
+    """The guard of a run that looks at named documents: those whose absence is meant do not count.
+
+    A share is of all that the source shows. An empty root lists nothing, whatever was named.
+    """
+    doomed = tuple(uri for uri in plan.deleted if not is_under(uri, workspace.gone))
+    if doomed:
+        source_id = workspace.scope.source.id
+        shown = count_active(workspace.db, source_id) if source_id is not None else 0
+        listed = 0 if workspace.lister.is_empty_root() else 1
+        check_deletions(replace(plan, deleted=doomed), listed, shown, workspace.collection.guard)
 
 
 def spare_scans(workspace: Workspace, known: dict[str, Known]) -> dict[str, Known]:
@@ -175,12 +199,15 @@ def load_known(
     inside = {uri: past for uri, past in nested.items() if past.held in ("changed", "absent")}
     if source_id is None:
         return {}, inside, {}
-    known = known_documents(db, source_id, reapply=reapply)
+    names = workspace.scope.names
+    documents = None if names is None else documents_named(db, source_id, names)
+    known = known_documents(db, source_id, reapply=reapply, documents=documents)
     held = {uri: past for uri, past in inside.items() if uri not in known}
+    rejected = known_rejections(db, source_id, attempts=workspace.settings.limits.parse_attempts)
     return (
         known,
-        held | held_documents(db, source_id, reapply=reapply),
-        known_rejections(db, source_id, attempts=workspace.settings.limits.parse_attempts),
+        held | held_documents(db, source_id, reapply=reapply, documents=documents),
+        {uri: past for uri, past in rejected.items() if names is None or workspace.scope.covers(uri)},
     )
 
 

@@ -84,6 +84,8 @@ class Workspace:
         self._closed = False
         self.target: RunTarget | None = None
         self.allow_deletions = False
+        self.named: frozenset[str] = frozenset()
+        self.gone: frozenset[str] = frozenset()
 
     @property
     def home(self) -> Path:

@@ -39,14 +39,16 @@ CREATE INDEX event_delivery_idx ON event (delivery_id);
 CREATE INDEX event_run_idx ON event (run_id) WHERE run_id IS NOT NULL;
 CREATE INDEX event_uri_idx ON event (source_id, uri);
 
--- The last flow run that was asked for on behalf of a collection's events. Its number is written down before it is
--- asked for and is part of the idempotency key, so a dispatcher that dies in between asks for the same one again.
+-- The last flow run that was asked for on behalf of a collection's events. Its idempotency key is written down
+-- before it is asked for, so a dispatcher that dies in between asks for the same one again.
+-- failures: how many in a row did not complete.
 CREATE TABLE dispatch (
     collection_id int PRIMARY KEY,
     tenant_id     int NOT NULL,
-    number        bigint NOT NULL,
+    key           uuid NOT NULL DEFAULT gen_random_uuid(),
     flow_run_id   uuid,
     asked_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    failures      int NOT NULL DEFAULT 0,
     FOREIGN KEY (tenant_id, collection_id) REFERENCES collection (tenant_id, id)
 );
 

@@ -2,6 +2,10 @@
 SELECT uri, size, mtime_ns, ctime_ns, inode, etag, fingerprint, inside, is_document, attempts
 FROM container
 WHERE tenant_id = %(tenant)s AND source_id = %(source)s
+  AND (%(uris)s::text[] IS NULL OR uri = ANY(%(uris)s::text[]))
+
+-- name: container_uris
+SELECT uri FROM container WHERE tenant_id = %(tenant)s AND source_id = %(source)s
 
 -- name: remember_container
 INSERT INTO container (tenant_id, collection_id, source_id, uri, size, mtime_ns, ctime_ns, inode, etag,

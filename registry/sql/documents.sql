@@ -5,11 +5,28 @@ FROM document d
 JOIN activation a ON a.document_id = d.id AND a.to_release IS NULL
 JOIN document_version v ON v.id = a.version_id
 WHERE d.tenant_id = %(tenant)s AND d.source_id = %(source)s
+  AND (%(documents)s::bigint[] IS NULL OR d.id = ANY(%(documents)s::bigint[]))
+
+-- name: documents_named
+-- ids of documents that are named, or lie under what is named: between `name/` and `name0`
+SELECT d.id
+FROM unnest(%(names)s::text[]) AS n(uri) JOIN document d ON d.source_id = %(source)s AND d.uri = n.uri
+WHERE d.tenant_id = %(tenant)s
+UNION
+SELECT d.id
+FROM unnest(%(lows)s::text[], %(highs)s::text[]) AS r(low, high)
+JOIN document d ON d.source_id = %(source)s AND d.uri COLLATE "C" >= r.low AND d.uri COLLATE "C" < r.high
+WHERE d.tenant_id = %(tenant)s
+
+-- name: count_active
+SELECT count(*) FROM document d JOIN activation a ON a.document_id = d.id AND a.to_release IS NULL
+WHERE d.tenant_id = %(tenant)s AND d.source_id = %(source)s
 
 -- name: holds_of_source
 SELECT d.uri, h.parser, h.fingerprint
 FROM hold h JOIN document d ON d.id = h.document_id
 WHERE h.tenant_id = %(tenant)s AND d.source_id = %(source)s
+  AND (%(documents)s::bigint[] IS NULL OR d.id = ANY(%(documents)s::bigint[]))
 
 -- name: known_rejections
 SELECT uri, retryable OR (error_class IN ('ParseTimeout', 'ParseCrashed') AND attempts < %(attempts)s), size, mtime_ns, ctime_ns, inode, etag, content_sha256, parser, fingerprint
@@ -20,6 +37,7 @@ WHERE tenant_id = %(tenant)s AND source_id = %(source)s
 SELECT d.uri, d.id, d.size, d.mtime_ns, d.ctime_ns, d.inode, d.etag, d.content_sha256, h.parser, h.fingerprint
 FROM hold h JOIN document d ON d.id = h.document_id
 WHERE h.tenant_id = %(tenant)s AND d.source_id = %(source)s AND h.version_id IS NOT NULL
+  AND (%(documents)s::bigint[] IS NULL OR d.id = ANY(%(documents)s::bigint[]))
   AND NOT EXISTS (SELECT FROM activation a WHERE a.document_id = d.id AND a.to_release IS NULL)
 
 -- name: drop_holds

@@ -73,6 +73,16 @@ UPDATE event e SET error = %(error)s,
 WHERE e.tenant_id = %(tenant)s AND e.run_id = %(run)s AND e.state = 'pending'
   AND (%(ids)s::bigint[] IS NULL OR e.id = ANY(%(ids)s::bigint[]))
 
+-- name: defer_events
+-- as give_back_events, for what no run has taken yet
+UPDATE event e SET error = %(error)s, attempts = e.attempts + 1,
+    due_at = clock_timestamp() + make_interval(secs => least(%(delay)s * 2.0 ^ least(e.attempts, 20), 600)),
+    state = CASE WHEN %(retry)s AND e.attempts + 1 < %(attempts)s THEN 'pending' ELSE 'failed' END,
+    settled_at = CASE WHEN %(retry)s AND e.attempts + 1 < %(attempts)s THEN NULL ELSE clock_timestamp() END
+WHERE e.tenant_id = %(tenant)s AND e.source_id = %(source)s AND e.state = 'pending'
+  AND e.due_at <= clock_timestamp()
+  AND NOT EXISTS (SELECT FROM run r WHERE r.id = e.run_id AND r.state = 'running')
+
 -- name: retry_events
 UPDATE event e SET state = 'pending', run_id = NULL, attempts = 0, due_at = clock_timestamp(), settled_at = NULL
 WHERE e.tenant_id = %(tenant)s AND e.collection_id = %(collection)s AND e.state = 'failed'
@@ -98,18 +108,3 @@ ORDER BY e.id DESC LIMIT %(most)s
 DELETE FROM delivery d
 WHERE d.tenant_id = %(tenant)s AND d.collection_id = %(collection)s AND d.received_at < %(before)s
   AND NOT EXISTS (SELECT FROM event e WHERE e.delivery_id = d.id AND e.state = 'pending')
-
--- name: read_dispatch
-SELECT number, flow_run_id, asked_at FROM dispatch
-WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s
-
--- name: next_dispatch
-INSERT INTO dispatch (collection_id, tenant_id, number)
-VALUES (%(collection)s, %(tenant)s, 1)
-ON CONFLICT (collection_id) DO UPDATE
-SET number = dispatch.number + 1, flow_run_id = NULL, asked_at = clock_timestamp()
-RETURNING number
-
--- name: note_dispatch
-UPDATE dispatch SET flow_run_id = %(flow_run)s
-WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND number = %(number)s

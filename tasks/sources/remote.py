@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, BinaryIO
@@ -80,6 +80,14 @@ class RemoteFolder:
             if spelled != uri:
                 paths[uri] = spelled
         return Listing(items, paths, tuple(problems))
+
+    def resolve_names(self, names: Set[str]) -> frozenset[str]:
+        """What has to be looked at for these uris: themselves."""
+        return frozenset(names)
+
+    def is_empty_root(self) -> bool:
+        """No: a store that answers says what it has."""
+        return False
 
     @contextmanager
     def open(self, uri: str, path: str) -> Iterator[tuple[BinaryIO, Stat]]:
