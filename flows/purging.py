@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+from flows.ending import describe_end
 from flows.session import Session
 from registry.blobs import BlobStore
 from registry.check import check_fully
@@ -25,7 +26,14 @@ from schemas.settings import RetentionSettings
 from tasks.retention import apply_policy
 
 
-def purge_collection(session: Session, name: str, *, dry_run: bool = False) -> dict[str, Any]:
+def purge_collection(
+    session: Session,
+    name: str,
+    *,
+    dry_run: bool = False,
+    trigger: str = "manual",
+    prefect_flow_run_id: UUID | None = None,
+) -> dict[str, Any]:
     """Drop what retention does not keep; what is shown does not change.
 
     Safe beside anything else, and after a kill the next call completes it.
@@ -34,6 +42,8 @@ def purge_collection(session: Session, name: str, *, dry_run: bool = False) -> d
         session: the open registry.
         name: of the collection.
         dry_run: only say what would go; writes nothing.
+        trigger: manual or schedule.
+        prefect_flow_run_id: of the flow run, if there is one.
 
     Raises:
         CollectionNotFound: there is no such collection.
@@ -49,7 +59,15 @@ def purge_collection(session: Session, name: str, *, dry_run: bool = False) -> d
         _require_sound(session, collection, blobs)
         _foresee(session, collection, policy, blobs, now, report)
     else:
-        with hold_flow(session, collection, "purge", report) as stats:
+        held = hold_flow(
+            session,
+            collection,
+            "purge",
+            report,
+            trigger=trigger,
+            prefect_flow_run_id=prefect_flow_run_id,
+        )
+        with held as stats:
             bring_back(session.db, blobs)
             _require_sound(session, collection, blobs)
             stats.update(_purge(session, collection, policy, blobs, now, report))
@@ -59,7 +77,13 @@ def purge_collection(session: Session, name: str, *, dry_run: bool = False) -> d
 
 @contextmanager
 def hold_flow(
-    session: Session, collection: Collection, flow: str, report: dict[str, Any]
+    session: Session,
+    collection: Collection,
+    flow: str,
+    report: dict[str, Any],
+    *,
+    trigger: str = "manual",
+    prefect_flow_run_id: UUID | None = None,
 ) -> Iterator[dict[str, Any]]:
     """A recorded run around the block; what the block puts into the value is its stats.
 
@@ -69,12 +93,21 @@ def hold_flow(
     report["run_id"] = str(run_id)
     mark_crashed_runs(session.db, collection.id)
     stats: dict[str, Any] = {}
-    with hold_new_run(session.db, collection.id, run_id, flow=flow, trigger="manual", scope=collection.name):
+    held = hold_new_run(
+        session.db,
+        collection.id,
+        run_id,
+        flow=flow,
+        trigger=trigger,
+        scope=collection.name,
+        prefect_flow_run_id=prefect_flow_run_id,
+    )
+    with held:
         try:
             yield stats
         except BaseException as exc:
             state: RunState = "stopped" if isinstance(exc, RunStopped) else "failed"
-            finish_run(session.db, run_id, state, stats=stats, error=f"{type(exc).__name__}: {exc}")
+            finish_run(session.db, run_id, state, stats=stats, error=describe_end(exc))
             raise
         finish_run(session.db, run_id, "succeeded" if stats else "unchanged", stats=stats)
 
