@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -40,7 +39,6 @@ class UpOptions:
         prefect_file: deployments.
         ui_port: of Prefect's server and UI; 0 takes a free one.
         port: of the receiver; None as configured, 0 takes a free one.
-        gpu: start a worker of the pool `gpu`; None where there is one.
         drain_s: what runs that are at work get to end by themselves.
         config: the configuration file.
     """
@@ -48,7 +46,6 @@ class UpOptions:
     prefect_file: Path = Path("prefect.yaml")
     ui_port: int = 4200
     port: int | None = None
-    gpu: bool | None = None
     drain_s: float = 60.0
     config: Path | None = None
 
@@ -92,17 +89,22 @@ def run_up(
             children.append(_server(environment, folder, logs))
             children[-1].start()
         _await(f"{api}/health", children[:1], "The Prefect server", stop)
+        # from here on this process talks to the server too
         os.environ.update({name: environment[name] for name in ("PREFECT_API_URL", "PREFECT_HOME")})
-        from flows.pools import set_paused
+        from flows.catching_up import catch_up
+        from flows.pools import LIMITS, set_paused
 
         _deploy(environment, options, folder, logs)
         if stop.is_set():
             return
-        pools = ["cpu", *(["gpu"] if _has_gpu(options) else [])]
+        pools = list(LIMITS)
+        if missed := catch_up():
+            log.info("%d runs that were missed are superseded by later ones", missed)
         set_paused(pools, is_paused=False)  # whoever ended before has paused them
+        port = _port(options, settings)
         receiver = Child(
             "receiver",
-            [*_revector(options), "webhook", *_port(options, settings)],
+            [*_revector(options), "webhook", *port],
             environment,
             folder,
             logs / "webhook.log",
@@ -112,7 +114,7 @@ def run_up(
             child.start()
         children += [*workers, receiver]
         stack.callback(_drain, pools, receiver, options.drain_s)
-        address = f"http://{settings.webhook.host}:{_port(options, settings)[1]}"
+        address = f"http://{settings.webhook.host}:{port[1]}"
         _await(f"{address}/health", [receiver], "The receiver", stop)
         announce(Addresses(api.removesuffix("/api"), api, address, logs))
         while not stop.wait(WATCH_S):
@@ -142,6 +144,7 @@ def _environment(settings: Settings, options: UpOptions, logs: Path) -> dict[str
         "PREFECT_HOME": environment.get("PREFECT_HOME", str(settings.home.resolve() / "prefect")),
         "PREFECT_WORKER_QUERY_SECONDS": environment.get("PREFECT_WORKER_QUERY_SECONDS", "1"),
         "PREFECT_SERVER_METRICS_ENABLED": "true",
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         # SQLite under several writers: wait for each other instead of failing
         "PREFECT_SERVER_DATABASE_TIMEOUT": environment.get("PREFECT_SERVER_DATABASE_TIMEOUT", "60"),
         "PYTHONUNBUFFERED": "1",
@@ -155,11 +158,11 @@ def _environment(settings: Settings, options: UpOptions, logs: Path) -> dict[str
     return environment
 
 
-def _free_port(port: int, option: str) -> int:
+def _free_port(port: int, option: str, host: str = HOST) -> int:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
         except OSError as exc:
             raise ConfigurationError(
                 f"Port {port} is taken ({exc.strerror}).", advice=f"Choose another one with {option}."
@@ -168,7 +171,8 @@ def _free_port(port: int, option: str) -> int:
 
 
 def _port(options: UpOptions, settings: Settings) -> list[str]:
-    return ["--port", str(settings.webhook.port if options.port is None else options.port)]
+    port = settings.webhook.port if options.port is None else options.port
+    return ["--port", str(_free_port(port, "--port", settings.webhook.host))]
 
 
 def _revector(options: UpOptions) -> list[str]:
@@ -186,10 +190,6 @@ def _worker(pool: str, environment: dict[str, str], folder: Path, logs: Path) ->
     name = f"{socket.gethostname()}-{pool}"
     command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, "--name", name]
     return Child(f"worker {pool}", command, environment, folder, logs / f"worker-{pool}.log", grace_s=30)
-
-
-def _has_gpu(options: UpOptions) -> bool:
-    return shutil.which("nvidia-smi") is not None if options.gpu is None else options.gpu
 
 
 def _await(url: str, children: list[Child], name: str, stop: threading.Event) -> None:
@@ -212,8 +212,10 @@ def _await(url: str, children: list[Child], name: str, stop: threading.Event) ->
 def _deploy(environment: dict[str, str], options: UpOptions, folder: Path, logs: Path) -> None:
     """Work pools, then all deployments of the file; those there are take over what has changed."""
     from flows.pools import ensure_pools
+    from flows.zombies import ensure_crash_automation
 
     ensure_pools()
+    ensure_crash_automation()
     prefect = [sys.executable, "-m", "prefect", "--no-prompt"]
     command = [*prefect, "deploy", "--all", "--prefect-file", str(options.prefect_file.resolve())]
     _call(command, environment, folder, logs)

@@ -21,8 +21,8 @@ from uuid import uuid4
 
 import httpx
 import psutil
-
 from flows.receiver.signing import sign
+
 from flows.session import Session, open_session
 from schemas.settings import Settings
 from tests.fake_models import FakeModels
@@ -90,7 +90,7 @@ class Service:
 
     def start(self, *options: str) -> None:
         """Start it and wait until it says that it is ready."""
-        command = [sys.executable, "-m", "flows.cli", "up", "--no-gpu", *options]
+        command = [sys.executable, "-m", "flows.cli", "up", *options]
         ports = ["--ui-port", str(self.ui_port), "--port", str(self.port)]
         self.output = (self.folder / "up.log").open("a+")
         self.process = subprocess.Popen(
