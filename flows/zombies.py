@@ -6,10 +6,10 @@ from datetime import timedelta
 
 from prefect.automations import AutomationCore
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
-from prefect.states import StateType
 
 NAME = "revector: runs without a heartbeat have crashed"
 HEARTBEAT_S = 30
