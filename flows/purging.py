@@ -13,6 +13,7 @@ from flows.session import Session
 from registry.blobs import BlobStore
 from registry.check import check_fully
 from registry.collections import get_collection
+from registry.events import count_old_deliveries, drop_old_deliveries
 from registry.prototype_retention import drop_old_sets, find_old_sets
 from registry.purge import discard_staged, drop_versions, foresee, sweep_strays, version_facts
 from registry.runs import finish_run, hold_new_run, mark_crashed_runs
@@ -144,6 +145,7 @@ def _purge(
     dropped += sweep_strays(db, collection.id, stored_before=grace)
     sets = drop_old_sets(db, collection.id, _old_sets(session, collection, policy, now))
     swept = sweep_blobs(db, blobs)
+    deliveries = drop_old_deliveries(db, collection.id, before=_received_before(session, now))
     rebuilt = vacuum(db, collection.id)
     counts = _fill(report, plan, dropped, swept.blobs)
     report["bytes"] = {
@@ -152,8 +154,8 @@ def _purge(
         "blobs_before": blobs_before,
         "blobs_after": blobs_before - swept.bytes,
     }
-    report["rebuilt"], report["prototypes"] = rebuilt, sets
-    done = dropped != Dropped() or swept.blobs or discarded or rebuilt or sets
+    report["rebuilt"], report["prototypes"], report["deliveries"] = rebuilt, sets, deliveries
+    done = dropped != Dropped() or swept.blobs or discarded or rebuilt or sets or deliveries
     return {**counts, "bytes": report["bytes"]} if done else {}
 
 
@@ -177,6 +179,8 @@ def _foresee(
         "blobs_after": stored - swept.bytes,
     }
     report["rebuilt"], report["prototypes"] = [], len(_old_sets(session, collection, policy, now))
+    before = _received_before(session, now)
+    report["deliveries"] = count_old_deliveries(session.db, collection.id, before=before)
 
 
 def _plan(
@@ -198,6 +202,11 @@ def _old_sets(
 
 def _staged_before(policy: RetentionSettings, now: datetime) -> datetime:
     return now - timedelta(days=policy.keep_days)
+
+
+def _received_before(session: Session, now: datetime) -> datetime:
+    """Deliveries of events that came before are forgotten; they are no part of the collection's past."""
+    return now - timedelta(days=session.settings.webhook.keep_days)
 
 
 def _fill(report: dict[str, Any], plan: RetentionPlan, dropped: Dropped, blobs: int) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -40,7 +39,6 @@ class UpOptions:
         prefect_file: deployments.
         ui_port: of Prefect's server and UI; 0 takes a free one.
         port: of the receiver; None as configured, 0 takes a free one.
-        gpu: start a worker of the pool `gpu`; None where there is one.
         drain_s: what runs that are at work get to end by themselves.
         config: the configuration file.
     """
@@ -48,7 +46,6 @@ class UpOptions:
     prefect_file: Path = Path("prefect.yaml")
     ui_port: int = 4200
     port: int | None = None
-    gpu: bool | None = None
     drain_s: float = 60.0
     config: Path | None = None
 
@@ -91,15 +88,23 @@ def run_up(
         if "PREFECT_API_URL" not in os.environ:
             children.append(_server(environment, folder, logs))
             children[-1].start()
-        _await(api, children, stop)
+        _await(f"{api}/health", children[:1], "The Prefect server", stop)
+        # from here on this process talks to the server too
+        os.environ.update({name: environment[name] for name in ("PREFECT_API_URL", "PREFECT_HOME")})
+        from flows.catching_up import catch_up
+        from flows.pools import LIMITS, set_paused
+
         _deploy(environment, options, folder, logs)
         if stop.is_set():
             return
-        pools = ["cpu", *(["gpu"] if _has_gpu(options) else [])]
-        _open_pools(api, pools)
+        pools = list(LIMITS)
+        if missed := catch_up():
+            log.info("%d runs that were missed are superseded by later ones", missed)
+        set_paused(pools, is_paused=False)  # whoever ended before has paused them
+        port = _port(options, settings)
         receiver = Child(
             "receiver",
-            [*_revector(options), "webhook", *_port(options, settings)],
+            [*_revector(options), "webhook", *port],
             environment,
             folder,
             logs / "webhook.log",
@@ -108,9 +113,10 @@ def run_up(
         for child in (*workers, receiver):
             child.start()
         children += [*workers, receiver]
-        stack.callback(_drain, api, pools, receiver, options.drain_s)
-        port = _port(options, settings)[1]
-        announce(Addresses(api.removesuffix("/api"), api, f"http://{settings.webhook.host}:{port}", logs))
+        stack.callback(_drain, pools, receiver, options.drain_s)
+        address = f"http://{settings.webhook.host}:{port[1]}"
+        _await(f"{address}/health", [receiver], "The receiver", stop)
+        announce(Addresses(api.removesuffix("/api"), api, address, logs))
         while not stop.wait(WATCH_S):
             for child in children:
                 child.watch()
@@ -138,6 +144,7 @@ def _environment(settings: Settings, options: UpOptions, logs: Path) -> dict[str
         "PREFECT_HOME": environment.get("PREFECT_HOME", str(settings.home.resolve() / "prefect")),
         "PREFECT_WORKER_QUERY_SECONDS": environment.get("PREFECT_WORKER_QUERY_SECONDS", "1"),
         "PREFECT_SERVER_METRICS_ENABLED": "true",
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         # SQLite under several writers: wait for each other instead of failing
         "PREFECT_SERVER_DATABASE_TIMEOUT": environment.get("PREFECT_SERVER_DATABASE_TIMEOUT", "60"),
         "PYTHONUNBUFFERED": "1",
@@ -151,11 +158,11 @@ def _environment(settings: Settings, options: UpOptions, logs: Path) -> dict[str
     return environment
 
 
-def _free_port(port: int, option: str) -> int:
+def _free_port(port: int, option: str, host: str = HOST) -> int:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
         except OSError as exc:
             raise ConfigurationError(
                 f"Port {port} is taken ({exc.strerror}).", advice=f"Choose another one with {option}."
@@ -164,7 +171,8 @@ def _free_port(port: int, option: str) -> int:
 
 
 def _port(options: UpOptions, settings: Settings) -> list[str]:
-    return ["--port", str(settings.webhook.port if options.port is None else options.port)]
+    port = settings.webhook.port if options.port is None else options.port
+    return ["--port", str(_free_port(port, "--port", settings.webhook.host))]
 
 
 def _revector(options: UpOptions) -> list[str]:
@@ -184,41 +192,33 @@ def _worker(pool: str, environment: dict[str, str], folder: Path, logs: Path) ->
     return Child(f"worker {pool}", command, environment, folder, logs / f"worker-{pool}.log", grace_s=30)
 
 
-def _has_gpu(options: UpOptions) -> bool:
-    return shutil.which("nvidia-smi") is not None if options.gpu is None else options.gpu
-
-
-def _await(api: str, children: list[Child], stop: threading.Event) -> None:
-    """Until the server answers."""
+def _await(url: str, children: list[Child], name: str, stop: threading.Event) -> None:
+    """Until it answers."""
     until = time.monotonic() + START_S
     while not stop.is_set():
         try:
-            if httpx.get(f"{api}/health", timeout=5).is_success:
+            if httpx.get(url, timeout=5).is_success:
                 return
         except httpx.HTTPError:
             pass
         if time.monotonic() > until or any(child.process and child.process.poll() for child in children):
             where = f" See {children[0].log_file}." if children else ""
             raise PrefectUnavailable(
-                f"The Prefect server at {api} does not come up.{where}",
-                advice="Correct what its log says, or set PREFECT_API_URL to a server of your own.",
+                f"{name} does not come up at {url}.{where}", advice="Correct what its log says."
             )
         stop.wait(0.2)
 
 
 def _deploy(environment: dict[str, str], options: UpOptions, folder: Path, logs: Path) -> None:
     """Work pools, then all deployments of the file; those there are take over what has changed."""
+    from flows.pools import ensure_pools
+    from flows.zombies import ensure_crash_automation
+
+    ensure_pools()
+    ensure_crash_automation()
     prefect = [sys.executable, "-m", "prefect", "--no-prompt"]
-    for pool in ("cpu", "gpu"):
-        limit = ["--concurrency-limit", "1"] if pool == "gpu" else []
-        command = [*prefect, "work-pool", "create", pool, "--type", "process", "--overwrite", *limit]
-        _call(command, environment, folder, logs)
-    _call(
-        [*prefect, "deploy", "--all", "--prefect-file", str(options.prefect_file.resolve())],
-        environment,
-        folder,
-        logs,
-    )
+    command = [*prefect, "deploy", "--all", "--prefect-file", str(options.prefect_file.resolve())]
+    _call(command, environment, folder, logs)
 
 
 def _call(command: list[str], environment: dict[str, str], folder: Path, logs: Path) -> None:
@@ -233,27 +233,20 @@ def _call(command: list[str], environment: dict[str, str], folder: Path, logs: P
         )
 
 
-def _open_pools(api: str, pools: list[str]) -> None:
-    """Let workers take runs: whoever ended before has closed the pools."""
-    for pool in pools:
-        httpx.patch(f"{api}/work_pools/{pool}", json={"is_paused": False}, timeout=30).raise_for_status()
-
-
-def _drain(api: str, pools: list[str], receiver: Child, drain_s: float) -> None:
+def _drain(pools: list[str], receiver: Child, drain_s: float) -> None:
     """Accept nothing more, start nothing more, wait for what is at work."""
+    from flows.pools import count_at_work, set_paused
+
     receiver.end()
     until = time.monotonic() + drain_s
-    states = {"type": {"any_": ["RUNNING", "PENDING"]}}
-    query = {"flow_runs": {"state": states}, "work_pools": {"name": {"any_": pools}}}
     try:
-        for pool in pools:
-            httpx.patch(f"{api}/work_pools/{pool}", json={"is_paused": True}, timeout=10).raise_for_status()
-        while (at_work := httpx.post(f"{api}/flow_runs/count", json=query, timeout=10).json()) > 0:
+        set_paused(pools, is_paused=True)
+        while (at_work := count_at_work(pools)) > 0:
             if time.monotonic() > until:
                 log.warning("%d runs are ended; the next ones resume what they have stored", at_work)
                 return
             time.sleep(WATCH_S)
-    except httpx.HTTPError as exc:
+    except Exception as exc:  # whatever the server says: it is ended all the same
         log.warning("the Prefect server does not answer (%s): runs are ended", type(exc).__name__)
 
 

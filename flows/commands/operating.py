@@ -21,10 +21,6 @@ def up(
     port: Annotated[
         int | None, typer.Option("--port", min=0, max=65535, help="Of the receiver [default: as configured].")
     ] = None,
-    gpu: Annotated[
-        bool | None,
-        typer.Option("--gpu/--no-gpu", help="Start a worker for the pool gpu [default: where there is one]."),
-    ] = None,
     drain: Annotated[
         float, typer.Option("--drain", min=0, metavar="SECONDS", help="What runs get to end by themselves.")
     ] = 60.0,
@@ -41,7 +37,7 @@ def up(
 
     with report_errors(False):
         stop = stop_on_signals()
-        options = UpOptions(prefect_file, ui_port, port, gpu, drain, ctx.obj)
+        options = UpOptions(prefect_file, ui_port, port, drain, ctx.obj)
         print("Starting database, Prefect server, worker and receiver ...", flush=True)
         run_up(load_settings(ctx.obj), options, stop=stop, announce=announce)
         print("Stopped.")
