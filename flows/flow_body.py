@@ -74,7 +74,7 @@ def _fail(error: Exception, run: ThisRun, flow: str, collection: str, config: st
     tenant = _tenant(config)
     leave_markdown(
         failure_markdown(error, flow=flow, collection=collection, flow_run_id=run.id),
-        key=artifact_key(flow, collection or "all", tenant=tenant),
+        key=artifact_key(f"{flow}-failed", collection or "all", tenant=tenant),
         description=message[:200],
     )
     announce_failure(error, flow=flow, tenant=tenant, collection=collection)

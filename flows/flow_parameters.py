@@ -12,7 +12,7 @@ def form_field(
     *, title: str, description: str, examples: Sequence[Any] | None = None, min_length: int | None = None
 ) -> Any:
     """A parameter as the form shows it; in place of its bare name and the line of the docstring."""
-    shown = {"title": title, "description": description}
+    shown: dict[str, Any] = {"title": title, "description": description}
     return Field(
         examples=list(examples) if examples else None, min_length=min_length, json_schema_extra=shown
     )
