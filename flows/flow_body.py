@@ -13,7 +13,7 @@ from prefect.states import Cancelled, Failed
 
 from flows.announcing import announce_failure, flush_announcements
 from flows.catching_up import cancel_missed, find_newer
-from flows.flow_run import ThisRun, forward_logs, settings_of, this_run
+from flows.flow_run import ThisRun, forward_logs, note_outcome, settings_of, this_run
 from flows.logs import log_context
 from flows.reporting import artifact_key
 from flows.reporting_artifacts import leave_markdown
@@ -77,6 +77,7 @@ def _fail(error: Exception, run: ThisRun, flow: str, collection: str, config: st
         key=artifact_key(f"{flow}-failed", collection or "all", tenant=tenant),
         description=message[:200],
     )
+    note_outcome(type(error).__name__)
     announce_failure(error, flow=flow, tenant=tenant, collection=collection)
     return Failed(message=message, data=error)
 

@@ -13,7 +13,7 @@ from flows.announcing import announce_release
 from flows.checking import check as check_collection
 from flows.flow_body import run_work
 from flows.flow_parameters import AnyCollection, CollectionName, Config, DryRun, form_field
-from flows.flow_run import ThisRun, name_run, with_session
+from flows.flow_run import ThisRun, name_run, note_outcome, with_session
 from flows.ingest import require_sound
 from flows.purging import purge_collection
 from flows.reporting import artifact_key
@@ -151,6 +151,7 @@ def check(
     def work(_: ThisRun) -> list[CheckReport]:
         found = _each(config, collection, lambda session, name: _check(session, name, quick, repair))
         _require_sound(found)
+        note_outcome("sound")
         return found
 
     return run_work("check", collection or "", config, work)

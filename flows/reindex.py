@@ -11,7 +11,7 @@ from prefect import flow
 from flows.announcing import announce_release
 from flows.flow_body import run_work
 from flows.flow_parameters import CollectionName, Config, form_field
-from flows.flow_run import ThisRun, name_run, rename_run, with_session
+from flows.flow_run import ThisRun, name_run, note_outcome, rename_run, with_session
 from flows.ingest import require_sound
 from flows.reindexing import ReindexReport, apply_events, reindex_documents
 from flows.reporting_artifacts import progress_artifact
@@ -89,6 +89,8 @@ def _reindex(
             progress=progress,
         )
     leave_reindex_reports(session, report)
+    releases = [str(one.release) for one in report.runs if one.release]
+    note_outcome(f"release {', '.join(releases)}" if releases else "unchanged")
     for one in report.runs:
         announce_release(one, tenant=tenant)
     for one in report.runs:

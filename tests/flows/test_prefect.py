@@ -64,7 +64,7 @@ def test_the_flow_does_what_the_plain_steps_do_and_reports_it(flow, tmp_path, mo
     assert (report.chunks.embedded, report.documents.rejected) == (2, 1)
 
     runs = _read(lambda client: client.read_flow_runs())
-    assert runs[0].name == f"ingest 새 모음 from {docs} (manual)"
+    assert runs[0].name == f"ingest 새 모음 from {docs} (manual) → release 1"
     assert runs[0].state_name == "Completed"
     assert runs[0].parameters["path"] == str(docs)
     tasks = {task.name.rsplit("-", 1)[0] for task in _read(lambda client: client.read_task_runs())}
@@ -88,7 +88,7 @@ def test_the_flow_images_builds_prototypes_and_shows_their_quality(deployed, tmp
     report = deployed.images(str(tmp_path / "things"), collection="things")
     assert (report.documents.added, report.prototypes.classes) == (6, 2)
     runs = _read(lambda client: client.read_flow_runs())
-    assert f"images things from {tmp_path / 'things'} (manual)" in {run.name for run in runs}
+    assert f"images things from {tmp_path / 'things'} (manual) → release 1" in {run.name for run in runs}
     tasks = {task.name.rsplit("-", 1)[0] for task in _read(lambda client: client.read_task_runs())}
     assert "build prototypes" in tasks
     artifacts = {a.key: a.data for a in _read(lambda client: client.read_artifacts()) if a.type == "markdown"}
@@ -173,6 +173,8 @@ def test_a_stopped_run_says_what_happened_and_what_to_do_everywhere(deployed, tm
     (tmp_path / "docs" / "a.txt").unlink()
     state = deployed.ingest(source, collection="stops", return_state=True)
     assert state.message.startswith("MassDeletion: ")
+    run = max(_read(lambda client: client.read_flow_runs()), key=lambda run: run.start_time)
+    assert run.name == f"ingest stops from {source} (manual) → MassDeletion"
     page = _latest("ingest-failed-stops").data
     assert page.startswith("# stopped: ingest of collection `stops`\n")
     assert "**What to do:** " in page
@@ -276,8 +278,8 @@ def test_rollback_purge_and_check_are_runs_with_reports(deployed, tmp_path):
     assert checked.problems == []
     assert _latest("check-kept").data.startswith("# sound: check of collection `kept`\n")
     names = {run.name for run in _read(lambda client: client.read_flow_runs())}
-    assert {"rollback kept to 1 (manual)", "preview of rollback kept to last (manual)",
-            "purge all collections (manual)", "check all collections (manual)"} <= names  # fmt: skip
+    assert {"rollback kept to 1 (manual) → release 3", "preview of rollback kept to last (manual)",
+            "purge all collections (manual)", "check all collections (manual) → sound"} <= names  # fmt: skip
 
 
 def test_a_check_that_finds_something_fails_and_names_it(deployed, database_url, tmp_path):
@@ -306,7 +308,9 @@ def test_reindex_names_what_became_of_each_document(deployed, tmp_path):
     rows = json.loads(_latest("outcomes-named").data)
     assert [(row["document"], row["outcome"]) for row in rows] == [
         ("없음.txt", "unknown"), ("a.txt", "changed"), ("b.txt", "unchanged")]  # fmt: skip
-    assert "reindex named: 3 paths (manual)" in {run.name for run in _read(lambda c: c.read_flow_runs())}
+    assert "reindex named: 3 paths (manual) → release 2" in {
+        run.name for run in _read(lambda c: c.read_flow_runs())
+    }
 
 
 def test_reindex_without_paths_applies_the_pending_events(deployed, tmp_path, database_url):
@@ -327,7 +331,7 @@ def test_reindex_without_paths_applies_the_pending_events(deployed, tmp_path, da
         report = reindex("told")
         assert [run.release for run in report.runs] == [2]
         assert find_delivery(db, "cms", "1").state == "applied"
-    assert "reindex told: 1 event" in {run.name for run in _read(lambda c: c.read_flow_runs())}
+    assert "reindex told: 1 event → release 2" in {run.name for run in _read(lambda c: c.read_flow_runs())}
 
 
 def test_an_outage_is_waited_for_and_a_wrong_setting_is_not():
