@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 pytestmark = pytest.mark.prefect
 
 ROOT = Path(__file__).parents[2]
+DEADLINE_S = 60
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 
 
@@ -84,6 +86,23 @@ def test_the_run_form_tells_a_person_what_to_enter(deployments):
     assert deployments["purge"].parameter_openapi_schema.get("required", []) == []
     back = deployments["rollback"].parameter_openapi_schema["properties"]["to"]
     assert (back["default"], back["examples"][1]) == ("last", "12")
+
+
+def _until(find, what):
+    """The first true answer; what a server does by itself shows itself only by asking again."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not (found := find()):
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
+    return found
+
+
+def _runs_of(client, deployment_id):
+    """Runs of a deployment that no schedule made."""
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
+
+    chosen = FlowRunFilter(deployment_id=FlowRunFilterDeploymentId(any_=[deployment_id]))
+    return [run for run in client.read_flow_runs(flow_run_filter=chosen) if not run.auto_scheduled]
 
 
 @pytest.fixture
@@ -182,3 +201,17 @@ def test_a_missed_run_that_starts_ends_as_cancelled_and_leaves_no_run(
     assert state.is_cancelled()
     assert state.message.startswith("superseded: ")
     assert _states(client, older, newer) == ["Cancelled", "Scheduled"]
+
+
+def test_a_held_gate_starts_a_check_by_the_automations_of_the_example(client, deployments, tmp_path):
+    from flows.announcing import announce, flush_announcements
+
+    text = (ROOT / "examples" / "automations.yaml").read_text()
+    text = text.replace("00000000-0000-0000-0000-000000000002", str(deployments["check"].id))
+    (tmp_path / "automations.yaml").write_text(text)
+    said = _prefect(client, "automation", "create", "--from-file", str(tmp_path / "automations.yaml"))
+    assert "Created 3 automation(s)" in said
+    announce("revector.gate.failed", tenant="acme", collection="인사", payload={"error": "GateFailed"})
+    assert flush_announcements(30)
+    run = _until(lambda: _runs_of(client, deployments["check"].id), "no check is started")[0]
+    assert run.parameters["collection"] == "인사"
