@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -153,3 +154,51 @@ def test_a_network_of_version_six_is_one_client():
     assert client_key("fe80::1%eth0") == "fe80::/64"
     assert client_key("::ffff:10.0.0.1") == client_key("10.0.0.1") == "10.0.0.1"
     assert client_key("testclient") == client_key("") == "unknown"
+
+
+def _scope(target: str, headers: dict[str, str]) -> dict:
+    """A POST request, as a server hands it to an app."""
+    path, _, query = target.partition("?")
+    return {
+        "type": "http", "method": "POST", "path": path, "raw_path": path.encode(),
+        "query_string": query.encode(), "root_path": "", "scheme": "http", "http_version": "1.1",
+        "client": ("10.0.0.1", 5), "server": ("x", 80),
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        "state": {}, "extensions": {},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("target", ["/v1/events/default", "/v1/documents/default?path=a.txt"])
+def test_who_sends_a_byte_now_and_then_is_not_waited_for(limited, monkeypatch, target):
+    receiver = limited()
+    monkeypatch.setattr("flows.receiver.bodies.PATIENCE_S", 0.0)
+    monkeypatch.setattr("flows.receiver.bodies.SLOWEST", 1e9)
+    scope = _scope(target, receiver.headers(b""))
+    sent = []
+
+    async def receive():
+        await anyio.sleep_forever()
+
+    async def send(message):
+        sent.append(message)
+
+    anyio.run(receiver.client.app, scope, receive, send)
+    assert sent[0]["status"] == 408
+    receiver.assert_untouched()
+
+
+@pytest.mark.parametrize("path", ["/v1/events/default", "/v1/documents/default"])
+def test_the_body_of_who_cannot_be_a_sender_is_not_read(limited, path):
+    scope = _scope(path, {})
+    sent = []
+
+    async def receive():
+        raise AssertionError("the body was read")
+
+    async def send(message):
+        sent.append(message)
+
+    receiver = limited()
+    anyio.run(receiver.client.app, scope, receive, send)
+    assert sent[0]["status"] == 401
+    receiver.assert_untouched()
