@@ -166,14 +166,14 @@ class Watcher:
         is_first = True
         with closing_on_exit(self._notify(self._watched.folder, stop)) as bursts:
             for burst in bursts:
+                if _identity(self._watched.folder) != started:
+                    return  # nothing of what was reported is meant; the next start looks at everything
                 if is_first:  # what happened while nobody watched
                     self._waiting = merge_changes(self._waiting, [self._watched.everything()])
                     is_first = False
                 if burst:
                     named = name_changes(burst, self._watched, find_folders=self._find_folders)
                     self._waiting = merge_changes(self._waiting, named)
-                if _identity(self._watched.folder) != started:
-                    return
                 self._store()
                 self._apply_what_waits(is_burst=bool(burst))
 

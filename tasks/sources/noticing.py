@@ -91,9 +91,10 @@ def name_changes(
     """
     if len(changes) >= MANY:
         return (watched.everything(),)
+    may_vanish = watched.may_vanish or _is_empty(watched.folder)
     named: list[NamedChange] = []
     for noticed in _sort_by_source(changes, watched):
-        actions = _actions(noticed, find_folders, may_vanish=watched.may_vanish)
+        actions = _actions(noticed, find_folders, may_vanish=may_vanish)
         folders = {uri for uri, action in actions.items() if action == "prefix"}
         source_id = _id(noticed.source)
         named += [
@@ -156,6 +157,14 @@ def _look(path: str) -> str:
         return "gone"
     except OSError:
         return "file"
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether it holds nothing, or cannot be read: then nobody knows what the end of a file in it means."""
+    try:
+        return next(folder.iterdir(), None) is None
+    except OSError:
+        return True
 
 
 def _is_skipped(uri: str, skip: Callable[[str, str], bool]) -> bool:

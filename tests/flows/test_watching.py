@@ -101,7 +101,7 @@ def test_a_run_that_is_stopped_does_not_end_the_watch(world, caplog):
         raise GateFailed("The release did not pass its gate.")
 
     stage = Stage(world, changed(world, "a.txt"), apply=fail).run()
-    assert stage.said == [[("", "prefix")], [("a.txt", "deleted")]]
+    assert stage.said == [[("", "prefix")], [("a.txt", "changed")]]
     assert "did not pass its gate" in caplog.text
 
 
@@ -145,7 +145,7 @@ def test_while_the_database_is_away_changes_are_kept_and_stored_once(world, monk
     # tried at 0, after two seconds, after four more; what came meanwhile is one more delivery
     assert [at for at, _ in calls] == [0.0, 2.5, 9.5, 9.5]
     assert len({id_ for _, id_ in calls[:3]}) == 1
-    assert stage.said == [[("", "prefix")], [("a.txt", "deleted"), ("b.txt", "deleted")]]
+    assert stage.said == [[("", "prefix")], [("a.txt", "changed"), ("b.txt", "changed")]]
     assert [uri for uri, *_ in events(world)] == ["", "a.txt", "b.txt"]
     assert stage.watcher.unsaved == 0
 
@@ -196,7 +196,7 @@ def test_another_folder_in_its_place_is_looked_at_from_the_start(world, tmp_path
 
     stage = Stage(world, replace_it, changed(world, "a.txt")).run()
     assert stage.starts == 2
-    assert stage.said == [[("", "prefix")], [("", "prefix")], [("a.txt", "deleted")]]
+    assert stage.said == [[("", "prefix")], [("", "prefix")], [("a.txt", "changed")]]
 
 
 def test_a_watch_that_breaks_begins_anew_and_looks_at_everything(world, monkeypatch, caplog):
@@ -206,13 +206,14 @@ def test_a_watch_that_breaks_begins_anew_and_looks_at_everything(world, monkeypa
         raise RuntimeError('Unable to decode path "\\xFF.txt" to string')
 
     stage = Stage(world, break_it, changed(world, "a.txt")).run()
-    assert stage.said == [[("", "prefix")], [("", "prefix")], [("a.txt", "deleted")]]
+    assert stage.said == [[("", "prefix")], [("", "prefix")], [("a.txt", "changed")]]
     assert "begins anew" in caplog.text
 
 
 def test_a_folder_that_left_is_told_from_a_file_and_from_an_archive(world):
     world.write("sub/a.txt", "A heron.")
     world.write("b.txt", "A crane.")
+    world.write("stays.txt", "A swan.")
     with zipfile.ZipFile(world.folder / "p.zip", "w") as archive:
         archive.writestr("c.txt", "A stork.")
     world.ingest()

@@ -23,6 +23,12 @@ def root(tmp_path):
     return folder
 
 
+@pytest.fixture
+def stays(root):
+    """Another document, so that the folder is not empty."""
+    write(root, "stays.txt")
+
+
 def watched_of(root, *, include=(), exclude=DEFAULT_EXCLUDE, folder=None, inside=(), **options):
     source = Source("docs", str(root), include, exclude, id=1)
     sources = (source, *(Source(f"n{n}", str(path), (), exclude, id=n) for n, path in enumerate(inside, 2)))
@@ -71,7 +77,7 @@ def test_the_time_of_a_folder_is_no_change(root):
     ]
 
 
-def test_a_folder_that_is_gone_is_no_meant_deletion(root):
+def test_a_folder_that_is_gone_is_no_meant_deletion(root, stays):
     gone = str(root / "sub")
     assert named(watched_of(root), (DELETED, gone), (DELETED, f"{gone}/a.txt")) == [(1, "sub", "prefix")]
     assert named(watched_of(root), (DELETED, gone), folders=["sub"]) == [(1, "sub", "prefix")]
@@ -81,6 +87,12 @@ def test_a_folder_that_is_gone_is_no_meant_deletion(root):
 def test_on_a_mount_that_may_vanish_nothing_is_a_meant_deletion(root):
     watched = watched_of(root, may_vanish=True)
     assert named(watched, (DELETED, str(root / "a.txt"))) == [(1, "a.txt", "changed")]
+
+
+def test_in_a_folder_that_is_empty_now_nothing_is_a_meant_deletion(root):
+    assert named(watched_of(root), (DELETED, str(root / "a.txt"))) == [(1, "a.txt", "changed")]
+    shutil.rmtree(root)
+    assert named(watched_of(root), (DELETED, str(root / "a.txt"))) == [(1, "a.txt", "changed")]
 
 
 @pytest.mark.parametrize(
