@@ -60,7 +60,7 @@ class RemoteFolder:
         info = self._ask(lambda: self._fs.info(self._root))
         if info.get("type") != "file" or self._fs.isdir(self._root):  # a web page is both
             return ""
-        return self._root.rpartition("/")[2]
+        return str(self._root.rpartition("/")[2])
 
     def list(self, scope: Scope) -> Listing:
         """All items of the scope; of one that is not the whole source, only what it names is asked for.
@@ -187,7 +187,7 @@ class RemoteFolder:
         full = f"{self._root}/{path}"
         try:
             if not self._walks:
-                found = self._fs.find(full, detail=True)
+                found: dict[str, Any] = self._fs.find(full, detail=True)
                 return found if full in found else found | self._find_file(full)
             info = self._fs.info(full)
         except FileNotFoundError:

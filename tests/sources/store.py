@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -117,6 +118,7 @@ class Store:
         if fault is None:
             return app(environ, start)
         if fault.hang_up:
+            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             raise ConnectionResetError
         if fault.cut is not None:
             return _cut(app, environ, start, fault.cut)

@@ -40,7 +40,8 @@ def later_page(request):
 def test_a_page_that_fails_once_is_asked_for_again(store, many, pauses, fault):
     store.fail(later_page, fault, times=1)
     assert listing().items.keys() == many
-    assert pauses == [0]
+    # after a hang-up aiohttp itself asks once more, over a new connection
+    assert pauses == ([] if fault.hang_up else [0])
 
 
 @pytest.mark.parametrize("fault", PASSING, ids=str)
