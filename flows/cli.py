@@ -9,13 +9,23 @@ import typer
 from typer.exceptions import TyperException
 
 from flows import output
-from flows.commands import checking, duplicates, everyday, exporting, failing, past, prototyping, purging
+from flows.commands import (
+    checking,
+    duplicates,
+    everyday,
+    exporting,
+    failing,
+    operating,
+    past,
+    prototyping,
+    purging,
+)
 from flows.commands.shared import app
 from schemas.errors import ConfigurationError, RevectorError
 
 __all__ = [
-    "app", "checking", "duplicates", "everyday", "exporting", "failing", "main", "past", "prototyping",
-    "purging", "run",
+    "app", "checking", "duplicates", "everyday", "exporting", "failing", "main", "operating", "past",
+    "prototyping", "purging", "run",
 ]  # fmt: skip
 
 

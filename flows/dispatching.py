@@ -46,9 +46,15 @@ CANCELLED_S = 300.0
 class FlowRun(Protocol):
     """What is known of a flow run."""
 
-    state: str
-    """SCHEDULED, PENDING, RUNNING, CANCELLING, PAUSED; COMPLETED, FAILED, CRASHED, CANCELLED."""
-    since: datetime
+    @property
+    def state(self) -> str:
+        """SCHEDULED, PENDING, RUNNING, CANCELLING, PAUSED; COMPLETED, FAILED, CRASHED, CANCELLED."""
+        ...
+
+    @property
+    def since(self) -> datetime:
+        """When it came into that state."""
+        ...
 
 
 class Orchestrator(Protocol):
@@ -189,9 +195,8 @@ class Dispatcher:
             return False
         if runs and self._clock() < runs[0][1] + self._stuck:
             return False
-        self._orchestrator.declare_crashed(
-            flow_run_id, f"{seen.state.lower()} for long, and no run is at work"
-        )
+        why = f"{seen.state.lower()} for long, and no run is at work"
+        self._orchestrator.declare_crashed(flow_run_id, why)
         return True
 
     def _complain(self, error: Exception) -> None:

@@ -262,6 +262,6 @@ def _held_by_mails(session: Session, place: Place, uri: str) -> list[str]:
 
 def _holder(lister: Lister, source: Source, uri: str) -> str | None:
     """The file in which the next ingest of the whole source would find it, patterns included."""
-    items = lister.list(Scope(source)).items
+    items = lister.list(Scope(source, names=frozenset({uri}))).items
     parts = uri.split("/")
     return next((file for n in range(len(parts), 0, -1) if (file := "/".join(parts[:n])) in items), None)

@@ -27,7 +27,7 @@ class Seen:
 
 
 class PrefectOrchestrator:
-    """Talks to the server that PREFECT_API_URL names; every call raises PrefectUnavailable where it cannot."""
+    """Talks to the server that PREFECT_API_URL names; calls raise PrefectUnavailable where none is."""
 
     def __init__(self, deployment: str = DEPLOYMENT) -> None:
         self._deployment = deployment

@@ -8,10 +8,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+from flows.ending import describe_end
 from flows.session import Session
 from registry.blobs import BlobStore
 from registry.check import check_fully
 from registry.collections import get_collection
+from registry.events import count_old_deliveries, drop_old_deliveries
 from registry.prototype_retention import drop_old_sets, find_old_sets
 from registry.purge import discard_staged, drop_versions, foresee, sweep_strays, version_facts
 from registry.runs import finish_run, hold_new_run, mark_crashed_runs
@@ -25,7 +27,14 @@ from schemas.settings import RetentionSettings
 from tasks.retention import apply_policy
 
 
-def purge_collection(session: Session, name: str, *, dry_run: bool = False) -> dict[str, Any]:
+def purge_collection(
+    session: Session,
+    name: str,
+    *,
+    dry_run: bool = False,
+    trigger: str = "manual",
+    prefect_flow_run_id: UUID | None = None,
+) -> dict[str, Any]:
     """Drop what retention does not keep; what is shown does not change.
 
     Safe beside anything else, and after a kill the next call completes it.
@@ -34,6 +43,8 @@ def purge_collection(session: Session, name: str, *, dry_run: bool = False) -> d
         session: the open registry.
         name: of the collection.
         dry_run: only say what would go; writes nothing.
+        trigger: manual or schedule.
+        prefect_flow_run_id: of the flow run, if there is one.
 
     Raises:
         CollectionNotFound: there is no such collection.
@@ -49,7 +60,15 @@ def purge_collection(session: Session, name: str, *, dry_run: bool = False) -> d
         _require_sound(session, collection, blobs)
         _foresee(session, collection, policy, blobs, now, report)
     else:
-        with hold_flow(session, collection, "purge", report) as stats:
+        held = hold_flow(
+            session,
+            collection,
+            "purge",
+            report,
+            trigger=trigger,
+            prefect_flow_run_id=prefect_flow_run_id,
+        )
+        with held as stats:
             bring_back(session.db, blobs)
             _require_sound(session, collection, blobs)
             stats.update(_purge(session, collection, policy, blobs, now, report))
@@ -59,7 +78,13 @@ def purge_collection(session: Session, name: str, *, dry_run: bool = False) -> d
 
 @contextmanager
 def hold_flow(
-    session: Session, collection: Collection, flow: str, report: dict[str, Any]
+    session: Session,
+    collection: Collection,
+    flow: str,
+    report: dict[str, Any],
+    *,
+    trigger: str = "manual",
+    prefect_flow_run_id: UUID | None = None,
 ) -> Iterator[dict[str, Any]]:
     """A recorded run around the block; what the block puts into the value is its stats.
 
@@ -69,12 +94,21 @@ def hold_flow(
     report["run_id"] = str(run_id)
     mark_crashed_runs(session.db, collection.id)
     stats: dict[str, Any] = {}
-    with hold_new_run(session.db, collection.id, run_id, flow=flow, trigger="manual", scope=collection.name):
+    held = hold_new_run(
+        session.db,
+        collection.id,
+        run_id,
+        flow=flow,
+        trigger=trigger,
+        scope=collection.name,
+        prefect_flow_run_id=prefect_flow_run_id,
+    )
+    with held:
         try:
             yield stats
         except BaseException as exc:
             state: RunState = "stopped" if isinstance(exc, RunStopped) else "failed"
-            finish_run(session.db, run_id, state, stats=stats, error=f"{type(exc).__name__}: {exc}")
+            finish_run(session.db, run_id, state, stats=stats, error=describe_end(exc))
             raise
         finish_run(session.db, run_id, "succeeded" if stats else "unchanged", stats=stats)
 
@@ -111,6 +145,7 @@ def _purge(
     dropped += sweep_strays(db, collection.id, stored_before=grace)
     sets = drop_old_sets(db, collection.id, _old_sets(session, collection, policy, now))
     swept = sweep_blobs(db, blobs)
+    deliveries = drop_old_deliveries(db, collection.id, before=_received_before(session, now))
     rebuilt = vacuum(db, collection.id)
     counts = _fill(report, plan, dropped, swept.blobs)
     report["bytes"] = {
@@ -119,8 +154,8 @@ def _purge(
         "blobs_before": blobs_before,
         "blobs_after": blobs_before - swept.bytes,
     }
-    report["rebuilt"], report["prototypes"] = rebuilt, sets
-    done = dropped != Dropped() or swept.blobs or discarded or rebuilt or sets
+    report["rebuilt"], report["prototypes"], report["deliveries"] = rebuilt, sets, deliveries
+    done = dropped != Dropped() or swept.blobs or discarded or rebuilt or sets or deliveries
     return {**counts, "bytes": report["bytes"]} if done else {}
 
 
@@ -144,6 +179,8 @@ def _foresee(
         "blobs_after": stored - swept.bytes,
     }
     report["rebuilt"], report["prototypes"] = [], len(_old_sets(session, collection, policy, now))
+    before = _received_before(session, now)
+    report["deliveries"] = count_old_deliveries(session.db, collection.id, before=before)
 
 
 def _plan(
@@ -165,6 +202,11 @@ def _old_sets(
 
 def _staged_before(policy: RetentionSettings, now: datetime) -> datetime:
     return now - timedelta(days=policy.keep_days)
+
+
+def _received_before(session: Session, now: datetime) -> datetime:
+    """Deliveries of events that came before are forgotten; they are no part of the collection's past."""
+    return now - timedelta(days=session.settings.webhook.keep_days)
 
 
 def _fill(report: dict[str, Any], plan: RetentionPlan, dropped: Dropped, blobs: int) -> dict[str, Any]:

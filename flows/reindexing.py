@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from tasks.sources.routing import require_uri, route
-
 from flows.named import CONFLICT
 from flows.pipeline import Progress, ignore_progress, ingest_location
 from flows.session import Session
@@ -20,6 +18,7 @@ from schemas.plan import Named
 from schemas.report import RunReport
 from schemas.source import Source
 from tasks.batch import Steps
+from tasks.sources.routing import require_uri, route
 
 OVERTAKEN = "Another run has changed it meanwhile; it is looked at again."
 AGAIN_S = 1.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from uuid import UUID
 
 from flows.output_images import prototypes_line
 from flows.prototyping import draw, show
@@ -16,16 +17,28 @@ from tasks.prototypes.quality_markdown import quality_markdown
 SHOWN_REJECTIONS = 50
 
 
-def artifact_key(prefix: str, name: str) -> str:
-    """A Prefect artifact key: lowercase letters, digits and dashes; unique for any name.
+def artifact_key(prefix: str, name: str, *, tenant: str = "default") -> str:
+    """A Prefect artifact key: lowercase letters, digits and dashes; unique for any name and tenant.
 
     >>> artifact_key("ingest", "default")
     'ingest-default'
+    >>> artifact_key("ingest", "default", tenant="acme")
+    'ingest-acme-default'
     """
+    parts = [prefix, _slug(name)] if tenant == "default" else [prefix, _slug(tenant), _slug(name)]
+    return "-".join(parts)
+
+
+def _slug(name: str) -> str:
     slug = re.sub(r"[^a-z0-9]+", "-", name.casefold()).strip("-")
     if slug != name:
         slug = f"{slug}-{hashlib.sha256(name.encode()).hexdigest()[:8]}".strip("-")
-    return f"{prefix}-{slug}"
+    return slug
+
+
+def run_link(flow_run_id: UUID, text: str) -> str:
+    """A link to a flow run, relative to wherever the UI is."""
+    return f"[{text}](/runs/flow-run/{flow_run_id})"
 
 
 def report_markdown(report: RunReport) -> str:

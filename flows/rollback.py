@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID, uuid4
 
 from flows.electing import with_election
+from flows.ending import describe_end
 from flows.prototyping import refresh
 from flows.session import Session
 from registry.blobs import BlobStore
@@ -104,7 +105,7 @@ def rollback_collection(
                 seen = collection.current_release if target == LAST else None
                 done = roll_back(session.db, collection, run_id, to, only_from=seen)
         except BaseException as exc:
-            finish_run(session.db, run_id, "failed", stats={}, error=f"{type(exc).__name__}: {exc}")
+            finish_run(session.db, run_id, "failed", stats={}, error=describe_end(exc))
             raise
         report.seconds["activate"] = session.timer() - started
         _fill(report, done, embedded)

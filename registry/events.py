@@ -208,3 +208,12 @@ def drop_old_deliveries(db: Database, collection_id: int, *, before: datetime) -
     values = {"tenant": db.tenant_id, "collection": collection_id, "before": before}
     with db.connection() as connection:
         return connection.execute(_SQL["drop_old_deliveries"], values).rowcount
+
+
+def count_old_deliveries(db: Database, collection_id: int, *, before: datetime) -> int:
+    """How many `drop_old_deliveries` would forget."""
+    values = {"tenant": db.tenant_id, "collection": collection_id, "before": before}
+    with db.connection() as connection:
+        row = connection.execute(_SQL["count_old_deliveries"], values).fetchone()
+    assert row is not None
+    return int(row[0])

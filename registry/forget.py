@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
-from unicodedata import normalize
 from uuid import UUID
 
 from psycopg import sql
-from psycopg.types.json import Jsonb
 
 from registry.activation import Elect, apply_staged
 from registry.blobs import BlobStore
@@ -21,6 +16,7 @@ from registry.locks import lock_collection
 from registry.prototype_retention import drop_sets, sets_with_document
 from registry.purge import erase_versions, list_spaces
 from registry.queries import load
+from registry.scrubbing import count_mentions, scrub
 from registry.staging import drop_staged, require_running
 from registry.sweeping import contents_in_use
 from registry.vectors import vector_table
@@ -30,11 +26,11 @@ from schemas.retention import Dropped
 _SQL = load("forget")
 
 SOME_URIS = 10_000
-SCRUBBED = "[forgotten]"
+_OF_THE_URI = ("drop_hold", "drop_rejection", "drop_events", "drop_containers_of", "drop_document")
 
 
 class Place(NamedTuple):
-    """Where a uri was found; `document_id` is None where it was only ever rejected."""
+    """Where a uri was found; `document_id` is None where it was never indexed."""
 
     source_id: int
     source: str
@@ -71,7 +67,7 @@ class Traces:
 
 
 def find_document(db: Database, collection_id: int, uri: str) -> list[Place]:
-    """Documents and rejections with that uri, by source."""
+    """Documents, rejections and events with that uri, by source."""
     values = {"tenant": db.tenant_id, "collection": collection_id, "uri": uri}
     with db.connection() as connection:
         return [Place(*row) for row in connection.execute(_SQL["find_document"], values)]
@@ -150,9 +146,9 @@ def forget_document(
             release = applied.release
             drop_staged(connection, values)
         dropped = erase_versions(connection, values, traces.versions, traces.contents)
-        for statement in ("drop_hold", "drop_rejection", "drop_containers_of", "drop_document"):
+        for statement in _OF_THE_URI:
             connection.execute(_SQL[statement], values)
-        _scrub(connection, values, uri)
+        scrub(connection, values, uri)
     return traces, dropped, release
 
 
@@ -194,74 +190,10 @@ def count_traces(db: Database, collection_id: int, blobs: BlobStore, traces: Tra
             )
             row = connection.execute(query, values).fetchone()
             counts["vectors"] += row[0] if row else 0
-        counts["runs"] = len(_mentioning_runs(connection, values, traces.uri))
-        counts["releases"] = len(_mentioning_releases(connection, values, traces.uri))
+        counts |= count_mentions(connection, values, traces.uri)
     unused = set(traces.contents) - contents_in_use(db, traces.contents, traces.versions)
     counts["blobs"] = sum(1 for digest in unused if blobs.has_any(digest))
     return counts
-
-
-def _forms(uri: str) -> list[str]:
-    """The uri as we write it, and as a path given on macOS spells it."""
-    return sorted({uri, normalize("NFD", uri)})
-
-
-def _pattern(uri: str) -> re.Pattern[str]:
-    """The uri where it stands by itself: `a.txt` is not in `data.txt`, but at the end of a path.
-
-    >>> _pattern("a.txt").sub("-", "data.txt, /docs/a.txt: a.txt. a.txt.bak")
-    'data.txt, /docs/-: -. a.txt.bak'
-    """
-    forms = "|".join(re.escape(form) for form in _forms(uri))
-    return re.compile(rf"(?<![\w.\-])(?:{forms})(?![\w\-/]|\.\w)")
-
-
-def _scrub(connection: Connection, values: dict[str, Any], uri: str) -> None:
-    """Take the uri out of what runs and releases recorded as text."""
-    pattern = _pattern(uri)
-
-    def clean(text: str) -> str:
-        return pattern.sub(SCRUBBED, text)
-
-    for id_, scope, error, stats in _mentioning_runs(connection, values, uri):
-        changed = {"scope": clean(scope), "error": error and clean(error)}
-        changed["stats"] = Jsonb(_walk(stats, clean))
-        connection.execute(_SQL["scrub_run"], {**values, **changed, "id": id_})
-    for number, note in _mentioning_releases(connection, values, uri):
-        connection.execute(_SQL["scrub_release"], {**values, "number": number, "note": clean(note)})
-
-
-def _mentioning_runs(connection: Connection, values: dict[str, Any], uri: str) -> list[tuple[Any, ...]]:
-    forms = _forms(uri)
-    quoted = [json.dumps(form, ensure_ascii=False)[1:-1] for form in forms]
-    values = {**values, "forms": forms, "quoted": quoted}
-    rows = connection.execute(_SQL["mentioning_runs"], values).fetchall()
-    pattern = _pattern(uri)
-    return [
-        row for row in rows if any(pattern.search(text) for text in (row[1], row[2] or "", *_strings(row[3])))
-    ]
-
-
-def _mentioning_releases(connection: Connection, values: dict[str, Any], uri: str) -> list[tuple[Any, ...]]:
-    rows = connection.execute(_SQL["mentioning_releases"], {**values, "forms": _forms(uri)}).fetchall()
-    return [row for row in rows if _pattern(uri).search(row[1])]
-
-
-def _walk(value: Any, clean: Callable[[str], str]) -> Any:
-    """The JSON value with each text in it cleaned; keys are ours and stay."""
-    if isinstance(value, str):
-        return clean(value)
-    if isinstance(value, list):
-        return [_walk(item, clean) for item in value]
-    if isinstance(value, dict):
-        return {key: _walk(item, clean) for key, item in value.items()}
-    return value
-
-
-def _strings(value: Any) -> list[str]:
-    found: list[str] = []
-    _walk(value, lambda text: found.append(text) or text)  # type: ignore[func-returns-value]
-    return found
 
 
 def find_holders(db: Database, source_id: int, uri: str) -> list[str]:

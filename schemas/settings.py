@@ -168,7 +168,7 @@ class WebhookSettings(_Section):
     burst: int = Field(default=200, ge=1)
     debounce_s: float = Field(default=2.0, ge=0, le=3600)
     max_wait_s: float = Field(default=30.0, ge=0, le=86_400)
-    attempts: int = Field(default=5, ge=1)
+    attempts: int = Field(default=10, ge=1)
     keep_days: int = Field(default=30, ge=1)
     senders: dict[str, SenderSettings] = {}
 

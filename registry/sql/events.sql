@@ -108,3 +108,8 @@ ORDER BY e.id DESC LIMIT %(most)s
 DELETE FROM delivery d
 WHERE d.tenant_id = %(tenant)s AND d.collection_id = %(collection)s AND d.received_at < %(before)s
   AND NOT EXISTS (SELECT FROM event e WHERE e.delivery_id = d.id AND e.state = 'pending')
+
+-- name: count_old_deliveries
+SELECT count(*) FROM delivery d
+WHERE d.tenant_id = %(tenant)s AND d.collection_id = %(collection)s AND d.received_at < %(before)s
+  AND NOT EXISTS (SELECT FROM event e WHERE e.delivery_id = d.id AND e.state = 'pending')

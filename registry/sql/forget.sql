@@ -3,7 +3,9 @@ SELECT s.id, s.name, s.root_url, d.id
 FROM source s
 LEFT JOIN document d ON d.source_id = s.id AND d.uri = %(uri)s
 LEFT JOIN rejection j ON j.source_id = s.id AND j.uri = %(uri)s
-WHERE s.tenant_id = %(tenant)s AND s.collection_id = %(collection)s AND (d.id IS NOT NULL OR j.uri IS NOT NULL)
+WHERE s.tenant_id = %(tenant)s AND s.collection_id = %(collection)s
+  AND (d.id IS NOT NULL OR j.uri IS NOT NULL
+       OR EXISTS (SELECT FROM event e WHERE e.source_id = s.id AND e.uri = %(uri)s))
 ORDER BY s.name
 
 -- name: some_uris
@@ -99,6 +101,17 @@ DELETE FROM hold WHERE tenant_id = %(tenant)s AND document_id = %(document)s
 DELETE FROM rejection
 WHERE tenant_id = %(tenant)s AND source_id = %(source)s AND (uri = %(uri)s OR starts_with(uri, %(uri)s || '/'))
 
+-- name: drop_events
+-- of the document and of what lies in it, whatever their state; and deliveries that named nothing else
+WITH gone AS (
+    DELETE FROM event
+    WHERE tenant_id = %(tenant)s AND source_id = %(source)s AND (uri = %(uri)s OR starts_with(uri, %(uri)s || '/'))
+    RETURNING id, delivery_id
+)
+DELETE FROM delivery d
+WHERE d.tenant_id = %(tenant)s AND d.id IN (SELECT delivery_id FROM gone)
+  AND NOT EXISTS (SELECT FROM event e WHERE e.delivery_id = d.id AND e.id NOT IN (SELECT id FROM gone))
+
 -- name: holders
 -- documents of that source whose bytes hold the document's: mails, whose attachment it is
 SELECT uri FROM document
@@ -133,6 +146,22 @@ WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND EXISTS (
 UPDATE release SET note = %(note)s
 WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND number = %(number)s
 
+-- name: mentioning_events
+SELECT id, error FROM event
+WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND error IS NOT NULL AND EXISTS (
+    SELECT FROM unnest(%(forms)s::text[]) AS f(uri) WHERE strpos(error, f.uri) > 0)
+
+-- name: scrub_event
+UPDATE event SET error = %(error)s WHERE tenant_id = %(tenant)s AND id = %(id)s
+
+-- name: mentioning_deliveries
+SELECT id, delivery FROM delivery
+WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND EXISTS (
+    SELECT FROM unnest(%(forms)s::text[]) AS f(uri) WHERE strpos(delivery, f.uri) > 0)
+
+-- name: scrub_delivery
+UPDATE delivery SET delivery = %(delivery)s WHERE tenant_id = %(tenant)s AND id = %(id)s
+
 -- name: traces
 SELECT 'documents', count(*) FROM document
 WHERE tenant_id = %(tenant)s AND (id = %(document)s OR (source_id = %(source)s AND uri = %(uri)s))
@@ -144,6 +173,8 @@ UNION ALL SELECT 'staged changes', count(*) FROM staged_change
 WHERE tenant_id = %(tenant)s AND document_id = %(document)s
 UNION ALL SELECT 'holds', count(*) FROM hold WHERE tenant_id = %(tenant)s AND document_id = %(document)s
 UNION ALL SELECT 'rejections', count(*) FROM rejection
+WHERE tenant_id = %(tenant)s AND source_id = %(source)s AND (uri = %(uri)s OR starts_with(uri, %(uri)s || '/'))
+UNION ALL SELECT 'events', count(*) FROM event
 WHERE tenant_id = %(tenant)s AND source_id = %(source)s AND (uri = %(uri)s OR starts_with(uri, %(uri)s || '/'))
 UNION ALL SELECT 'containers', count(*) FROM container
 WHERE tenant_id = %(tenant)s AND source_id = %(source)s AND (uri = %(uri)s OR starts_with(%(uri)s, uri || '/'))

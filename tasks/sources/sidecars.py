@@ -42,6 +42,10 @@ class MemberOpener(Lister, Protocol):
         """What a container holds, and its stat when it was read."""
         ...
 
+    def names_in(self, folder: str) -> frozenset[str]:
+        """Uris of all that lies directly in a folder."""
+        ...
+
     def close(self) -> None:
         """Delete what was unpacked."""
         ...
@@ -105,11 +109,28 @@ class SidecarLister:
         self._lister = lister
 
     def list(self, scope: Scope) -> Listing:
-        """What is there now, images paired; containers are closed."""
+        """What is there now, images paired; containers are closed.
+
+        Of a name all that may be paired with it is listed too: see `resolve_names`.
+        """
+        if scope.names is not None:
+            names = self.resolve_names(scope.names)
+            return pair_sidecars(self._lister.list(replace(scope, names=names)))
         listing = self._lister.list(scope)
         if scope.prefix in listing.items:  # a single file: its sidecar is out of the scope
             return pair_sidecars(self._with_neighbours(listing, scope))
         return pair_sidecars(listing)
+
+    def resolve_names(self, names: Set[str]) -> frozenset[str]:
+        """The names with each named image's sidecars and each named sidecar's images, as a folder has them.
+
+        All of one stem are taken together: which of them are a pair may change with any of them. A name
+        that is gone stays, so that what is known of it is looked at.
+        """
+        resolved = self._lister.resolve_names(names)
+        stems = {stem for name in resolved if (stem := _stem(name))}
+        beside = (uri for folder in set(map(_folder, stems)) for uri in self._lister.names_in(folder))
+        return resolved | {uri for uri in beside if _stem(uri) in stems}
 
     @contextmanager
     def open(self, uri: str, path: str) -> Iterator[tuple[BinaryIO, Stat]]:
@@ -138,10 +159,6 @@ class SidecarLister:
                 return now != stat
         except FetchFailed:
             return True
-
-    def resolve_names(self, names: Set[str]) -> frozenset[str]:
-        """What has to be looked at for these uris."""
-        return self._lister.resolve_names(names)
 
     def is_empty_root(self) -> bool:
         """Whether the source's root is there and holds nothing at all."""
@@ -227,6 +244,14 @@ def _is_image(uri: str) -> bool:
 def _key(name: str) -> str:
     suffix = _suffix(name)
     return name[: -len(suffix)] + suffix if suffix in IMAGE_SUFFIXES else name
+
+
+def _stem(uri: str) -> str:
+    """What images and sidecars that may be pairs have in common; "" for a file of another kind."""
+    stem = uri[: -len(suffix)] if (suffix := _suffix(uri)) in SIDECAR_SUFFIXES else uri
+    while (suffix := _suffix(stem)) in IMAGE_SUFFIXES:
+        stem = stem[: -len(suffix)]
+    return "" if stem == uri else stem
 
 
 def _suffix(uri: str) -> str:

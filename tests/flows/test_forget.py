@@ -16,8 +16,10 @@ from flows.pipeline import ingest_location
 from flows.purging import purge_collection
 from flows.staged import activate_staged
 from registry.connection import connect_admin
+from registry.events import accept_delivery
 from registry.runs import latest_runs
 from schemas.errors import DocumentNotFound, ForgetIncomplete, GateFailed, HomeNotWritable
+from schemas.event import Delivery, NamedChange
 from tasks.batch import plain_steps
 from tests.texts import english_text
 from tests.world import World
@@ -431,3 +433,71 @@ def test_what_a_forgotten_staged_winner_stood_for_is_elected_again(database_url,
         assert (report.documents.added, report.hidden) == (1, 0)
         assert [hit.uri for hit in world.vector(text)][:1] == ["a.txt"]
         assert world.problems() == []
+
+
+# --- events -------------------------------------------------------------------------------
+
+
+def _accept(world, *changes, delivery="1"):
+    """A delivery of the sender `cms` that names these uris of the first source."""
+    db = world.session.db
+    changes = tuple(NamedChange(1, uri, action) for uri, action in changes)
+    accept_delivery(db, 1, Delivery("cms", delivery, bytes(32), changes))
+
+
+def test_no_event_names_a_forgotten_document(world):
+    world.write("a.txt", "A heron.")
+    world.write("kim.txt", SECRET)
+    world.ingest()
+    _accept(world, ("kim.txt", "changed"), ("kim.txt/inside.pdf", "deleted"), delivery="1")
+    _accept(world, ("kim.txt", "deleted"), ("a.txt", "changed"), ("kim.txtx", "changed"), delivery="2")
+    _accept(world, ("a.txt", "changed"), delivery="upload /docs/kim.txt")
+    _accept(world, delivery="empty")
+    with world.session.db.connection() as connection:
+        connection.execute("UPDATE event SET error = 'Would retire: kim.txt, b.txt.' WHERE uri = 'a.txt'")
+    _remove(world, "kim.txt")
+    foreseen = _forget(world, "kim.txt", dry_run=True)["proof"]
+    assert [foreseen[name] for name in ("events", "errors of events", "ids of deliveries")] == [3, 2, 1]
+    assert (_count(world, "event"), _count(world, "delivery")) == (6, 4)
+    proof = _forget(world, "kim.txt")["proof"]
+    assert set(proof.values()) == {0}
+    assert {name for name, _ in _mentions(world, "kim.txt")} == {"event"}  # kim.txtx is another document
+    with world.session.db.connection() as connection:
+        rows = connection.execute("SELECT uri, error FROM event ORDER BY id").fetchall()
+        ids = [name for (name,) in connection.execute("SELECT delivery FROM delivery ORDER BY id")]
+    gone = "Would retire: [forgotten], b.txt."
+    assert rows == [("a.txt", gone), ("kim.txtx", None), ("a.txt", gone)]
+    assert ids == ["2", "upload /docs/[forgotten] 3", "empty"]
+
+
+def test_events_of_another_source_with_the_same_name_stay(world, tmp_path):
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "kim.txt").write_text(f"{SECRET} {folder}")
+        world.ingest(tmp_path / folder)
+    for source in (1, 2):
+        change = NamedChange(source, "kim.txt", "changed")
+        accept_delivery(world.session.db, 1, Delivery("cms", str(source), bytes(32), (change,)))
+    _forget(world, "kim.txt", source="two")
+    with world.session.db.connection() as connection:
+        assert connection.execute("SELECT source_id FROM event").fetchall() == [(1,)]
+
+
+def test_a_document_that_only_events_name_can_be_forgotten(world):
+    world.write("a.txt", "A heron.")
+    world.ingest()
+    _accept(world, ("kim.txt", "deleted"))
+    assert _forget(world, "kim.txt")["versions"] == 0
+    assert _mentions(world, "kim.txt") == set()
+    with pytest.raises(DocumentNotFound):
+        _forget(world, "kim.txt")
+
+
+def test_a_forgotten_upload_stays_in_the_inbox_and_that_is_said(world):
+    inbox = world.session.settings.home.resolve() / "inbox/uploads"
+    inbox.mkdir(parents=True)
+    (inbox / "kim.txt").write_text(SECRET)
+    world.ingest(inbox)
+    assert "The source still holds it" in _forget(world, "kim.txt")["warnings"][0]
+    assert (inbox / "kim.txt").exists()
+    assert _mentions(world, "Minsu", "kim.txt") == set()

@@ -23,13 +23,14 @@ def server():
 def deployed(server, database_url, tmp_path, monkeypatch):
     """The module of the flows as a deployment runs it, but for the models."""
     import flows.ingest
+    import flows.session
     from tests.fake_models import FakeModels
 
     monkeypatch.setenv("REVECTOR_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("REVECTOR_DATABASE_URL", database_url)
     monkeypatch.chdir(tmp_path)
-    plain, models = flows.ingest.open_session, FakeModels()
-    monkeypatch.setattr(flows.ingest, "open_session", lambda s: plain(s, load_embedder=models.load))
+    models = FakeModels()
+    monkeypatch.setattr(flows.session, "load_real_embedder", models.load)
     return flows.ingest
 
 
@@ -59,7 +60,7 @@ def test_the_flow_does_what_the_plain_steps_do_and_reports_it(flow, tmp_path, mo
     assert (report.chunks.embedded, report.documents.rejected) == (2, 1)
 
     runs = _read(lambda client: client.read_flow_runs())
-    assert runs[0].name == f"ingest 새 모음 from {docs}"
+    assert runs[0].name == f"ingest 새 모음 from {docs} (manual)"
     assert runs[0].state_name == "Completed"
     assert runs[0].parameters["path"] == str(docs)
     tasks = {task.name.rsplit("-", 1)[0] for task in _read(lambda client: client.read_task_runs())}
@@ -83,11 +84,11 @@ def test_the_flow_images_builds_prototypes_and_shows_their_quality(deployed, tmp
     report = deployed.images(str(tmp_path / "things"), collection="things")
     assert (report.documents.added, report.prototypes.classes) == (6, 2)
     runs = _read(lambda client: client.read_flow_runs())
-    assert f"images things from {tmp_path / 'things'}" in {run.name for run in runs}
+    assert f"images things from {tmp_path / 'things'} (manual)" in {run.name for run in runs}
     tasks = {task.name.rsplit("-", 1)[0] for task in _read(lambda client: client.read_task_runs())}
     assert "build prototypes" in tasks
     artifacts = {a.key: a.data for a in _read(lambda client: client.read_artifacts()) if a.type == "markdown"}
-    assert "version 1: 2 classes of 6 images" in artifacts["ingest-things"]
+    assert "version 1: 2 classes of 6 images" in artifacts["images-things"]
     assert "| rightly classified | 1 |" in artifacts["prototypes-things"]
     assert "고양이" in artifacts["prototypes-things"]
     assert "](data:image/png;base64,iVBORw0KGgo" in artifacts["prototypes-things"]

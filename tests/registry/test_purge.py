@@ -19,6 +19,7 @@ from flows.checking import check
 from flows.purging import purge_collection
 from registry.blobs import BlobStore
 from registry.connection import connect_admin
+from registry.events import accept_delivery
 from registry.locks import lock_blobs
 from registry.opening import open_registry
 from registry.purge import list_spaces
@@ -27,6 +28,7 @@ from registry.space import needed_bytes, rebuild_partition, table_sizes
 from registry.vectors import ensure_index
 from schemas.chunk import Chunk
 from schemas.errors import DatabaseError, RegistryUnsound
+from schemas.event import Delivery, NamedChange
 from tests.texts import english_text
 from tests.world import World
 
@@ -632,3 +634,44 @@ def test_the_bytes_a_partition_needs_are_those_it_takes_when_freshly_written(wor
         found = connection.execute("SELECT pg_relation_size('vectors_1_1')").fetchone()[0]
     needed = needed_bytes(2_001, space)
     assert needed <= found < 1.3 * needed  # COPY extends a table by more pages than it fills
+
+
+# --- events -------------------------------------------------------------------------------
+
+
+def _deliver(world, name, *, days_ago, state):
+    """A delivery with one event that came so long ago."""
+    change = NamedChange(1, "a.txt", "changed")
+    accept_delivery(world.session.db, 1, Delivery("cms", name, bytes(32), (change,)))
+    with world.session.db.connection() as connection:
+        connection.execute(
+            "UPDATE delivery SET received_at = clock_timestamp() - make_interval(days => %s) "
+            "WHERE delivery = %s",
+            [days_ago, name],
+        )
+        connection.execute(
+            "UPDATE event SET state = %s FROM delivery d WHERE d.id = delivery_id AND d.delivery = %s",
+            [state, name],
+        )
+
+
+def test_old_deliveries_go_unless_something_of_them_waits(world):
+    world.write("a.txt", "A heron.")
+    world.ingest()
+    for name, days_ago, state in (
+        ("old", 31, "applied"), ("failed", 31, "failed"), ("waits", 31, "pending"), ("young", 29, "applied")
+    ):  # fmt: skip
+        _deliver(world, name, days_ago=days_ago, state=state)
+    before = _everything(world)
+    assert _purge(world, dry_run=True)["deliveries"] == 2
+    assert _everything(world) == before
+    report = _purge(world)
+    assert (report["deliveries"], report["versions"]["dropped"], report["blobs"]) == (2, 0, 0)
+    with world.session.db.connection() as connection:
+        left = connection.execute("SELECT delivery FROM delivery ORDER BY id").fetchall()
+    assert left == [("waits",), ("young",)]
+    assert _count(world, "event") == 2
+    last = latest_runs(world.session.db, 1)[0]
+    assert (last["flow"], last["state"]) == ("purge", "succeeded")
+    assert _purge(world)["deliveries"] == 0
+    assert latest_runs(world.session.db, 1)[0]["state"] == "unchanged"

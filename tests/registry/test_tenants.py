@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import psycopg
 import pytest
 
 from registry.connection import connect_admin
+from registry.dispatch import next_dispatch
+from registry.events import (
+    accept_delivery,
+    count_events,
+    drop_old_deliveries,
+    find_delivery,
+    list_events,
+    pending_collections,
+    retry_events,
+)
 from registry.opening import open_registry
+from schemas.errors import DatabaseError
+from schemas.event import Delivery, NamedChange
 from tests.world import World
 
 TEXT = "The secret of tenant one is a blue heron."
@@ -18,6 +32,9 @@ def two_tenants(database_url, tmp_path):
     with World.open(tmp_path / "one", database_url, tenant="one") as one:
         one.write("a.txt", TEXT)
         one.ingest()
+        change = NamedChange(1, "a.txt", "changed")
+        accept_delivery(one.session.db, 1, Delivery("cms", "1", bytes(32), (change,)))
+        next_dispatch(one.session.db, 1, failures=0)
         with open_registry(tmp_path / "two", url=database_url, tenant="two") as two:
             yield one.session.db, two
 
@@ -35,14 +52,28 @@ def _tenant_tables(url):
 def test_no_table_shows_another_tenants_rows(two_tenants, database_url):
     one, two = two_tenants
     tables = _tenant_tables(database_url)
-    assert {"chunk", "document", "visible", "vectors_1"} <= set(tables)
+    assert {"chunk", "document", "visible", "vectors_1", "delivery", "event", "dispatch"} <= set(tables)
     seen = {}
     for table in tables:
         with one.connection() as mine, two.connection() as theirs:
             query = f"SELECT count(*) FROM {table}"
             seen[table] = (mine.execute(query).fetchone()[0], theirs.execute(query).fetchone()[0])
     assert all(theirs == 0 for _, theirs in seen.values()), seen
-    assert seen["chunk"][0] == seen["vectors_1"][0] == 1
+    for table in ("chunk", "vectors_1", "delivery", "event", "dispatch"):
+        assert seen[table][0] == 1
+
+
+def test_a_tenants_calls_do_not_reach_anothers_events(two_tenants):
+    one, two = two_tenants
+    later = datetime.now(UTC) + timedelta(days=1)
+    assert find_delivery(two, "cms", "1") is None
+    assert pending_collections(two, debounce_s=0, max_wait_s=0) == []
+    assert list_events(two, 1) == [] == count_events(two)
+    assert retry_events(two, 1) == drop_old_deliveries(two, 1, before=later) == 0
+    with pytest.raises(DatabaseError):  # a delivery for another tenant's collection and source
+        accept_delivery(two, 1, Delivery("cms", "2", bytes(32), (NamedChange(1, "a.txt", "deleted"),)))
+    assert [event["uri"] for event in list_events(one, 1)] == ["a.txt"]
+    assert [due.name for due in pending_collections(one, debounce_s=0, max_wait_s=0)] == ["default"]
 
 
 def test_a_partition_cannot_be_read_by_its_own_name(two_tenants, database_url):

@@ -1,0 +1,57 @@
+"""`revector webhook`: the receiver and the dispatcher, in one process."""
+
+from __future__ import annotations
+
+import logging
+import os
+from contextlib import ExitStack
+
+import uvicorn
+
+from flows.dispatching import Dispatcher, dispatching
+from flows.receiver.app import create_app
+from flows.session import open_session
+from schemas.settings import Settings
+
+log = logging.getLogger(__name__)
+
+NO_PREFECT = (
+    "PREFECT_API_URL is not set: events are stored, and wait for `revector reindex --pending`. "
+    "With `revector up`, or a Prefect server, they are applied by themselves."
+)
+
+
+def serve(settings: Settings, *, host: str | None = None, port: int | None = None) -> None:
+    """Serve until SIGTERM or SIGINT; requests that are being answered are answered.
+
+    Raises:
+        ConfigurationError: no sender may send, or a file of secrets cannot be used.
+        DatabaseUnavailable: see the class.
+    """
+    with ExitStack() as stack:
+        session = stack.enter_context(open_session(settings))
+        dispatcher = None
+        if os.environ.get("PREFECT_API_URL"):
+            from flows.orchestrator import PrefectOrchestrator
+
+            dispatcher = Dispatcher(session.db, settings.webhook, PrefectOrchestrator())
+        else:
+            log.warning(NO_PREFECT)
+        app = create_app(settings, session.db, on_accept=dispatcher.wake if dispatcher else None)
+        if dispatcher:
+            stack.enter_context(dispatching(dispatcher))
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                host=host or settings.webhook.host,
+                port=settings.webhook.port if port is None else port,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=10,
+                timeout_keep_alive=15,
+                limit_concurrency=200,
+                h11_max_incomplete_event_size=16 * 1024,
+            )
+        )
+        server.run()

@@ -1,0 +1,270 @@
+"""`revector up`: database, Prefect server, worker, receiver and schedules of one machine."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from flows.children import Child
+from flows.session import open_session
+from schemas.errors import ConfigurationError, PrefectUnavailable
+from schemas.settings import Settings
+
+log = logging.getLogger(__name__)
+
+HOST = "127.0.0.1"
+START_S = 180.0
+WATCH_S = 0.5
+LOCK = "up.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """What `revector up` starts.
+
+    Attributes:
+        prefect_file: deployments.
+        ui_port: of Prefect's server and UI; 0 takes a free one.
+        port: of the receiver; None as configured, 0 takes a free one.
+        drain_s: what runs that are at work get to end by themselves.
+        config: the configuration file.
+    """
+
+    prefect_file: Path = Path("prefect.yaml")
+    ui_port: int = 4200
+    port: int | None = None
+    drain_s: float = 60.0
+    config: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where everything answers."""
+
+    ui: str
+    api: str
+    receiver: str
+    logs: Path
+
+
+def run_up(
+    settings: Settings, options: UpOptions, *, stop: threading.Event, announce: Callable[[Addresses], None]
+) -> None:
+    """Start everything, keep it running until `stop` is set, end it in order.
+
+    Raises:
+        ConfigurationError: there is no file of deployments, a port is taken, or it runs already.
+        PrefectUnavailable: the server does not come up.
+        DatabaseUnavailable: see the class.
+    """
+    folder = options.prefect_file.resolve().parent
+    if not options.prefect_file.is_file():
+        raise ConfigurationError(
+            f"There is no file of deployments {options.prefect_file}.",
+            advice="Run it in the folder of prefect.yaml, or name one with --prefect-file.",
+        )
+    with ExitStack() as stack:
+        stack.enter_context(_only_one(settings.home))
+        stack.enter_context(open_session(settings))  # the embedded database lives as long as this
+        logs = settings.home / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        environment = _environment(settings, options, logs)
+        children: list[Child] = []
+        stack.callback(_end_all, children)
+        api = environment["PREFECT_API_URL"]
+        if "PREFECT_API_URL" not in os.environ:
+            children.append(_server(environment, folder, logs))
+            children[-1].start()
+        _await(f"{api}/health", children[:1], "The Prefect server", stop)
+        # from here on this process talks to the server too
+        os.environ.update({name: environment[name] for name in ("PREFECT_API_URL", "PREFECT_HOME")})
+        from flows.catching_up import catch_up
+        from flows.pools import LIMITS, set_paused
+
+        _deploy(environment, options, folder, logs)
+        if stop.is_set():
+            return
+        pools = list(LIMITS)
+        if missed := catch_up():
+            log.info("%d runs that were missed are superseded by later ones", missed)
+        set_paused(pools, is_paused=False)  # whoever ended before has paused them
+        port = _port(options, settings)
+        receiver = Child(
+            "receiver",
+            [*_revector(options), "webhook", *port],
+            environment,
+            folder,
+            logs / "webhook.log",
+        )
+        workers = [_worker(pool, environment, folder, logs) for pool in pools]
+        for child in (*workers, receiver):
+            child.start()
+        children += [*workers, receiver]
+        stack.callback(_drain, pools, receiver, options.drain_s)
+        address = f"http://{settings.webhook.host}:{port[1]}"
+        _await(f"{address}/health", [receiver], "The receiver", stop)
+        announce(Addresses(api.removesuffix("/api"), api, address, logs))
+        while not stop.wait(WATCH_S):
+            for child in children:
+                child.watch()
+
+
+@contextmanager
+def _only_one(home: Path) -> Iterator[None]:
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            raise ConfigurationError(
+                f"`revector up` runs already on the data directory {home}.",
+                advice="Stop that one first, or set REVECTOR_HOME to another folder.",
+            ) from exc
+        yield
+
+
+def _environment(settings: Settings, options: UpOptions, logs: Path) -> dict[str, str]:
+    """What all children see: paths that do not depend on a folder, and nothing that phones home."""
+    environment = dict(os.environ)
+    environment |= {
+        "REVECTOR_HOME": str(settings.home.resolve()),
+        "PREFECT_HOME": environment.get("PREFECT_HOME", str(settings.home.resolve() / "prefect")),
+        "PREFECT_WORKER_QUERY_SECONDS": environment.get("PREFECT_WORKER_QUERY_SECONDS", "1"),
+        "PREFECT_SERVER_METRICS_ENABLED": "true",
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        # SQLite under several writers: wait for each other instead of failing
+        "PREFECT_SERVER_DATABASE_TIMEOUT": environment.get("PREFECT_SERVER_DATABASE_TIMEOUT", "60"),
+        "PYTHONUNBUFFERED": "1",
+    }
+    if options.config is not None:
+        environment["REVECTOR_CONFIG"] = str(options.config.resolve())
+    if "PREFECT_API_URL" not in environment:
+        port = _free_port(options.ui_port, "--ui-port")
+        environment["PREFECT_API_URL"] = f"http://{HOST}:{port}/api"
+        environment["PREFECT_SERVER_UI_API_URL"] = environment["PREFECT_API_URL"]
+    return environment
+
+
+def _free_port(port: int, option: str, host: str = HOST) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as exc:
+            raise ConfigurationError(
+                f"Port {port} is taken ({exc.strerror}).", advice=f"Choose another one with {option}."
+            ) from exc
+        return int(probe.getsockname()[1])
+
+
+def _port(options: UpOptions, settings: Settings) -> list[str]:
+    port = settings.webhook.port if options.port is None else options.port
+    return ["--port", str(_free_port(port, "--port", settings.webhook.host))]
+
+
+def _revector(options: UpOptions) -> list[str]:
+    config = ["--config", str(options.config.resolve())] if options.config else []
+    return [sys.executable, "-m", "flows.cli", *config]
+
+
+def _server(environment: dict[str, str], folder: Path, logs: Path) -> Child:
+    port = environment["PREFECT_API_URL"].removesuffix("/api").rsplit(":", 1)[1]
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", port]
+    return Child("Prefect server", command, environment, folder, logs / "prefect-server.log")
+
+
+def _worker(pool: str, environment: dict[str, str], folder: Path, logs: Path) -> Child:
+    name = f"{socket.gethostname()}-{pool}"
+    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, "--name", name]
+    return Child(f"worker {pool}", command, environment, folder, logs / f"worker-{pool}.log", grace_s=30)
+
+
+def _await(url: str, children: list[Child], name: str, stop: threading.Event) -> None:
+    """Until it answers."""
+    until = time.monotonic() + START_S
+    while not stop.is_set():
+        try:
+            if httpx.get(url, timeout=5).is_success:
+                return
+        except httpx.HTTPError:
+            pass
+        if time.monotonic() > until or any(child.process and child.process.poll() for child in children):
+            where = f" See {children[0].log_file}." if children else ""
+            raise PrefectUnavailable(
+                f"{name} does not come up at {url}.{where}", advice="Correct what its log says."
+            )
+        stop.wait(0.2)
+
+
+def _deploy(environment: dict[str, str], options: UpOptions, folder: Path, logs: Path) -> None:
+    """Work pools, then all deployments of the file; those there are take over what has changed."""
+    from flows.pools import ensure_pools
+    from flows.zombies import ensure_crash_automation
+
+    ensure_pools()
+    ensure_crash_automation()
+    prefect = [sys.executable, "-m", "prefect", "--no-prompt"]
+    command = [*prefect, "deploy", "--all", "--prefect-file", str(options.prefect_file.resolve())]
+    _call(command, environment, folder, logs)
+
+
+def _call(command: list[str], environment: dict[str, str], folder: Path, logs: Path) -> None:
+    with (logs / "deploy.log").open("ab") as output:
+        done = subprocess.run(
+            command, env=environment, cwd=folder, stdout=output, stderr=output, stdin=subprocess.DEVNULL,
+            check=False, timeout=START_S,
+        )  # fmt: skip
+    if done.returncode:
+        raise PrefectUnavailable(
+            f"`{' '.join(command[2:])}` failed.", advice=f"Correct what {logs / 'deploy.log'} says."
+        )
+
+
+def _drain(pools: list[str], receiver: Child, drain_s: float) -> None:
+    """Accept nothing more, start nothing more, wait for what is at work."""
+    from flows.pools import count_at_work, set_paused
+
+    receiver.end()
+    until = time.monotonic() + drain_s
+    try:
+        set_paused(pools, is_paused=True)
+        while (at_work := count_at_work(pools)) > 0:
+            if time.monotonic() > until:
+                log.warning("%d runs are ended; the next ones resume what they have stored", at_work)
+                return
+            time.sleep(WATCH_S)
+    except Exception as exc:  # whatever the server says: it is ended all the same
+        log.warning("the Prefect server does not answer (%s): runs are ended", type(exc).__name__)
+
+
+def _end_all(children: list[Child]) -> None:
+    for child in reversed(children):
+        child.end()
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that SIGTERM and SIGINT set; the second one ends the process at once."""
+    stop = threading.Event()
+
+    def handle(number: int, _: object) -> None:
+        if stop.is_set():
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handle)
+    return stop

@@ -1,0 +1,242 @@
+"""Named documents are looked at alone, and the source decides what has become of them."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from uuid import uuid4
+
+import pytest
+
+from flows.reindexing import apply_events, reindex_documents
+from registry.collections import get_collection, list_sources
+from registry.events import accept_delivery, find_delivery, list_events
+from registry.runs import latest_runs
+from schemas.errors import CollectionNotFound, EventRefused, MassDeletion, SourceNotFound
+from schemas.event import Delivery, NamedChange
+from tasks.batch import plain_steps
+
+
+def say(world, *changes, collection="default"):
+    """A delivery of (action, uri); returns its id."""
+    db = world.session.db
+    found = get_collection(db, collection)
+    source = list_sources(db, found.id)[0]
+    id_ = str(uuid4())
+    body = hashlib.sha256(repr(changes).encode()).digest()
+    named = tuple(NamedChange(source.id, uri, action) for action, uri in changes)
+    accept_delivery(db, found.id, Delivery("cms", id_, body, named))
+    return id_
+
+
+def apply(world, collection="default"):
+    with plain_steps() as steps:
+        return apply_events(world.session, steps, collection)
+
+
+def reindex(world, *uris, **options):
+    with plain_steps() as steps:
+        return reindex_documents(world.session, steps, "default", uris, **options)
+
+
+def outcomes(report):
+    return {uri: outcome for (_, uri), outcome in report.outcomes.items()}
+
+
+@pytest.fixture
+def indexed(world):
+    for name in ("a", "b", "c"):
+        world.write(f"{name}.txt", f"A text about the letter {name}, and nothing else.")
+    world.write("hr/kim.txt", "The record of Kim.")
+    world.write("hr/lee.txt", "The record of Lee.")
+    world.ingest()
+    return world
+
+
+def test_only_what_is_named_is_looked_at(indexed):
+    indexed.write("a.txt", "Another text about apricots.")
+    indexed.write("b.txt", "Another text about blueberries.")
+    before = indexed.embedder.embedded
+    id_ = say(indexed, ("changed", "a.txt"))
+    report = apply(indexed)
+    assert outcomes(report) == {"a.txt": "changed"}
+    assert (report.events, report.runs[0].release, report.runs[0].parsed) == (1, 2, 1)
+    assert indexed.embedder.embedded == before + 1
+    assert [hit.uri for hit in indexed.keyword("apricots")] == ["a.txt"]
+    assert indexed.keyword("blueberries") == []
+    status = find_delivery(indexed.session.db, "cms", id_)
+    assert (status.state, str(status.runs[0])) == ("applied", report.runs[0].run_id)
+    run = latest_runs(indexed.session.db, get_collection(indexed.session.db, "default").id)[0]
+    assert (run["flow"], run["trigger"], run["state"]) == ("reindex", "event", "succeeded")
+    assert indexed.ingest().documents.changed == 1  # the rest is found by the next ingest
+
+
+def test_the_source_decides_not_the_order_of_the_events(indexed):
+    (indexed.folder / "b.txt").unlink()
+    indexed.write("new.txt", "A new text about quinces.")
+    say(indexed, ("deleted", "new.txt"), ("changed", "b.txt"), ("deleted", "a.txt"), ("changed", "c.txt"))
+    report = apply(indexed)
+    assert outcomes(report) == {
+        "new.txt": "added", "b.txt": "deleted", "a.txt": "unchanged", "c.txt": "unchanged"
+    }  # fmt: skip
+    assert indexed.plan().is_empty
+
+
+def test_the_same_event_again_changes_nothing(indexed):
+    indexed.write("a.txt", "Another text about apricots.")
+    say(indexed, ("changed", "a.txt"))
+    apply(indexed)
+    say(indexed, ("changed", "a.txt"))
+    report = apply(indexed)
+    assert (outcomes(report), report.runs[0].state) == ({"a.txt": "unchanged"}, "unchanged")
+    assert len(indexed.releases()) == 2
+    assert apply(indexed).runs == []
+
+
+def test_a_folder_is_walked_and_a_vanished_one_retired(indexed):
+    indexed.write("hr/park.txt", "The record of Park.")
+    say(indexed, ("prefix", "hr"))
+    report = apply(indexed)
+    assert (outcomes(report), report.runs[0].documents.added) == ({"hr": "changed"}, 1)
+    for name in ("kim", "lee", "park"):
+        (indexed.folder / f"hr/{name}.txt").unlink()
+    (indexed.folder / "hr").rmdir()
+    say(indexed, ("deleted", "hr"))
+    assert apply(indexed).runs[0].documents.deleted == 3
+
+
+def test_the_whole_source_can_be_named(indexed):
+    indexed.write("a.txt", "Another text about apricots.")
+    say(indexed, ("prefix", ""))
+    assert outcomes(apply(indexed)) == {"": "changed"}
+    say(indexed, ("prefix", ""))
+    assert outcomes(apply(indexed)) == {"": "unchanged"}
+
+
+def test_what_nobody_knows_is_said_clearly(indexed):
+    indexed.write(".hidden.txt", "Hidden.")
+    indexed.write("empty.txt", "")
+    say(indexed, ("deleted", "ghost.txt"), ("changed", ".hidden.txt"), ("changed", "empty.txt"))
+    assert outcomes(apply(indexed)) == {
+        "ghost.txt": "unknown",
+        ".hidden.txt": "ignored",
+        "empty.txt": "rejected",
+    }
+
+
+def test_a_rename_costs_nothing(indexed):
+    (indexed.folder / "a.txt").rename(indexed.folder / "z.txt")
+    before = indexed.embedder.embedded
+    say(indexed, ("deleted", "a.txt"), ("changed", "z.txt"))
+    report = apply(indexed)
+    assert outcomes(report) == {"a.txt": "moved", "z.txt": "moved"}
+    assert indexed.embedder.embedded == before
+
+
+def test_a_document_inside_an_archive_is_looked_at_with_its_archive(indexed):
+    path = indexed.folder / "old.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.txt", "The letter of Xaver.")
+        archive.writestr("y.txt", "The letter of Yves.")
+    say(indexed, ("changed", "old.zip"))
+    assert apply(indexed).runs[0].documents.added == 2
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("y.txt", "The letter of Yvonne.")
+    say(indexed, ("changed", "old.zip/y.txt"))
+    report = apply(indexed)
+    assert (report.runs[0].documents.changed, report.runs[0].documents.deleted) == (1, 1)
+    assert indexed.plan().is_empty
+
+
+def test_deletions_that_are_meant_pass_the_guard_and_others_do_not(indexed):
+    for number in range(20):
+        indexed.write(f"many/{number}.txt", f"Text number {number} of many, about things.")
+    indexed.ingest()
+    for number in range(20):
+        (indexed.folder / f"many/{number}.txt").unlink()
+    names = [f"many/{number}.txt" for number in range(20)]
+    id_ = say(indexed, *(("changed", name) for name in names))
+    with pytest.raises(MassDeletion):
+        apply(indexed)
+    assert find_delivery(indexed.session.db, "cms", id_).state == "failed"
+    say(indexed, *(("deleted", name) for name in names))
+    assert apply(indexed).runs[0].documents.deleted == 20
+
+
+def test_a_source_that_lists_nothing_is_not_believed(indexed):
+    for path in sorted(indexed.folder.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    say(indexed, ("changed", "a.txt"))
+    with pytest.raises(MassDeletion, match="lists nothing"):
+        apply(indexed)
+    assert indexed.keyword("letter") != []
+
+
+def test_while_the_source_is_away_the_events_wait(indexed, tmp_path):
+    indexed.folder.rename(tmp_path / "away")
+    id_ = say(indexed, ("deleted", "a.txt"))
+    with pytest.raises(SourceNotFound):
+        apply(indexed)
+    status = find_delivery(indexed.session.db, "cms", id_)
+    assert (status.state, status.events[0]["attempts"]) == ("pending", 1)
+    assert "There is no file or folder" in status.events[0]["error"]
+    assert apply(indexed).runs == []  # not before it is due
+    (tmp_path / "away").rename(indexed.folder)
+    (indexed.folder / "a.txt").unlink()
+    with indexed.session.db.connection() as connection:
+        connection.execute("UPDATE event SET due_at = now()")
+    assert outcomes(apply(indexed)) == {"a.txt": "deleted"}
+
+
+def test_a_run_that_fails_keeps_the_events_for_another(indexed, monkeypatch):
+    indexed.write("a.txt", "Another text about apricots.")
+    id_ = say(indexed, ("changed", "a.txt"))
+
+    def broken(texts, **options):
+        raise RuntimeError("the model broke")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(indexed.embedder, "embed", broken)
+        with pytest.raises(Exception, match="broke"):
+            apply(indexed)
+    assert find_delivery(indexed.session.db, "cms", id_).state in ("pending", "failed")
+    assert indexed.keyword("apricots") == []
+
+
+def test_what_another_run_changed_meanwhile_is_looked_at_again(indexed, monkeypatch):
+    indexed.write("a.txt", "A second text, about apricots.")
+    say(indexed, ("changed", "a.txt"))
+    import flows.pipeline
+
+    plain = flows.pipeline._embed
+
+    def overtake(*args, **options):
+        plain(*args, **options)
+        monkeypatch.undo()
+        indexed.write("a.txt", "A third text, about bananas.")
+        indexed.ingest()
+
+    monkeypatch.setattr(flows.pipeline, "_embed", overtake)
+    report = apply(indexed)
+    assert (report.events, report.retried) == (0, 1)
+    assert [event["state"] for event in list_events(indexed.session.db, 1)] == ["pending"]
+    with indexed.session.db.connection() as connection:
+        connection.execute("UPDATE event SET due_at = now()")
+    assert outcomes(apply(indexed)) == {"a.txt": "unchanged"}
+    assert [hit.uri for hit in indexed.keyword("bananas")] == ["a.txt"]
+
+
+def test_a_person_names_documents(indexed):
+    indexed.write("a.txt", "Another text about apricots.")
+    (indexed.folder / "b.txt").unlink()
+    report = reindex(indexed, "a.txt", "b.txt", "ghost.txt")
+    assert outcomes(report) == {"a.txt": "changed", "b.txt": "deleted", "ghost.txt": "unknown"}
+    assert report.runs[0].state == "succeeded"
+
+
+def test_a_name_that_leads_out_of_the_source_is_refused(indexed):
+    for uri in ("../secret.txt", "/etc/passwd", "hr/../../x"):
+        with pytest.raises(EventRefused):
+            reindex(indexed, uri)
+    with pytest.raises(CollectionNotFound):
+        apply(indexed, collection="nobody")
