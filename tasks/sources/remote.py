@@ -14,7 +14,7 @@ from schemas.errors import FetchFailed, RevectorError, SourceNotFound
 from schemas.source import Listing, Scope, Source, Stat
 from tasks.sources.patterns import compile_patterns
 from tasks.sources.remote_errors import failure, hide_password, try_often
-from tasks.sources.remote_listing import RemoteListing, drop_covered, fault_of, folders_of, stat_of
+from tasks.sources.remote_listing import RemoteListing, drop_covered, fault_of, folders_of, stat_of, uri_of
 
 T = TypeVar("T")
 
@@ -87,6 +87,15 @@ class RemoteFolder:
         asked = sorted({uri for uris in above.values() for uri in uris if not fault_of(uri)})
         files = {uri for uri, is_file in zip(asked, self._each(self._is_file, asked), strict=True) if is_file}
         return frozenset(next((uri for uri in above[name] if uri in files), name) for name in names)
+
+    def names_in(self, folder: str) -> frozenset[str]:
+        """Uris of all that lies directly in a folder, whether it would be listed or not.
+
+        Raises:
+            SourceNotFound, SourceUnavailable: as `list`.
+        """
+        forms = {folder, normalize("NFD", folder)} if not fault_of(folder or "x") else set()
+        return frozenset(uri_of(path) for form in forms for path in self._ask(partial(self._children, form)))
 
     def is_empty_root(self) -> bool:
         """No: a store that answers says what it has."""
@@ -209,11 +218,21 @@ class RemoteFolder:
         return dict(self._fs.find(self._root, detail=True))
 
     def _walk(self, full: str) -> dict[str, Any]:
-        """All below a folder; by itself fsspec leaves out what it fails to list."""
-        try:
-            return dict(self._fs.find(full, detail=True, on_error="raise"))
-        except FileNotFoundError as exc:
-            raise OSError(errno.EAGAIN, f"a folder vanished while it was listed ({exc})") from exc
+        """All below a folder. fsspec's own walk leaves out folders that fail to list, `on_error` or not."""
+        found: dict[str, Any] = {}
+        pending, seen = [full], {full}
+        while pending:
+            try:
+                entries = self._fs.ls(pending.pop(), detail=True)
+            except FileNotFoundError as exc:
+                raise OSError(errno.EAGAIN, f"a folder vanished while it was listed ({exc})") from exc
+            for info in entries:
+                if info.get("type") != "directory":
+                    found[info["name"]] = info
+                elif (path := info["name"].rstrip("/")) not in seen:
+                    seen.add(path)
+                    pending.append(path)
+        return found
 
     def _is_file(self, uri: str) -> bool:
         for form in dict.fromkeys((uri, normalize("NFD", uri))):
@@ -228,7 +247,7 @@ class RemoteFolder:
         """Paths of what lies directly in a folder."""
         full = f"{self._root}/{folder}".rstrip("/")
         try:
-            entries = try_often(lambda: self._fs.ls(full, detail=False))
+            entries = self._fs.ls(full, detail=False)
         except FileNotFoundError:
             return []
         return [entry.rstrip("/")[len(self._root) + 1 :] for entry in entries]
