@@ -182,7 +182,17 @@ def _revector(options: UpOptions) -> list[str]:
 
 def _server(environment: dict[str, str], folder: Path, logs: Path) -> Child:
     port = environment["PREFECT_API_URL"].removesuffix("/api").rsplit(":", 1)[1]
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", port]
+    command = [
+        sys.executable,
+        "-m",
+        "flows.prefect_server",
+        "server",
+        "start",
+        "--host",
+        HOST,
+        "--port",
+        port,
+    ]
     return Child("Prefect server", command, environment, folder, logs / "prefect-server.log")
 
 
