@@ -60,8 +60,8 @@ def test_a_sender_sees_the_runs_of_its_collections_only(receiver):
     assert receiver.client.get(f"/v1/runs/{ours}").status_code == 401
 
 
-def test_runs_of_another_tenant_are_not_found(receiver, database_url, tmp_path):
-    with open_registry(tmp_path / "home", url=database_url, tenant="other") as other:
+def test_runs_of_another_tenant_are_not_found(receiver, tmp_path):
+    with open_registry(tmp_path / "home", url=receiver.db.url, tenant="other") as other:
         run_id = _run(other, "default")
     assert receiver.get(f"/v1/runs/{run_id}").status_code == 404
     assert "other" not in receiver.client.get("/metrics").text
