@@ -124,6 +124,7 @@ def store(receiver: Receiver, collection: Collection, delivery: Delivery, *, ign
     is_new = accept_delivery(receiver.db, collection.id, delivery)
     receiver.meters.deliveries.labels("accepted" if is_new else "duplicate").inc()
     if is_new:
+        receiver.meters.ignored.labels(collection.name).inc(ignored)
         receiver.note_accepted()
     logger.info(
         "delivery",

@@ -42,6 +42,7 @@ def create_app(
 
     Raises:
         ConfigurationError: a file of secrets cannot be used.
+        HomeNotWritable: the inbox cannot be swept.
     """
     webhook = settings.webhook
     meters = Meters()

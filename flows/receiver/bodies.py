@@ -65,7 +65,7 @@ def _too_large(most: int, setting: str) -> RequestRefused:
         413,
         "BodyTooLarge",
         f"The body is larger than {most:,} bytes.",
-        advice=f"Send it in parts, or raise {setting} in revector.toml.",
+        advice=f"Send less at once, or raise {setting} in revector.toml.",
     )
 
 

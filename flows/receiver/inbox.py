@@ -12,6 +12,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from flows.receiver.refusals import RequestRefused
+from schemas.errors import HomeNotWritable
 
 INCOMING = ".incoming"
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_")
@@ -82,10 +83,20 @@ class Inbox:
         return self.root / self._tenant / quote_name(collection)
 
     def sweep(self) -> int:
-        """Remove what a receiver that was killed left half-written; returns how many files."""
-        left = list((self.root / INCOMING).glob("*"))
-        for path in left:
-            path.unlink(missing_ok=True)
+        """Remove what a receiver that was killed left half-written; returns how many files.
+
+        Raises:
+            HomeNotWritable: it cannot be removed.
+        """
+        try:
+            left = list((self.root / INCOMING).glob("*"))
+            for path in left:
+                path.unlink(missing_ok=True)
+        except OSError as exc:
+            raise HomeNotWritable(
+                f"The inbox {self.root} cannot be used ({exc.strerror}).",
+                advice="Set webhook.inbox to a folder that this user may write to.",
+            ) from exc
         return len(left)
 
     def open(self) -> Incoming:

@@ -94,6 +94,12 @@ class Meters:
         self.deliveries = Counter(
             "revector_deliveries", "Messages of senders.", ["result"], registry=self.registry
         )
+        self.ignored = Counter(
+            "revector_ignored_entries",
+            "Entries of messages that name nothing in a collection's sources.",
+            ["collection"],
+            registry=self.registry,
+        )
 
     def exposition(self) -> bytes:
         """All of it, as Prometheus reads it."""

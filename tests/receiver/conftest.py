@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from starlette.testclient import TestClient
 from flows.receiver.app import create_app
 from flows.receiver.signing import sign
 from registry.collections import ensure_collection, ensure_source
-from registry.connection import Database
+from registry.connection import Database, connect_admin
+from registry.opening import open_registry
 from schemas.settings import Settings
 from schemas.source import Source
 
@@ -132,6 +134,25 @@ class Caller:
         assert self.deliveries() == 0
         assert self.files() == {}
         assert self.woken == []
+
+
+@pytest.fixture(scope="module")
+def module_db(
+    new_database: Callable[[], AbstractContextManager[str]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Database]:
+    with (
+        new_database() as url,
+        open_registry(tmp_path_factory.mktemp("home"), url=url, tenant="default") as made,
+    ):
+        yield made
+
+
+@pytest.fixture
+def db(module_db: Database) -> Iterator[Database]:
+    """The registry of the tenant `default`, empty; one for all tests of a module, of which there are many."""
+    yield module_db
+    with connect_admin(module_db.url) as admin:
+        admin.execute("TRUNCATE collection, run CASCADE")
 
 
 @pytest.fixture

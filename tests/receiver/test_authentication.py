@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 
 import pytest
@@ -204,3 +205,27 @@ def test_no_answer_and_no_log_repeats_a_secret(receiver, caplog):
     said = caplog.text + "".join(done.text + str(done.headers) for done in answers)
     assert BEARER not in said
     assert SECRET not in said
+
+
+@pytest.mark.parametrize("secret", [SECRET, NEW_SECRET, "not the secret of anybody here"])
+def test_every_key_is_compared_whichever_fits(receiver, secrets, monkeypatch, secret):
+    """How long an answer takes says nothing about which secret was nearly right."""
+    secrets["hr"].write_text(f"{SECRET}\n{NEW_SECRET}\n")
+    compared = []
+    compare = hmac.compare_digest
+
+    def note(first, second):
+        compared.append(first)
+        return compare(first, second)
+
+    monkeypatch.setattr("hmac.compare_digest", note)
+    receiver.post(EVENT, "legal", secret=secret)
+    assert len(compared) == 3, "two of hr, one of legal"
+
+
+def test_of_two_signatures_in_a_header_one_is_enough(receiver):
+    body = b'{"changed":["a.txt"]}'
+    old = receiver.headers(body, id="m1", secret="the secret that was replaced")
+    new = receiver.headers(body, id="m1")
+    both = {**new, "webhook-signature": f"{old['webhook-signature']} {new['webhook-signature']}"}
+    assert receiver.client.post("/v1/events/default", content=body, headers=both).status_code == 202

@@ -13,6 +13,7 @@ import pytest
 from flows.receiver.meters import RegistryMeters, Within
 from registry.collections import ensure_collection
 from registry.connection import Database
+from registry.opening import open_registry
 from registry.runs import finish_run, hold_new_run
 from schemas.errors import DatabaseUnavailable
 from tests.architecture.test_layers import HEAVY
@@ -59,10 +60,8 @@ def test_a_sender_sees_the_runs_of_its_collections_only(receiver):
     assert receiver.client.get(f"/v1/runs/{ours}").status_code == 401
 
 
-def test_runs_of_another_tenant_are_not_found(receiver, database_url, tmp_path):
-    from registry.opening import open_registry
-
-    with open_registry(tmp_path / "home", url=database_url, tenant="other") as other:
+def test_runs_of_another_tenant_are_not_found(receiver, tmp_path):
+    with open_registry(tmp_path / "home", url=receiver.db.url, tenant="other") as other:
         run_id = _run(other, "default")
     assert receiver.get(f"/v1/runs/{run_id}").status_code == 404
     assert "other" not in receiver.client.get("/metrics").text

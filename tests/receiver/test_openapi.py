@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import hypothesis
 import pytest
 import schemathesis
@@ -45,9 +48,6 @@ def test_every_operation_is_described_in_full(receiver):
 
 
 def test_every_reference_leads_somewhere(receiver):
-    import json
-    import re
-
     document = receiver.client.get("/openapi.json").json()
     for name in re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document)):
         assert name in document["components"]["schemas"]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import unicodedata
 from collections.abc import Iterator
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,8 +74,6 @@ def test_an_id_stands_for_one_upload(receiver):
 
 
 def test_the_name_of_a_document_is_nfc(receiver):
-    import unicodedata
-
     receiver.upload(unicodedata.normalize("NFD", "김.pdf"), b"x")
     assert list(_arrived(receiver)) == ["김.pdf"]
     assert receiver.rows() == [("inbox", "김.pdf", "changed")]
@@ -170,8 +170,6 @@ def test_a_document_that_does_not_say_how_large_it_is_is_measured_while_it_comes
 
 def test_a_sender_that_breaks_off_leaves_nothing(receiver):
     """The app sees a disconnect; nobody is left to answer."""
-    import anyio
-
     target = "/v1/documents/default"
     signed = receiver.headers(b"whole document", target=f"POST {target}?path=a.txt")
     messages = [
