@@ -129,6 +129,7 @@ def test_a_failure_says_whether_search_is_touched_and_what_to_do():
     away = failure_markdown(DatabaseUnavailable("Away."), flow="purge", collection="", flow_run_id=None)
     assert away.startswith("# failed: purge of all collections")
     assert "It was tried several times." in away
+    assert "Never a part." in away
 
 
 def test_rejections_that_need_a_person_are_told_from_those_tried_again():
@@ -208,3 +209,53 @@ def test_a_report_links_to_the_flow_run_of_the_release_before(world, monkeypatch
     assert reporting.previous_line(world.session, collection.id, unchanged).startswith(
         "Shown is still: release 2"
     )
+
+
+@pytest.fixture
+def away(monkeypatch):
+    """A registry that cannot be opened the first two times; returns the delays that were waited."""
+    from contextlib import contextmanager
+
+    import flows.flow_run
+
+    answers = [DatabaseUnavailable("away"), DatabaseUnavailable("away")]
+
+    @contextmanager
+    def open_session(_):
+        if answers:
+            raise answers.pop()
+        yield "session"
+
+    monkeypatch.setattr(flows.flow_run, "RETRY_DELAYS_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(flows.flow_run, "open_session", open_session)
+    monkeypatch.setattr(flows.flow_run, "settings_of", lambda _: None)
+    return answers
+
+
+def test_a_flow_waits_for_the_database_and_repeats_work_that_lost_it(away):
+    from flows.flow_run import with_session
+
+    calls = []
+
+    def work(session):
+        calls.append(session)
+        if len(calls) == 1:
+            raise DatabaseUnavailable("lost in the midst")
+        return "done"
+
+    assert with_session(None, work) == "done"
+    assert calls == ["session", "session"]
+
+
+def test_a_rollback_waits_for_the_database_and_is_not_repeated(away):
+    from flows.flow_run import with_session
+
+    calls = []
+
+    def work(session):
+        calls.append(session)
+        raise DatabaseUnavailable("lost in the midst")
+
+    with pytest.raises(DatabaseUnavailable):
+        with_session(None, work, again=False)
+    assert (calls, away) == (["session"], [])
