@@ -106,13 +106,9 @@ class Verifier:
         return RequestRefused(401, "NotAuthenticated", f"The sender is not known: {why}.", advice=_ADVICE)
 
 
-def authenticate(
-    receiver: Receiver, request: Request, collection: str | None, body: bytes = b"", *, with_target: bool
-) -> Caller:
-    """Who sent a request whose body is complete; raises as `Verifier` does."""
-    verifier = Verifier(receiver, request, collection, with_target=with_target)
-    verifier.update(body)
-    return verifier.finish()
+def authenticate(receiver: Receiver, request: Request, collection: str | None) -> Caller:
+    """Who sent a request without a body; raises as `Verifier` does."""
+    return Verifier(receiver, request, collection, with_target=True).finish()
 
 
 def sent_target(request: Request) -> str:

@@ -13,8 +13,10 @@ from starlette.requests import ClientDisconnect
 
 from flows.receiver.refusals import RequestRefused
 
-IDLE_S = 30.0
-"""A sender that is silent for longer is not waited for."""
+PATIENCE_S = 30.0
+SLOWEST = 8192
+"""Bytes a second. A body may take PATIENCE_S and what its size takes at that rate: who sends a byte now and
+then to keep a place among the uploads is not waited for."""
 
 MAX_DEPTH = 64
 """Of JSON: the deepest message known (CloudEvents in EventBridge in SNS) has less than ten."""
@@ -36,21 +38,23 @@ async def stream_body(request: Request, most: int, *, setting: str) -> AsyncIter
         raise _too_large(most, setting)
     size = 0
     pieces = request.stream().__aiter__()
-    while (piece := await _next(pieces)) is not None:
+    began = asyncio.get_running_loop().time()
+    while (piece := await _next(pieces, began + PATIENCE_S + size / SLOWEST)) is not None:
         size += len(piece)
         if size > most:
             raise _too_large(most, setting)
         yield piece
 
 
-async def _next(pieces: AsyncIterator[bytes]) -> bytes | None:
+async def _next(pieces: AsyncIterator[bytes], deadline: float) -> bytes | None:
     try:
-        return await asyncio.wait_for(pieces.__anext__(), IDLE_S)
+        async with asyncio.timeout_at(deadline):
+            return await pieces.__anext__()
     except StopAsyncIteration:
         return None
     except TimeoutError as exc:
         raise RequestRefused(
-            408, "BodyTimeout", f"Nothing came for {IDLE_S:.0f} seconds.", advice="Send the body at once."
+            408, "BodyTimeout", "The body comes too slowly.", advice="Send it at once, over a better line."
         ) from exc
     except ClientDisconnect as exc:
         raise RequestRefused(400, "BodyIncomplete", "The connection broke.", advice="Send it again.") from exc
@@ -89,7 +93,7 @@ def parse_json(body: bytes) -> Any:
 
 
 def _depth(text: str) -> int:
-    """At least how deep a JSON text is nested; brackets in strings count too, up to a few."""
+    """How deep a JSON text is nested; 0 where it has too few brackets to matter."""
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return 0
     depth = deepest = 0

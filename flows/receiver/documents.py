@@ -54,7 +54,7 @@ def delete_document(
     request: Request, receiver: TheReceiver, collection: str, path: Path = ""
 ) -> JsonResponse:
     """Remove a document that was uploaded, and have it retired from the index."""
-    caller = authenticate(receiver, request, collection, with_target=True)
+    caller = authenticate(receiver, request, collection)
     return _answer(remove(receiver, caller, collection, path, sent_target(request)))
 
 

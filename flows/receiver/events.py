@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from fastapi import APIRouter, Depends, Request
+from fastapi.concurrency import run_in_threadpool
 
 from flows.receiver.accepting import accept_message, require_collection
 from flows.receiver.answers import Accepted, DeliveryAnswer
-from flows.receiver.authentication import authenticate
+from flows.receiver.authentication import Verifier, authenticate
 from flows.receiver.bodies import stream_body
 from flows.receiver.core import Receiver, the_receiver
 from flows.receiver.describing import errors, message_body
@@ -21,10 +22,19 @@ router = APIRouter(tags=["events"])
 TheReceiver = Annotated[Receiver, Depends(the_receiver)]
 
 
-async def _body(request: Request, receiver: TheReceiver) -> bytes:
-    """The whole body, within the limit."""
+class Arrived(NamedTuple):
+    """A body within the limit, and who could have sent it."""
+
+    body: bytes
+    verifier: Verifier
+
+
+async def _arrive(request: Request, receiver: TheReceiver, collection: str) -> Arrived:
+    """Read the body, of those who could be a sender."""
+    verifier = await run_in_threadpool(Verifier, receiver, request, collection, with_target=False)
     most = receiver.webhook.max_body_kb << 10
-    return b"".join([piece async for piece in stream_body(request, most, setting="webhook.max_body_kb")])
+    pieces = [piece async for piece in stream_body(request, most, setting="webhook.max_body_kb")]
+    return Arrived(b"".join(pieces), verifier)
 
 
 @router.post(
@@ -39,10 +49,12 @@ async def _body(request: Request, receiver: TheReceiver) -> bytes:
     summary="Say what has changed",
 )
 def post_event(
-    request: Request, receiver: TheReceiver, collection: str, body: Annotated[bytes, Depends(_body)]
+    request: Request, receiver: TheReceiver, collection: str, arrived: Annotated[Arrived, Depends(_arrive)]
 ) -> JsonResponse:
     """Store a message durably. The documents it names are looked at soon after; the source decides."""
-    caller = authenticate(receiver, request, collection, body, with_target=False)
+    body, verifier = arrived
+    verifier.update(body)
+    caller = verifier.finish()
     content_type = require_plain_body(request)
     require_collection(receiver, collection)
     headers = dict(request.headers)
@@ -60,7 +72,7 @@ def post_event(
 )
 def get_event(request: Request, receiver: TheReceiver, collection: str, id: str) -> JsonResponse:
     """State and outcome of each uri; only of the sender's own messages."""
-    caller = authenticate(receiver, request, collection, with_target=True)
+    caller = authenticate(receiver, request, collection)
     found = find_delivery(receiver.db, caller.sender.name, id) if id.isprintable() else None
     if found is None or found.collection != collection:
         raise RequestRefused(

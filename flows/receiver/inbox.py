@@ -108,6 +108,8 @@ class Inbox:
         """Remove the document at a uri, and folders that are empty then; False where there is none."""
         folder, target = self.folder(collection), self._target(collection, uri)
         with self._lock, _translated():
+            if target.is_dir():
+                raise _conflict("it is a folder")
             try:
                 target.unlink()
             except (FileNotFoundError, NotADirectoryError):

@@ -46,7 +46,7 @@ def make_probe(db: Database, is_ready: Callable[[], list[str]] | None) -> Within
 )
 def get_run(request: Request, receiver: TheReceiver, id: UUID) -> JsonResponse:
     """A run by its own id, or the runs of a Prefect flow run by that one's."""
-    caller = authenticate(receiver, request, None, with_target=True)
+    caller = authenticate(receiver, request, None)
     rows = [row for row in find_runs(receiver.db, id) if caller.sender.may_use(row["collection"])]
     if not rows:
         raise RequestRefused(404, "NotFound", "There is no such run.", advice="Check the id.")

@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from schemas.errors import (
     CollectionNotFound,
@@ -54,10 +54,8 @@ class RequestRefused(RevectorError):
         self.retry_s = retry_s
 
 
-class JsonResponse(Response):
+class JsonResponse(JSONResponse):
     """JSON in UTF-8; half a surrogate pair, which UTF-8 cannot say, is escaped."""
-
-    media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
         """The body."""

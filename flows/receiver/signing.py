@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 from collections.abc import Iterable
@@ -30,10 +29,10 @@ def read_key(secret: str) -> bytes:
         body = secret.removeprefix(PREFIX)
         try:
             key = base64.b64decode(body + "=" * (-len(body) % 4), validate=True)
-        except binascii.Error as exc:
+        except ValueError:  # its context holds the secret
             raise ConfigurationError(
                 f"A secret that begins with {PREFIX} is not base64 after that.", advice="Copy it again."
-            ) from exc
+            ) from None
     if len(key) < MIN_SECRET:
         raise ConfigurationError(
             f"A secret is shorter than {MIN_SECRET} bytes.",

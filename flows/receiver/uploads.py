@@ -14,7 +14,7 @@ from flows.receiver.authentication import Caller, Verifier, sent_target
 from flows.receiver.bodies import stream_body
 from flows.receiver.core import Receiver
 from flows.receiver.inbox import Incoming
-from registry.collections import ensure_source
+from registry.collections import ensure_source, list_sources
 from registry.events import find_delivery
 from schemas.errors import EventRefused
 from schemas.event import Delivery, NamedChange
@@ -128,14 +128,22 @@ def _delivery(
     receiver: Receiver, caller: Caller, collection: Collection, uri: str, meaning: bytes, *, is_removed: bool
 ) -> Delivery:
     """The delivery of one document; without an id of its sender's it is new each time."""
-    settings = receiver.settings.collection(collection.name)
-    root = receiver.inbox.folder(collection.name).as_posix()
-    source = ensure_source(
-        receiver.db, collection.id, Source(SOURCE_NAME, root, settings.include, settings.exclude)
-    )
+    source = _inbox_source(receiver, collection)
     assert source.id is not None
     change = NamedChange(source.id, uri, "deleted" if is_removed else "changed")
     return Delivery(caller.sender.name, caller.id or str(uuid4()), meaning, (change,))
+
+
+def _inbox_source(receiver: Receiver, collection: Collection) -> Source:
+    """The inbox as a source. Looked up first: to register one waits for runs that show their release."""
+    settings = receiver.settings.collection(collection.name)
+    root = receiver.inbox.folder(collection.name).as_posix()
+    for known in list_sources(receiver.db, collection.id):
+        is_same = (known.include, known.exclude) == (settings.include, settings.exclude)
+        if known.root_url == root and is_same:
+            return known
+    wanted = Source(SOURCE_NAME, root, settings.include, settings.exclude)
+    return ensure_source(receiver.db, collection.id, wanted)
 
 
 def _is_known(receiver: Receiver, delivery: Delivery) -> bool:

@@ -111,7 +111,8 @@ class Caller:
         """(source, uri, action) of all events, in order of arrival."""
         with self.db.connection() as connection:
             return connection.execute(
-                "SELECT s.name, e.uri, e.action FROM event e JOIN source s ON s.id = e.source_id ORDER BY e.id"
+                "SELECT s.name, e.uri, e.action FROM event e JOIN source s ON s.id = e.source_id "
+                "ORDER BY e.id"
             ).fetchall()
 
     def deliveries(self) -> int:
