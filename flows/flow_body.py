@@ -58,9 +58,13 @@ def _find_newer(run: ThisRun) -> str | None:
     if run.flow_run is None or not run.flow_run.auto_scheduled or run.flow_run.deployment_id is None:
         return None
     now = datetime.now(UTC)
-    with get_client(sync_client=True) as client:
-        newer = find_newer(client, run.flow_run, now)
-        cancel_missed(client, run.flow_run.deployment_id, now)
+    try:
+        with get_client(sync_client=True) as client:
+            newer = find_newer(client, run.flow_run, now)
+            cancel_missed(client, run.flow_run.deployment_id, now)
+    except Exception as exc:  # twice is better than not at all: a second run finds nothing to do
+        log.warning("Missed runs were not looked for (%s: %s).", type(exc).__name__, exc)
+        return None
     return newer
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from flows.announcing import BUG
 from flows.reporting import run_link
-from schemas.errors import GateFailed, RegistryUnsound, RevectorError, RunStopped
+from schemas.errors import ConfigurationError, GateFailed, RegistryUnsound, RevectorError, RunStopped
 
 
 def failure_message(error: Exception) -> str:
@@ -41,4 +41,9 @@ def _shown(error: Exception) -> str:
         return "the release before, as it was. What this run made is staged: `revector diff RUN` shows it."
     if isinstance(error, RegistryUnsound):
         return "see the message: a release may be shown whose check found problems."
-    return "the release before, as it was."
+    if isinstance(error, RunStopped | ConfigurationError):
+        return "the release before, as it was."
+    return (
+        "a whole release: the one before, or the new one where this failed after showing it "
+        "(`revector status`). Never a part."
+    )

@@ -32,10 +32,14 @@ STARTED = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 def root_logger():
     """The root logger, put back afterwards."""
     root = logging.getLogger()
-    before = root.handlers[:], root.level
+    before = {name: logging.getLogger(name).level for name in (None, "flows", "tasks")}
+    handlers = root.handlers[:]
+    for name in ("flows", "tasks"):  # a flow lets them say more, for all of its process
+        logging.getLogger(name).setLevel(logging.NOTSET)
     yield root
-    root.handlers[:], level = before[0], before[1]
-    root.setLevel(level)
+    root.handlers[:] = handlers
+    for name, level in before.items():
+        logging.getLogger(name).setLevel(level)
 
 
 def test_json_logs_are_one_object_a_line_with_time_run_and_collection(root_logger):
@@ -129,6 +133,7 @@ def test_a_failure_says_whether_search_is_touched_and_what_to_do():
     away = failure_markdown(DatabaseUnavailable("Away."), flow="purge", collection="", flow_run_id=None)
     assert away.startswith("# failed: purge of all collections")
     assert "It was tried several times." in away
+    assert "Never a part." in away
 
 
 def test_rejections_that_need_a_person_are_told_from_those_tried_again():
@@ -185,3 +190,76 @@ def test_a_purge_is_recorded_with_what_started_it(world):
     collection = get_collection(world.session.db, "default")
     (run, _) = latest_runs(world.session.db, collection.id)
     assert (run["flow"], run["trigger"], run["state"]) == ("purge", "schedule", "unchanged")
+
+
+def test_a_report_links_to_the_flow_run_of_the_release_before(world, monkeypatch):
+    from uuid import UUID
+
+    import flows.reporting_ingest as reporting
+
+    world.write("a.txt", "A text about pelicans.")
+    world.ingest()
+    world.write("a.txt", "A text about storks.")
+    report = world.ingest()
+    collection = get_collection(world.session.db, "default")
+    made_by = UUID(int=7)
+    plain = reporting.get_run
+    monkeypatch.setattr(reporting, "get_run", lambda *args: {**plain(*args), "prefect_flow_run_id": made_by})
+    line = reporting.previous_line(world.session, collection.id, report)
+    assert line.startswith("Before it: release 1 of ")
+    assert line.endswith(f", made by [this run](/runs/flow-run/{made_by}).")
+    world.ingest()
+    unchanged = world.ingest()
+    assert reporting.previous_line(world.session, collection.id, unchanged).startswith(
+        "Shown is still: release 2"
+    )
+
+
+@pytest.fixture
+def away(monkeypatch):
+    """A registry that cannot be opened the first two times; returns the delays that were waited."""
+    from contextlib import contextmanager
+
+    import flows.flow_run
+
+    answers = [DatabaseUnavailable("away"), DatabaseUnavailable("away")]
+
+    @contextmanager
+    def open_session(_):
+        if answers:
+            raise answers.pop()
+        yield "session"
+
+    monkeypatch.setattr(flows.flow_run, "RETRY_DELAYS_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(flows.flow_run, "open_session", open_session)
+    monkeypatch.setattr(flows.flow_run, "settings_of", lambda _: None)
+    return answers
+
+
+def test_a_flow_waits_for_the_database_and_repeats_work_that_lost_it(away):
+    from flows.flow_run import with_session
+
+    calls = []
+
+    def work(session):
+        calls.append(session)
+        if len(calls) == 1:
+            raise DatabaseUnavailable("lost in the midst")
+        return "done"
+
+    assert with_session(None, work) == "done"
+    assert calls == ["session", "session"]
+
+
+def test_a_rollback_waits_for_the_database_and_is_not_repeated(away):
+    from flows.flow_run import with_session
+
+    calls = []
+
+    def work(session):
+        calls.append(session)
+        raise DatabaseUnavailable("lost in the midst")
+
+    with pytest.raises(DatabaseUnavailable):
+        with_session(None, work, again=False)
+    assert (calls, away) == (["session"], [])

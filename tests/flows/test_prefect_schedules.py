@@ -215,3 +215,19 @@ def test_a_held_gate_starts_a_check_by_the_automations_of_the_example(client, de
     assert flush_announcements(30)
     run = _until(lambda: _runs_of(client, deployments["check"].id), "no check is started")[0]
     assert run.parameters["collection"] == "인사"
+
+
+def test_a_scheduled_run_works_though_missed_runs_cannot_be_asked_for(client, deployment, monkeypatch):
+    """Doing it twice costs little; not doing it is an index that drifts."""
+    from prefect.flow_engine import run_flow
+
+    import flows.flow_body
+    from flows.maintenance import check
+
+    def away(*_, **__):
+        raise ConnectionError("no answer")
+
+    monkeypatch.setattr(flows.flow_body, "find_newer", away)
+    monkeypatch.setattr("flows.maintenance.with_session", lambda *_, **__: [])
+    run = client.read_flow_run(_scheduled(client, deployment, 1))
+    assert run_flow(check, flow_run=run, parameters={}, return_type="state").is_completed()
