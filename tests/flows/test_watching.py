@@ -13,6 +13,7 @@ from functools import partial
 
 import pytest
 
+from flows.commands.watching import load_once
 from flows.reindexing import ReindexReport, apply_events
 from flows.watching import Watcher, count_waiting, notify_of, open_watch
 from registry.events import find_delivery, list_events
@@ -312,3 +313,17 @@ def test_a_delivery_of_the_watcher_can_be_looked_up(world):
     Stage(world).run()
     (row,) = list_events(world.session.db, 1)
     assert find_delivery(world.session.db, "watch", row["delivery"]).state == "pending"
+
+
+def test_the_model_is_loaded_once_for_all_runs(world):
+    loads = []
+
+    def load(card, settings, original=world.session.load_embedder):
+        loads.append(card)
+        return original(card, settings)
+
+    world.session = replace(world.session, load_embedder=load_once(load))
+    for text in ("A heron.", "A crane."):
+        world.write("a.txt", text)
+        world.ingest()
+    assert len(loads) == 1
