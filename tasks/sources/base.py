@@ -13,6 +13,7 @@ from schemas.errors import SourceNotFound
 from schemas.source import Listing, Scope, Source, Stat
 from tasks.sources.filesystem import LocalFolder
 from tasks.sources.remote import RemoteFolder
+from tasks.sources.remote_errors import hide_password
 
 
 class Lister(Protocol):
@@ -122,11 +123,22 @@ def _scope(source: Source, path: Path) -> Scope:
 def _locate_remote(
     url: str, known: list[Source], include: tuple[str, ...], exclude: tuple[str, ...]
 ) -> Scope:
+    path = url.split("://", 1)[1]
+    if {"", ".", ".."} & set(path.split("/")[1:]):
+        raise SourceNotFound(
+            f"{hide_password(url)} has an empty part, '.' or '..'.", advice="Write the URL without."
+        )
     inside = [s for s in known if url == s.root_url or url.startswith(s.root_url + "/")]
     if inside:
         nearest = max(inside, key=lambda source: len(source.root_url))
         nearest = replace(nearest, include=include, exclude=exclude)
-        return Scope(nearest, url[len(nearest.root_url) :].strip("/"))
-    RemoteFolder(Source("", url)).require_exists()
-    name = url.split("://", 1)[1].rsplit("/", 1)[-1] or "root"
-    return Scope(Source(name, url, include, exclude))
+        return _remote_scope(nearest, url[len(nearest.root_url) :].strip("/"))
+    name = RemoteFolder(Source("", url)).locate()
+    root = url.rpartition("/")[0] if name else url
+    title = normalize("NFC", root.split("://", 1)[1].rsplit("/", 1)[-1]) or "root"
+    return _remote_scope(Source(title, root, include, exclude), name)
+
+
+def _remote_scope(source: Source, path: str) -> Scope:
+    prefix = normalize("NFC", path)
+    return Scope(source, prefix, "" if prefix == path else path)

@@ -6,7 +6,7 @@ import fsspec
 import pytest
 
 from flows.pipeline import ingest_location
-from schemas.errors import MassDeletion, SourceNotFound
+from schemas.errors import MassDeletion, SourceNotFound, SourceUnavailable
 from tasks.batch import plain_steps
 
 
@@ -61,6 +61,6 @@ def test_a_store_that_fails_to_list_retires_nothing(world, bucket, ingest, monke
 
     with monkeypatch.context() as patch:
         patch.setattr(type(bucket), "find", fail)
-        with pytest.raises(SourceNotFound, match="the store is gone"):
+        with pytest.raises(SourceUnavailable, match="the store is gone"):
             ingest()
     assert len(world.keyword("bucket")) == 2

@@ -1,0 +1,1 @@
+"""Sources: object stores, against a server on this machine."""
