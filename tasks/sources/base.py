@@ -56,13 +56,19 @@ def open_lister(source: Source, *, home: Path | None = None, follow_links: bool 
     return LocalFolder(source, home=home, follow_links=follow_links)
 
 
-def find_nested(scope: Scope, known: list[Source]) -> list[Source]:
-    """Sources whose folder lies inside the scope: a run over it takes their documents over."""
+def find_nested(scope: Scope, known: list[Source], *, home: Path | None = None) -> list[Source]:
+    """Sources whose folder lies inside the scope: a run over it takes their documents over.
+
+    Not those in our own data directory: of it a wider source lists nothing, and what is uploaded would
+    be retired.
+    """
     root = scope.source.root_url.rstrip("/") + "/"
     return [
         source
         for source in known
-        if source.root_url.startswith(root) and scope.covers(source.root_url[len(root) :])
+        if source.root_url.startswith(root)
+        and scope.covers(source.root_url[len(root) :])
+        and not (home and Path(source.root_url).is_relative_to(home))
     ]
 
 
