@@ -211,6 +211,15 @@ def test_a_watch_that_breaks_begins_anew_and_looks_at_everything(world, monkeypa
     assert "begins anew" in caplog.text
 
 
+def test_a_folder_with_too_many_folders_ends_the_watch_with_advice(world):
+    def refuse():
+        raise OSError("OS file watch limit reached.")
+
+    with pytest.raises(ConfigurationError, match=r"limit reached.*max_user_watches.*--poll"):
+        Stage(world, refuse).run()
+    assert [uri for uri, *_ in events(world)] == [""]
+
+
 def test_a_folder_that_left_is_told_from_a_file_and_from_an_archive(world):
     world.write("sub/a.txt", "A heron.")
     world.write("b.txt", "A crane.")
