@@ -6,7 +6,7 @@ from collections.abc import Set
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, Protocol, runtime_checkable
+from typing import BinaryIO, Protocol
 from unicodedata import normalize
 
 from schemas.errors import SourceNotFound
@@ -27,6 +27,10 @@ class Lister(Protocol):
         """What has to be looked at for these uris: of a file inside an archive the archive, and so on."""
         ...
 
+    def names_in(self, folder: str) -> frozenset[str]:
+        """Uris of all that lies directly in a folder, whether it would be listed or not."""
+        ...
+
     def is_empty_root(self) -> bool:
         """Whether the source's root is there and holds nothing at all: a folder that is not mounted."""
         ...
@@ -37,15 +41,6 @@ class Lister(Protocol):
 
     def has_changed(self, path: str, stat: Stat) -> bool:
         """Whether the item is no longer the one that was opened with `stat`."""
-        ...
-
-
-@runtime_checkable
-class FolderReader(Protocol):
-    """A lister that can tell the names in a folder without looking at what lies below it."""
-
-    def names_in(self, folder: str) -> frozenset[str]:
-        """Uris of all that lies directly in a folder, whether it would be listed or not."""
         ...
 
 
