@@ -165,8 +165,8 @@ def _verify(service: Service, outcome: Outcome, last: dict[int, str]) -> None:
     with service.session() as session:
         with session.db.connection() as connection:
             counts = connection.execute(
-                "SELECT count(*) FILTER (WHERE e.state = 'applied'), count(*) FILTER (WHERE e.state = 'failed'), "
-                "sum(e.attempts), count(DISTINCT d.id) "
+                "SELECT count(*) FILTER (WHERE e.state = 'applied'), "
+                "count(*) FILTER (WHERE e.state = 'failed'), sum(e.attempts), count(DISTINCT d.id) "
                 "FROM event e JOIN delivery d ON d.id = e.delivery_id WHERE d.delivery LIKE 'event-%'"
             ).fetchone()
             outcome.applied, outcome.failed, outcome.attempts, outcome.deliveries = map(int, counts)
