@@ -93,7 +93,7 @@ def open_workspace(
         card,
         kind=kind,
         clock_ns=session.clock_ns,
-        nested=find_nested(scope, known),
+        nested=find_nested(scope, known, home=session.settings.home.resolve()),
         reelect=_is_election_due(collection, settings.duplicates),
         load_embedder=session.load_embedder,
     )

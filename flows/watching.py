@@ -31,6 +31,13 @@ SENDER = "watch"
 TICK_S = 0.5
 """How often the folder itself and what waits in memory are looked at."""
 MOST_RETRY_S = 60.0
+WATCHFILES = "_rust_notify"
+POLL_MS = 1000
+"""Between two looks at all files of a mount."""
+
+LIMIT_ADVICE = (
+    "Raise the kernel's limit (`sysctl fs.inotify.max_user_watches`: one for each folder), or use --poll."
+)
 
 Changes = Set[tuple[int, str]]
 Report = Callable[[tuple[NamedChange, ...]], None]
@@ -62,6 +69,7 @@ def notify_of(*, debounce_s: float, max_wait_s: float, poll: bool) -> Notify:
             stop_event=stop,
             raise_interrupt=False,
             force_polling=poll or None,
+            poll_delay_ms=max(step, POLL_MS),
             ignore_permission_denied=True,
         )
 
@@ -148,6 +156,7 @@ class Watcher:
 
         Raises:
             SourceNotFound: the folder is gone.
+            ConfigurationError: it has more folders than the kernel watches.
         """
         while not stop.is_set():
             started = _identity(self._watched.folder)
@@ -156,8 +165,14 @@ class Watcher:
             except RevectorError:
                 self._store_last()
                 raise
-            except Exception as error:  # a name that is no UTF-8, a limit of the kernel: not its own classes
-                log.warning("watching %s begins anew: %s", self._watched.folder, error)
+            except OSError as error:
+                _identity(self._watched.folder)
+                raise ConfigurationError(
+                    f"{self._watched.folder} cannot be watched ({error}).", advice=LIMIT_ADVICE
+                ) from error
+            except Exception as error:  # of watchfiles: a name that is no UTF-8 ends its watch
+                is_ours = type(error).__module__ != WATCHFILES
+                log.warning("watching %s begins anew: %s", self._watched.folder, error, exc_info=is_ours)
                 stop.wait(TICK_S)
         self._store_last()
 

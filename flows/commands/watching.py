@@ -8,13 +8,19 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from flows.output_events import print_changes, print_reindex
-from flows.session import open_session
+from flows.session import LoadEmbedder, open_session
 from flows.watching import Watcher, count_waiting, notify_of, open_watch
 from schemas.release import Kind
 from schemas.settings import Settings
+
+if TYPE_CHECKING:
+    from tasks.embedding.base import Embedder
+    from tasks.embedding.resolve import Card
 
 RECORDED = "Changes are recorded only: the dispatcher of `revector webhook` has them applied."
 
@@ -32,6 +38,7 @@ def run_watch(
 
     with ExitStack() as stack:
         session = stack.enter_context(open_session(settings))
+        session = replace(session, load_embedder=load_once(session.load_embedder))
         steps = stack.enter_context(plain_steps())
         stop = stack.enter_context(_stopped_by_signals())
         collection, watched = open_watch(session, path, collection_name, kind=kind, poll=poll)
@@ -58,6 +65,19 @@ def run_watch(
         )
     print("Stopped." if waiting is None else f"Stopped. {waiting} events are pending.", flush=True)
     return not watcher.unsaved
+
+
+def load_once(load: LoadEmbedder) -> LoadEmbedder:
+    """A loader that keeps the model: a run for one small file would mostly load it (1 to 8 s)."""
+    loaded: dict[bytes, Embedder] = {}
+
+    def load_or_take(card: Card, settings: Settings) -> Embedder:
+        key = card.space().fingerprint
+        if key not in loaded:
+            loaded[key] = load(card, settings)
+        return loaded[key]
+
+    return load_or_take
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Set
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, Protocol, runtime_checkable
+from typing import BinaryIO, Protocol
 from unicodedata import normalize
 
 from schemas.errors import SourceNotFound
@@ -27,6 +27,10 @@ class Lister(Protocol):
         """What has to be looked at for these uris: of a file inside an archive the archive, and so on."""
         ...
 
+    def names_in(self, folder: str) -> frozenset[str]:
+        """Uris of all that lies directly in a folder, whether it would be listed or not."""
+        ...
+
     def is_empty_root(self) -> bool:
         """Whether the source's root is there and holds nothing at all: a folder that is not mounted."""
         ...
@@ -40,15 +44,6 @@ class Lister(Protocol):
         ...
 
 
-@runtime_checkable
-class FolderReader(Protocol):
-    """A lister that can tell the names in a folder without looking at what lies below it."""
-
-    def names_in(self, folder: str) -> frozenset[str]:
-        """Uris of all that lies directly in a folder, whether it would be listed or not."""
-        ...
-
-
 def open_lister(source: Source, *, home: Path | None = None, follow_links: bool = False) -> Lister:
     """The lister for a source; our own data directory inside it is not a part of it."""
     if is_remote(source.root_url):
@@ -56,13 +51,19 @@ def open_lister(source: Source, *, home: Path | None = None, follow_links: bool 
     return LocalFolder(source, home=home, follow_links=follow_links)
 
 
-def find_nested(scope: Scope, known: list[Source]) -> list[Source]:
-    """Sources whose folder lies inside the scope: a run over it takes their documents over."""
+def find_nested(scope: Scope, known: list[Source], *, home: Path | None = None) -> list[Source]:
+    """Sources whose folder lies inside the scope: a run over it takes their documents over.
+
+    Not those in our own data directory: of it a wider source lists nothing, and what is uploaded would
+    be retired.
+    """
     root = scope.source.root_url.rstrip("/") + "/"
     return [
         source
         for source in known
-        if source.root_url.startswith(root) and scope.covers(source.root_url[len(root) :])
+        if source.root_url.startswith(root)
+        and scope.covers(source.root_url[len(root) :])
+        and not (home and Path(source.root_url).is_relative_to(home))
     ]
 
 

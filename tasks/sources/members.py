@@ -18,11 +18,11 @@ from typing import BinaryIO
 
 from schemas.container import MEMBER_ETAG, Member, Unpacked
 from schemas.errors import ContainerRefused, DocumentError, FetchFailed
-from schemas.source import Listing, Scope, Source, Stat
+from schemas.source import Listing, Scope, Stat
 from tasks.parsing.jobs import UnpackJob
 from tasks.parsing.limits import UnpackLimits
 from tasks.parsing.worker import ParserPool, Request
-from tasks.sources.base import FolderReader, Lister
+from tasks.sources.base import Lister
 from tasks.sources.scratch import Scratch
 
 SEPARATOR = "\0"
@@ -79,12 +79,8 @@ class MemberLister:
         return self._lister.resolve_names(names)
 
     def names_in(self, folder: str) -> frozenset[str]:
-        """Uris of all that lies directly in a folder, some of what is excluded perhaps too."""
-        if isinstance(self._lister, FolderReader):
-            return self._lister.names_in(folder)
-        found = self._lister.list(Scope(Source("", ""), names=frozenset({folder})))  # it knows its own source
-        listed = {*found.items, *(problem.uri for problem in found.problems)}
-        return frozenset(uri for uri in listed if uri.rpartition("/")[0] == folder)
+        """Uris of all that lies directly in a folder, whether it would be listed or not."""
+        return self._lister.names_in(folder)
 
     def is_empty_root(self) -> bool:
         """Whether the source's root is there and holds nothing at all."""

@@ -42,10 +42,6 @@ class MemberOpener(Lister, Protocol):
         """What a container holds, and its stat when it was read."""
         ...
 
-    def names_in(self, folder: str) -> frozenset[str]:
-        """Uris of all that lies directly in a folder."""
-        ...
-
     def close(self) -> None:
         """Delete what was unpacked."""
         ...
@@ -159,6 +155,10 @@ class SidecarLister:
                 return now != stat
         except FetchFailed:
             return True
+
+    def names_in(self, folder: str) -> frozenset[str]:
+        """Uris of all that lies directly in a folder, sidecars included."""
+        return self._lister.names_in(folder)
 
     def is_empty_root(self) -> bool:
         """Whether the source's root is there and holds nothing at all."""

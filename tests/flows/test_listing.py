@@ -174,3 +174,15 @@ def test_other_patterns_take_effect_and_retire_what_they_exclude(database_url, t
     with World.open(tmp_path, database_url, collections=settings) as world:
         assert world.ingest().documents.deleted == 1
         assert [hit.uri for hit in world.keyword("storks")] == ["a.txt"]
+
+
+def test_an_ingest_around_the_data_directory_leaves_uploads_as_they_are(world, tmp_path):
+    inbox = world.session.settings.home.resolve() / "inbox/letters"
+    inbox.mkdir(parents=True)
+    (inbox / "u.txt").write_text("An upload about otters.")
+    world.write("a.txt", "A heron.")
+    world.ingest(inbox)
+    report = world.ingest(tmp_path)
+    assert (report.documents.added, report.documents.deleted) == (1, 0)
+    assert [hit.source for hit in world.keyword("otters")] == ["letters"]
+    assert world.ingest(inbox).state == "unchanged"

@@ -13,6 +13,7 @@ from functools import partial
 
 import pytest
 
+from flows.commands.watching import load_once
 from flows.reindexing import ReindexReport, apply_events
 from flows.watching import Watcher, count_waiting, notify_of, open_watch
 from registry.events import find_delivery, list_events
@@ -210,6 +211,15 @@ def test_a_watch_that_breaks_begins_anew_and_looks_at_everything(world, monkeypa
     assert "begins anew" in caplog.text
 
 
+def test_a_folder_with_too_many_folders_ends_the_watch_with_advice(world):
+    def refuse():
+        raise OSError("OS file watch limit reached.")
+
+    with pytest.raises(ConfigurationError, match=r"limit reached.*max_user_watches.*--poll"):
+        Stage(world, refuse).run()
+    assert [uri for uri, *_ in events(world)] == [""]
+
+
 def test_a_folder_that_left_is_told_from_a_file_and_from_an_archive(world):
     world.write("sub/a.txt", "A heron.")
     world.write("b.txt", "A crane.")
@@ -312,3 +322,17 @@ def test_a_delivery_of_the_watcher_can_be_looked_up(world):
     Stage(world).run()
     (row,) = list_events(world.session.db, 1)
     assert find_delivery(world.session.db, "watch", row["delivery"]).state == "pending"
+
+
+def test_the_model_is_loaded_once_for_all_runs(world):
+    loads = []
+
+    def load(card, settings, original=world.session.load_embedder):
+        loads.append(card)
+        return original(card, settings)
+
+    world.session = replace(world.session, load_embedder=load_once(load))
+    for text in ("A heron.", "A crane."):
+        world.write("a.txt", text)
+        world.ingest()
+    assert len(loads) == 1
