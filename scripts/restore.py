@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from database_tools import (
@@ -140,20 +141,26 @@ def _load(tools: Tools, dump: Path) -> None:
 
 
 def _check_all(tools: Tools) -> int:
-    """`revector check` of every collection of every tenant."""
+    """`revector check` of every collection of every tenant, as that tenant: row level security wants it."""
     with psycopg.connect(tools.url) as connection:
-        rows = connection.execute(
-            f"SELECT t.name, c.name FROM {SCHEMA}.collection c JOIN {SCHEMA}.tenant t ON t.id = c.tenant_id "
-            "ORDER BY 1, 2"
-        ).fetchall()
-    failed = 0
-    for tenant, collection in rows:
-        say(f"\n{tenant} / {collection}")
-        command = [sys.executable, "-W", "ignore", "-m", "flows.cli", "check", "--collection", collection]
-        environment = {**os.environ, "REVECTOR_TENANT": tenant}
-        failed += subprocess.run(command, env=environment, check=False).returncode != 0
-    say(f"\n{len(rows)} collections checked, {failed} with problems.")
+        tenants = [name for (name,) in connection.execute(f"SELECT name FROM {SCHEMA}.tenant ORDER BY 1")]
+    checked, failed = 0, 0
+    for tenant in tenants:
+        listed = _revector(tenant, "collections", "--json", capture_output=True)
+        if listed.returncode:
+            raise Stopped(f"`revector collections` failed after the restore: {listed.stdout}{listed.stderr}")
+        for collection in json.loads(listed.stdout)["collections"]:
+            say(f"\n{tenant} / {collection['name']}")
+            checked += 1
+            failed += _revector(tenant, "check", "--collection", collection["name"]).returncode != 0
+    say(f"\n{checked} collections checked, {failed} with problems.")
     return 1 if failed else 0
+
+
+def _revector(tenant: str, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "ignore", "-m", "flows.cli", *arguments]
+    environment = {**os.environ, "REVECTOR_TENANT": tenant}
+    return subprocess.run(command, env=environment, text=True, check=False, **options)
 
 
 def _copy(path: Path, target: Path) -> None:

@@ -155,6 +155,31 @@ def test_a_damaged_backup_is_refused_before_anything_is_written(backup, tmp_path
         assert connection.execute("SELECT FROM pg_namespace WHERE nspname = 'revector'").fetchone() is None
 
 
+def test_a_plain_role_that_owns_the_new_database_can_restore(backup, tmp_path, server_url, empty_database):
+    """As in deploy/postgres: no superuser, so row level security holds it, too."""
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute("CREATE ROLE plain LOGIN NOSUPERUSER NOBYPASSRLS")
+        connection.execute("GRANT revector_app TO plain")
+        connection.execute("ALTER DATABASE restored OWNER TO plain")
+    try:
+        with psycopg.connect(empty_database, autocommit=True) as connection:
+            connection.execute("CREATE EXTENSION vector SCHEMA public")
+        url = empty_database.replace("postgres:@", "plain:@")
+        done = run("restore.sh", backup, tmp_path / "new", url)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "1 collections checked, 0 with problems" in done.stdout
+        base = tmp_path / "other"
+        shutil.copytree(tmp_path / "new", base / "home")
+        with World.open(base, url) as copy:
+            assert copy.keyword("heron", k=1)[0].uri == "heron.txt"
+            assert copy.ingest(tmp_path / "docs").state == "unchanged"
+    finally:
+        with psycopg.connect(empty_database, autocommit=True) as connection:
+            connection.execute("REASSIGN OWNED BY plain TO postgres")
+            connection.execute("DROP OWNED BY plain")
+            connection.execute("DROP ROLE plain")
+
+
 def test_nothing_is_restored_over_what_is_there(backup, tmp_path, database_url, empty_database):
     before = files_below(tmp_path / "home")
     done = run("restore.sh", backup, tmp_path / "home", empty_database)
