@@ -70,7 +70,12 @@ def _restore(backup: Path) -> int:
             elif name.startswith("inbox/"):
                 _copy(backup / name, inbox_of(settings) / name.removeprefix("inbox/"))
         os.sync()  # files first: no row may need what a power cut could take
-        _load(tools, backup / DUMP)
+        try:
+            _load(tools, backup / DUMP)
+        except Stopped:  # the place was empty before, and is so again: it can be tried once more
+            shutil.rmtree(settings.home / "blobs", ignore_errors=True)
+            shutil.rmtree(inbox_of(settings), ignore_errors=True)
+            raise
         say(f"Restored {len(files)} files. Now the check.")
         return _check_all(tools)
 

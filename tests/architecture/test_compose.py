@@ -1,4 +1,4 @@
-"""The containers: what can be held of them without an engine. Where this was written they were not started."""
+"""The containers: what can be held of them without an engine. None was started where this was written."""
 
 from __future__ import annotations
 
