@@ -40,7 +40,7 @@ def announce(happening: Happening, *, tenant: str, collection: str, payload: Map
         "revector.collection": name,
     }
     try:
-        emit_event(happening, resource=resource, payload=dict(payload))
+        emit_event(happening, resource=resource, payload={"collection": collection, **payload})
     except Exception as exc:  # whatever a client raises, the work is done
         log.warning("The event %s was not sent (%s: %s).", happening, type(exc).__name__, exc)
 

@@ -12,6 +12,7 @@ from flows import output
 from flows.commands import (
     checking,
     duplicates,
+    eventing,
     everyday,
     exporting,
     failing,
@@ -24,8 +25,8 @@ from flows.commands.shared import app
 from schemas.errors import ConfigurationError, RevectorError
 
 __all__ = [
-    "app", "checking", "duplicates", "everyday", "exporting", "failing", "main", "operating", "past",
-    "prototyping", "purging", "run",
+    "app", "checking", "duplicates", "eventing", "everyday", "exporting", "failing", "main", "operating",
+    "past", "prototyping", "purging", "run",
 ]  # fmt: skip
 
 

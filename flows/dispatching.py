@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 STEP_S = 0.5
 TIDY_S = 5.0
-STUCK_S = 120.0
+STUCK_S = 60.0
 """A flow run that is pending, or running without a run of ours, for so long has lost its process."""
 RETRY_S = 2.0
 MOST_RETRY_S = 300.0

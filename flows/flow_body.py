@@ -13,7 +13,8 @@ from prefect.states import Cancelled, Failed
 
 from flows.announcing import announce_failure, flush_announcements
 from flows.catching_up import cancel_missed, find_newer
-from flows.flow_run import ThisRun, forward_logs, settings_of, this_run
+from flows.flow_run import ThisRun, forward_logs, note_outcome, settings_of, this_run
+from flows.logs import log_context
 from flows.reporting import artifact_key
 from flows.reporting_artifacts import leave_markdown
 from flows.reporting_failure import failure_markdown, failure_message
@@ -42,7 +43,8 @@ def run_work(flow: str, collection: str, config: str | None, work: Callable[[Thi
         log.info("%s", newer)
         return cast("T", Cancelled(message=newer))  # what Prefect makes of it: the end of the run
     try:
-        done = work(run)
+        with log_context(flow=flow, collection=collection or None, flow_run=str(run.id) if run.id else None):
+            done = work(run)
     except Exception as exc:
         state = _fail(exc, run, flow, collection, config)
         flush_announcements()
@@ -72,9 +74,10 @@ def _fail(error: Exception, run: ThisRun, flow: str, collection: str, config: st
     tenant = _tenant(config)
     leave_markdown(
         failure_markdown(error, flow=flow, collection=collection, flow_run_id=run.id),
-        key=artifact_key(flow, collection or "all", tenant=tenant),
+        key=artifact_key(f"{flow}-failed", collection or "all", tenant=tenant),
         description=message[:200],
     )
+    note_outcome(type(error).__name__)
     announce_failure(error, flow=flow, tenant=tenant, collection=collection)
     return Failed(message=message, data=error)
 

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+ARROW = " → "
+
 RETRY_DELAYS_S: tuple[float, ...] = (5.0, 30.0, 120.0)
 """Before another try at a database or source that is away: a restart, a failover, a longer maintenance."""
 
@@ -61,10 +63,22 @@ def name_run(describe: Callable[[Mapping[str, Any]], str]) -> Callable[[], str]:
 
 
 def rename_run(name: str) -> None:
-    """Give the run another name, now that more is known."""
+    """Give the run another name, now that more is known; that Prefect cannot be asked stops nothing."""
     context = FlowRunContext.get()
-    if context and context.flow_run:
+    if not context or not context.flow_run:
+        return
+    try:
         context.client.set_flow_run_name(context.flow_run.id, name)
+    except Exception as exc:
+        log.warning("The run keeps its name (%s: %s).", type(exc).__name__, exc)
+    else:
+        context.flow_run.name = name
+
+
+def note_outcome(outcome: str) -> None:
+    """Put what came of the run into its name: the list of runs shows names, and no messages."""
+    if run := this_run().flow_run:
+        rename_run(f"{run.name.partition(ARROW)[0]}{ARROW}{outcome}")
 
 
 def forward_logs() -> None:

@@ -8,13 +8,12 @@ from functools import partial
 from typing import Annotated, Any, TypeVar
 
 from prefect import flow
-from pydantic import Field
 
 from flows.announcing import announce_release
 from flows.checking import check as check_collection
 from flows.flow_body import run_work
-from flows.flow_parameters import AnyCollection, CollectionName, Config, DryRun
-from flows.flow_run import ThisRun, name_run, with_session
+from flows.flow_parameters import AnyCollection, CollectionName, Config, DryRun, form_field
+from flows.flow_run import ThisRun, name_run, note_outcome, with_session
 from flows.ingest import require_sound
 from flows.purging import purge_collection
 from flows.reporting import artifact_key
@@ -39,7 +38,7 @@ T = TypeVar("T")
 
 Target = Annotated[
     str,
-    Field(
+    form_field(
         title="Back to",
         description="A release: `last` (the one before the current one), a number, a tag, or a time such as "
         "2026-11-20T09:00. Of one document: the number of its version, or `last`.",
@@ -49,17 +48,18 @@ Target = Annotated[
 ]
 Document = Annotated[
     str | None,
-    Field(
+    form_field(
         title="Only this document",
         description="Its path below the source; the rest of the collection stays as it is.",
         examples=["contracts/lease.pdf"],
     ),
 ]
 Quick = Annotated[
-    bool, Field(title="Quick", description="Only counts and digests, without reading all texts and files.")
+    bool,
+    form_field(title="Quick", description="Only counts and digests, not all texts and files."),
 ]
 Repair = Annotated[
-    bool, Field(title="Repair", description="Rebuild what can be rebuilt; otherwise nothing is written.")
+    bool, form_field(title="Repair", description="Rebuild what can be rebuilt; otherwise nothing is written.")
 ]
 
 
@@ -99,7 +99,9 @@ def rollback(
 
     def work(run: ThisRun) -> RunReport | None:
         return with_session(
-            config, lambda session: _roll_back(session, run, collection, to, document, dry_run)
+            config,
+            lambda session: _roll_back(session, run, collection, to, document, dry_run),
+            again=False,  # a second "last" would undo what the first one did
         )
 
     return run_work("rollback", collection, config, work)
@@ -149,6 +151,7 @@ def check(
     def work(_: ThisRun) -> list[CheckReport]:
         found = _each(config, collection, lambda session, name: _check(session, name, quick, repair))
         _require_sound(found)
+        note_outcome("sound")
         return found
 
     return run_work("check", collection or "", config, work)

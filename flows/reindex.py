@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from prefect import flow
-from pydantic import Field
 
 from flows.announcing import announce_release
 from flows.flow_body import run_work
-from flows.flow_parameters import CollectionName, Config
-from flows.flow_run import ThisRun, name_run, rename_run, with_session
+from flows.flow_parameters import CollectionName, Config, form_field
+from flows.flow_run import ThisRun, name_run, note_outcome, rename_run, with_session
 from flows.ingest import require_sound
 from flows.reindexing import ReindexReport, apply_events, reindex_documents
 from flows.reporting_artifacts import progress_artifact
@@ -25,7 +24,7 @@ from tasks.steps import prefect_steps
 
 Uris = Annotated[
     list[str] | None,
-    Field(
+    form_field(
         title="Only these",
         description="Documents or folders, by their path below the source. Left out: what events have named.",
         examples=[["contracts/2026/lease.pdf", "채용"]],
@@ -33,7 +32,7 @@ Uris = Annotated[
 ]
 SourceName = Annotated[
     str | None,
-    Field(title="Source", description="Its name; needed for paths where the collection has several."),
+    form_field(title="Source", description="Its name; needed for paths where the collection has several."),
 ]
 
 
@@ -90,6 +89,8 @@ def _reindex(
             progress=progress,
         )
     leave_reindex_reports(session, report)
+    releases = [str(one.release) for one in report.runs if one.release]
+    note_outcome(f"release {', '.join(releases)}" if releases else "unchanged")
     for one in report.runs:
         announce_release(one, tenant=tenant)
     for one in report.runs:

@@ -41,65 +41,81 @@ def run_link(flow_run_id: UUID, text: str) -> str:
     return f"[{text}](/runs/flow-run/{flow_run_id})"
 
 
-def report_markdown(report: RunReport) -> str:
-    """Counts, timings, release and rejections of a run."""
-    d, c = report.documents, report.chunks
-    lines = [
+def report_markdown(report: RunReport, *, before: str = "") -> str:
+    """A run for somebody who has half a minute: what is shown, what needs a look, what changed, how long.
+
+    Args:
+        report: of the run.
+        before: a sentence about what was shown before.
+    """
+    parts = [
         f"# {report.state}: collection `{report.collection}`, source `{report.source}`",
-        "",
-        f"Release **{report.release}**, digest `{report.digest}`"
+        f"Release **{report.release}**, digest `{report.digest}`. Its gate has passed."
         if report.release
         else "**No release**: nothing changed.",
-        "",
-        "| documents | |",
-        "| --- | ---: |",
-        *(
-            f"| {name} | {value} |"
-            for name, value in (
-                ("added", d.added),
-                ("changed", d.changed),
-                ("moved", d.moved),
-                ("deleted", d.deleted),
-                ("unchanged", d.unchanged),
-                ("near-duplicates among these", d.duplicate),
-                ("hidden as near-duplicates", report.hidden),
-                ("shown again", report.restored),
-                ("rejected", d.rejected),
-                ("read in part", d.partial),
-                ("held since a rollback", report.held),
-            )
-        ),
-        "",
-        f"**Chunks:** {c.total} searchable in these documents, {c.reused} reused, {c.embedded} embedded.",
-        "",
-        "| stage | seconds |",
-        "| --- | ---: |",
-        *(f"| {name} | {value:.2f} |" for name, value in report.seconds.items()),
-        "",
+        before,
+        _problems(report),
+        f"**{report.conflicts} documents** were changed by another run: ingest again."
+        if report.conflicts
+        else "",
+        _counts(report),
+        f"**Prototypes:** {_cell(prototypes_line(report.prototypes))}." if report.prototypes else "",
+        _rejections(report),
+        _seconds(report),
         f"Run `{report.run_id}`.",
     ]
-    if report.prototypes:
-        lines += ["", f"**Prototypes:** {_cell(prototypes_line(report.prototypes))}."]
-    if report.problems:
-        lines += ["", "## The check of this release found problems", ""]
-        lines += [f"- **{p.invariant}**: {p.detail}. {p.advice}" for p in report.problems]
-    if report.conflicts:
-        lines += ["", f"**{report.conflicts} documents** were changed by another run: ingest again."]
-    if report.rejections:
-        lines += [
-            "",
-            "## Rejected: not indexed, in part or as a whole, or still shown as before",
-            "",
-            "| document | stage | error | what to do |",
-        ]
-        lines.append("| --- | --- | --- | --- |")
-        lines += [
+    return "\n\n".join(part for part in parts if part)
+
+
+def _problems(report: RunReport) -> str:
+    if not report.problems:
+        return ""
+    lines = [f"- **{p.invariant}**: {p.detail}. {p.advice}" for p in report.problems]
+    return "\n".join(["## The check of this release found problems", "", *lines])
+
+
+def _counts(report: RunReport) -> str:
+    """A table of what is not zero; a long column of zeros hides the one number that matters."""
+    d, c = report.documents, report.chunks
+    counts = {
+        "added": d.added,
+        "changed": d.changed,
+        "moved": d.moved,
+        "deleted": d.deleted,
+        "unchanged": d.unchanged,
+        "near-duplicates among these": d.duplicate,
+        "hidden as near-duplicates": report.hidden,
+        "shown again": report.restored,
+        "rejected": d.rejected,
+        "read in part": d.partial,
+        "held since a rollback": report.held,
+    }
+    rows = [f"| {name} | {value} |" for name, value in counts.items() if value]
+    chunks = f"**Chunks:** {c.total} searchable in these documents, {c.reused} reused, {c.embedded} embedded."
+    return "\n".join(["| documents | |", "| --- | ---: |", *rows, "", chunks])
+
+
+def _rejections(report: RunReport) -> str:
+    if not report.rejections:
+        return ""
+    lines = [
+        "## Rejected: not indexed, in part or as a whole, or still shown as before",
+        "",
+        "| document | stage | error | what to do |",
+        "| --- | --- | --- | --- |",
+        *(
             f"| `{_cell(r.name)}` | {r.stage} | {r.error} | {_cell(r.message)} |"
             for r in report.rejections[:SHOWN_REJECTIONS]
-        ]
-        if len(report.rejections) > SHOWN_REJECTIONS:
-            lines.append(f"\n... and {len(report.rejections) - SHOWN_REJECTIONS} more: `revector failures`.")
+        ),
+    ]
+    if len(report.rejections) > SHOWN_REJECTIONS:
+        lines.append(f"\n... and {len(report.rejections) - SHOWN_REJECTIONS} more: `revector failures`.")
     return "\n".join(lines)
+
+
+def _seconds(report: RunReport) -> str:
+    spent = [f"{name} {value:.2f}" for name, value in report.seconds.items() if value >= 0.005]
+    return f"**Seconds:** {', '.join(spent)}." if spent else ""
 
 
 def _cell(text: str) -> str:

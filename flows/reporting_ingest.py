@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from flows.flow_run import note_outcome
 from flows.reporting import artifact_key, prototypes_markdown, report_markdown, run_link
 from flows.reporting_artifacts import leave_markdown, leave_table
 from flows.reporting_runs import runs_chart, runs_table
@@ -24,11 +25,13 @@ def leave_reports(session: Session, report: RunReport, *, flow: str) -> None:
     runs = latest_runs(session.db, collection.id)
     tenant = session.settings.tenant
     name = report.collection
-    parts = [report_markdown(report), previous_line(session, collection.id, report), runs_chart(runs)]
+    before = previous_line(session, collection.id, report)
+    parts = [report_markdown(report, before=before), runs_chart(runs)]
+    note_outcome(outcome_of(report))
     leave_markdown(
         "\n\n".join(part for part in parts if part),
         key=artifact_key(flow, name, tenant=tenant),
-        description=f"{report.state}, release {report.release}" if report.release else report.state,
+        description=outcome_of(report),
     )
     leave_table(
         rejections_table(report.rejections),
@@ -46,6 +49,11 @@ def leave_reports(session: Session, report: RunReport, *, flow: str) -> None:
             key=artifact_key("prototypes", name, tenant=tenant),
             description=f"class prototypes, version {report.prototypes.version}",
         )
+
+
+def outcome_of(report: RunReport) -> str:
+    """In a few words."""
+    return f"release {report.release}" if report.release else report.state
 
 
 def previous_line(session: Session, collection_id: int, report: RunReport) -> str:

@@ -17,12 +17,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import psutil
-from flows.receiver.signing import sign
 
+from flows.receiver.signing import sign
 from flows.session import Session, open_session
 from schemas.settings import Settings
 from tests.fake_models import FakeModels
@@ -161,27 +160,35 @@ class Service:
         raise AssertionError(f"not within {seconds} s\n{self.logs()}")
 
     def post(self, path: str, body: Any, *, id: str | None = None) -> httpx.Response:
-        """A signed message."""
+        """A signed message of JSON."""
         data = json.dumps(body).encode()
-        id = id or secrets.token_hex(12)
-        stamp = str(int(time.time()))
-        headers = {
-            "webhook-id": id,
-            "webhook-timestamp": stamp,
-            "webhook-signature": sign(SECRET, id, int(stamp), data),
-            "content-type": "application/json",
-        }
-        return httpx.post(self.receiver + path, content=data, headers=headers, timeout=30)
+        return self._send("POST", path, data, id=id, target="", headers={"content-type": "application/json"})
+
+    def send(self, method: str, path: str, body: bytes) -> httpx.Response:
+        """An upload or deletion, whose path is signed too."""
+        return self._send(method, path, body, target=f"{method} {path}", headers={})
 
     def get(self, path: str) -> httpx.Response:
         """A signed question, or one that needs no signature."""
-        id, stamp = str(uuid4()), int(time.time())
-        headers = {
+        return self._send("GET", path, b"", target=f"GET {path}", headers={})
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        *,
+        target: str,
+        headers: dict[str, str],
+        id: str | None = None,
+    ) -> httpx.Response:
+        id, stamp = id or secrets.token_hex(12), int(time.time())
+        signed = {
             "webhook-id": id,
             "webhook-timestamp": str(stamp),
-            "webhook-signature": sign(SECRET, id, stamp, b"", target=f"GET {path}"),
+            "webhook-signature": sign(SECRET, id, stamp, body, target=target),
         }
-        return httpx.get(self.receiver + path, headers=headers, timeout=30)
+        return httpx.request(method, self.receiver + path, content=body, headers=headers | signed, timeout=30)
 
     def flow_runs(self, **query: Any) -> list[dict[str, Any]]:
         """What Prefect has run, or will."""

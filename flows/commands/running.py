@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flows.configuration import load_settings
 from flows.session import open_session
 from schemas.release import Kind
 from schemas.report import RunReport
+
+if TYPE_CHECKING:
+    from flows.reindexing import ReindexReport
 
 
 def run_ingest(
@@ -53,3 +57,29 @@ def run_ingest(
             kind=kind,
             progress=progress,
         )
+
+
+def run_reindex(
+    config: Path | None,
+    collection: str,
+    uris: list[str] | None,
+    *,
+    source: str | None = None,
+    quiet: bool = False,
+) -> ReindexReport:
+    """What came of named documents, or of the events that wait; see `flows.reindexing`."""
+    settings = load_settings(config)
+    if os.environ.get("PREFECT_API_URL"):
+        from flows.ingest import require_server
+        from flows.reindex import reindex
+
+        require_server()
+        return reindex(collection, uris=uris, source=source, config=str(config) if config else None)
+    from flows.progress import show_progress
+    from flows.reindexing import apply_events, reindex_documents
+    from tasks.batch import plain_steps
+
+    with open_session(settings) as session, plain_steps() as steps, show_progress(quiet=quiet) as progress:
+        if uris is None:
+            return apply_events(session, steps, collection, progress=progress)
+        return reindex_documents(session, steps, collection, uris, source=source, progress=progress)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import time
 
 import pytest
 
 from tests.pictures import file
 
 pytestmark = pytest.mark.prefect
+
+DEADLINE_S = 60
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +64,7 @@ def test_the_flow_does_what_the_plain_steps_do_and_reports_it(flow, tmp_path, mo
     assert (report.chunks.embedded, report.documents.rejected) == (2, 1)
 
     runs = _read(lambda client: client.read_flow_runs())
-    assert runs[0].name == f"ingest 새 모음 from {docs} (manual)"
+    assert runs[0].name == f"ingest 새 모음 from {docs} (manual) → release 1"
     assert runs[0].state_name == "Completed"
     assert runs[0].parameters["path"] == str(docs)
     tasks = {task.name.rsplit("-", 1)[0] for task in _read(lambda client: client.read_task_runs())}
@@ -84,7 +88,7 @@ def test_the_flow_images_builds_prototypes_and_shows_their_quality(deployed, tmp
     report = deployed.images(str(tmp_path / "things"), collection="things")
     assert (report.documents.added, report.prototypes.classes) == (6, 2)
     runs = _read(lambda client: client.read_flow_runs())
-    assert f"images things from {tmp_path / 'things'} (manual)" in {run.name for run in runs}
+    assert f"images things from {tmp_path / 'things'} (manual) → release 1" in {run.name for run in runs}
     tasks = {task.name.rsplit("-", 1)[0] for task in _read(lambda client: client.read_task_runs())}
     assert "build prototypes" in tasks
     artifacts = {a.key: a.data for a in _read(lambda client: client.read_artifacts()) if a.type == "markdown"}
@@ -131,3 +135,223 @@ def test_a_retryable_error_is_tried_again_and_a_bug_is_not(server, monkeypatch):
 
     assert both() == ("back", True)
     assert calls == {"flaky": 3, "broken": 1}
+
+
+def _folder(tmp_path, **texts):
+    docs = tmp_path / "docs"
+    docs.mkdir(exist_ok=True)
+    for name, text in texts.items():
+        (docs / f"{name}.txt").write_text(text)
+    return str(docs)
+
+
+def _latest(key):
+    """The latest artifact of a key."""
+    found = [a for a in _read(lambda client: client.read_artifacts()) if a.key == key]
+    return max(found, key=lambda artifact: artifact.created)
+
+
+def _event(name, collection):
+    """The event of that name about a collection; the server shows what it took a few seconds later."""
+    from prefect.client.orchestration import get_client
+
+    wanted = {"event": {"name": [name]}, "resource": {"labels": {"revector.collection": collection}}}
+    deadline = time.monotonic() + DEADLINE_S
+    with get_client(sync_client=True) as client:
+        while time.monotonic() < deadline:
+            answer = client.request("POST", "/events/filter", json={"filter": wanted, "limit": 50}).json()
+            if found := answer["events"]:
+                (event,) = found
+                return event
+            time.sleep(0.1)
+    raise AssertionError(f"no event {name} of {collection}")
+
+
+def test_a_stopped_run_says_what_happened_and_what_to_do_everywhere(deployed, tmp_path):
+    source = _folder(tmp_path, a="The only text.")
+    deployed.ingest(source, collection="stops")
+    (tmp_path / "docs" / "a.txt").unlink()
+    state = deployed.ingest(source, collection="stops", return_state=True)
+    assert state.message.startswith("MassDeletion: ")
+    run = max(_read(lambda client: client.read_flow_runs()), key=lambda run: run.start_time)
+    assert run.name == f"ingest stops from {source} (manual) → MassDeletion"
+    page = _latest("ingest-failed-stops").data
+    assert page.startswith("# stopped: ingest of collection `stops`\n")
+    assert "**What to do:** " in page
+    assert "/runs/flow-run/" in page
+    event = _event("revector.run.failed", "stops")
+    assert event["payload"]["error"] == "MassDeletion"
+    assert "--allow-deletions" in event["payload"]["advice"]
+    assert any(r["prefect.resource.id"].startswith("prefect.flow-run.") for r in event["related"])
+
+
+def test_a_caller_gets_the_error_itself(deployed, tmp_path):
+    from schemas.errors import SourceNotFound
+
+    with pytest.raises(SourceNotFound):
+        deployed.ingest(str(tmp_path / "nowhere"), collection="default")
+
+
+def test_a_bug_fails_the_run_and_is_called_one(deployed, tmp_path, monkeypatch):
+    def broken(*_, **__):
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(deployed, "ingest_location", broken)
+    state = deployed.ingest(_folder(tmp_path), collection="bug", return_state=True)
+    assert state.is_failed()
+    assert state.message.startswith("ZeroDivisionError: division by zero This is a bug")
+
+
+def test_a_held_gate_is_announced_as_such(deployed, tmp_path):
+    (tmp_path / "revector.toml").write_text(
+        "[collections.gated.gate]\nmin_documents = 1\nmax_rejected_share = 0\n"
+    )
+    source = _folder(tmp_path, a="A text.")
+    deployed.ingest(source, collection="gated")
+    (tmp_path / "docs" / "b.txt").write_text("B text.")
+    (tmp_path / "docs" / "c.txt").write_bytes(b"")
+    assert deployed.ingest(source, collection="gated", return_state=True).message.startswith("GateFailed: ")
+    event = _event("revector.gate.failed", "gated")
+    assert event["resource"]["prefect.resource.id"] == "revector.collection.default.gated"
+    assert event["payload"]["error"] == "GateFailed"
+    assert "revector diff" in _latest("ingest-failed-gated").data
+
+
+def test_a_release_is_announced_with_its_digest_and_counts(deployed, tmp_path):
+    report = deployed.ingest(_folder(tmp_path, a="A text."), collection="급여")
+    event = _event("revector.release.activated", "급여")
+    assert event["payload"]["digest"] == report.digest
+    assert event["payload"]["release"] == 1
+    assert event["payload"]["documents"]["added"] == 1
+
+
+def test_a_run_ends_well_where_its_reports_and_events_cannot_be_stored(deployed, tmp_path, monkeypatch):
+    import flows.announcing
+    import flows.reporting_artifacts
+
+    def away(*_, **__):
+        raise ConnectionError("no server")
+
+    for name in ("create_markdown_artifact", "create_table_artifact", "create_progress_artifact"):
+        monkeypatch.setattr(flows.reporting_artifacts, name, away)
+    monkeypatch.setattr(flows.announcing, "emit_event", away)
+    report = deployed.ingest(_folder(tmp_path, a="A text."), collection="quiet")
+    assert report.release == 1
+
+
+def test_without_a_path_all_sources_are_ingested_though_one_fails(deployed, tmp_path):
+    first = _folder(tmp_path, a="A text of the first source.")
+    second = tmp_path / "more"
+    second.mkdir()
+    (second / "b.txt").write_text("A text of the second source.")
+    deployed.ingest(first, collection="two")
+    deployed.ingest(str(second), collection="two")
+    (tmp_path / "docs" / "c.txt").write_text("One more text.")
+    (second / "d.txt").write_text("And another one.")
+    report = deployed.ingest(collection="two")
+    assert (report.documents.added, report.release) == (2, 4)
+    (tmp_path / "docs" / "e.txt").write_text("One more again.")
+    (second / "b.txt").unlink()
+    (second / "d.txt").unlink()
+    state = deployed.ingest(collection="two", return_state=True)
+    assert state.message.startswith("MassDeletion: 1 of 2 sources failed")
+    assert deployed.ingest(first, collection="two").state == "unchanged"
+
+
+def test_rollback_purge_and_check_are_runs_with_reports(deployed, tmp_path):
+    from flows import maintenance
+
+    source = _folder(tmp_path, a="A text.")
+    deployed.ingest(source, collection="kept")
+    (tmp_path / "docs" / "a.txt").write_text("Another text.")
+    deployed.ingest(source, collection="kept")
+    assert maintenance.rollback("kept", dry_run=True) is None
+    assert "| changed | `a.txt` |" in _latest("rollback-kept").data
+    report = maintenance.rollback("kept", to="1")
+    assert report.release == 3
+    event = _event("revector.release.rolled_back", "kept")
+    assert event["payload"]["digest"] == report.digest
+    (purged,) = maintenance.purge()
+    assert purged["versions"] == {"kept": 2, "dropped": 0}
+    assert _latest("purge-kept").data.startswith("# purge of collection `kept`\n")
+    (checked,) = maintenance.check()
+    assert checked.problems == []
+    assert _latest("check-kept").data.startswith("# sound: check of collection `kept`\n")
+    names = {run.name for run in _read(lambda client: client.read_flow_runs())}
+    assert {"rollback kept to 1 (manual) → release 3", "preview of rollback kept to last (manual)",
+            "purge all collections (manual)", "check all collections (manual) → sound"} <= names  # fmt: skip
+
+
+def test_a_check_that_finds_something_fails_and_names_it(deployed, database_url, tmp_path):
+    import psycopg
+
+    from flows import maintenance
+
+    deployed.ingest(_folder(tmp_path, a="A text."), collection="broken")
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("UPDATE revector.visible SET refs = refs + 1")
+    state = maintenance.check("broken", return_state=True)
+    assert state.message.startswith("RegistryUnsound: Not sound: 'broken': visible.refs equals the recount")
+    assert "| **visible.refs equals the recount** |" in _latest("check-broken").data
+
+
+def test_reindex_names_what_became_of_each_document(deployed, tmp_path):
+    from flows.reindex import reindex
+
+    source = _folder(tmp_path, a="A text.", b="B text.")
+    deployed.ingest(source, collection="named")
+    (tmp_path / "docs" / "a.txt").write_text("Another text.")
+    report = reindex("named", uris=["a.txt", "b.txt", "없음.txt"])
+    assert report.runs[0].documents.changed == 1
+    page = _latest("reindex-named").data
+    assert "## 1 unknown: neither the source nor the index has them\n\n- `없음.txt`" in page
+    rows = json.loads(_latest("outcomes-named").data)
+    assert [(row["document"], row["outcome"]) for row in rows] == [
+        ("없음.txt", "unknown"), ("a.txt", "changed"), ("b.txt", "unchanged")]  # fmt: skip
+    assert "reindex named: 3 paths (manual) → release 2" in {
+        run.name for run in _read(lambda c: c.read_flow_runs())
+    }
+
+
+def test_reindex_without_paths_applies_the_pending_events(deployed, tmp_path, database_url):
+    from flows.reindex import reindex
+    from registry.collections import get_collection, list_sources
+    from registry.events import accept_delivery, find_delivery
+    from registry.opening import open_registry
+    from schemas.event import Delivery, NamedChange
+
+    source = _folder(tmp_path, a="A text.")
+    deployed.ingest(source, collection="told")
+    (tmp_path / "docs" / "a.txt").write_text("Another text.")
+    with open_registry(tmp_path / "home", url=database_url, tenant="default") as db:
+        collection = get_collection(db, "told")
+        (found,) = list_sources(db, collection.id)
+        changes = (NamedChange(found.id, "a.txt", "changed"),)
+        accept_delivery(db, collection.id, Delivery("cms", "1", b"x" * 32, changes))
+        report = reindex("told")
+        assert [run.release for run in report.runs] == [2]
+        assert find_delivery(db, "cms", "1").state == "applied"
+    assert "reindex told: 1 event → release 2" in {run.name for run in _read(lambda c: c.read_flow_runs())}
+
+
+def test_an_outage_is_waited_for_and_a_wrong_setting_is_not():
+    from flows.flow_run import retrying
+    from schemas.errors import ConfigurationError, DatabaseUnavailable
+
+    waited, answers = [], [DatabaseUnavailable("away"), DatabaseUnavailable("away"), "done"]
+
+    def run():
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert retrying(run, (5, 30, 120), sleep=waited.append) == "done"
+    assert waited == [5, 30]
+    answers[:] = [DatabaseUnavailable("away")] * 4
+    with pytest.raises(DatabaseUnavailable):
+        retrying(run, (5, 30, 120), sleep=waited.append)
+    answers[:] = [ConfigurationError("wrong")]
+    with pytest.raises(ConfigurationError):
+        retrying(run, (5,), sleep=waited.append)
+    assert (waited, answers) == ([5, 30, 5, 30, 120], [])

@@ -1,0 +1,92 @@
+"""Runs, health and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from flows.receiver.answers import HealthAnswer, ReadyAnswer, RunAnswer, RunsAnswer
+from flows.receiver.authentication import authenticate
+from flows.receiver.describing import errors
+from flows.receiver.events import TheReceiver
+from flows.receiver.meters import CONTENT_TYPE, Within
+from flows.receiver.refusals import JsonResponse, RequestRefused
+from registry.connection import Database
+from registry.receiving import find_runs
+from schemas.errors import RevectorError
+
+router = APIRouter(tags=["operations"])
+
+READY_S = 3.0
+
+
+def make_probe(db: Database, is_ready: Callable[[], list[str]] | None) -> Within[list[str]]:
+    """What stands against serving requests, within a time limit."""
+
+    def look() -> list[str]:
+        problems = list(is_ready()) if is_ready is not None else []
+        try:
+            with db.connection():  # the pool tries each connection it lends
+                pass
+        except RevectorError as exc:
+            problems.append(f"{type(exc).__name__}: {exc.message}")
+        return problems
+
+    return Within(look, limit_s=READY_S)
+
+
+@router.get(
+    "/v1/runs/{id}",
+    response_model=RunsAnswer,
+    responses=errors(401, 404, 422, 429, 500, 503),
+    summary="Ask what a run did",
+)
+def get_run(request: Request, receiver: TheReceiver, id: UUID) -> JsonResponse:
+    """A run by its own id, or the runs of a Prefect flow run by that one's."""
+    caller = authenticate(receiver, request, None)
+    rows = [row for row in find_runs(receiver.db, id) if caller.sender.may_use(row["collection"])]
+    if not rows:
+        raise RequestRefused(404, "NotFound", "There is no such run.", advice="Check the id.")
+    answer = RunsAnswer(runs=[RunAnswer.model_validate(row) for row in rows])
+    return JsonResponse(answer.model_dump(mode="json"))
+
+
+@router.get(
+    "/health", response_model=HealthAnswer, responses=errors(500), summary="Whether the process is alive"
+)
+async def get_health() -> JsonResponse:
+    """Asks nobody else."""
+    return JsonResponse(HealthAnswer().model_dump())
+
+
+@router.get(
+    "/ready",
+    response_model=ReadyAnswer,
+    responses={**errors(500), 503: {"model": ReadyAnswer, "description": "Not now."}},
+    summary="Whether requests can be served",
+)
+def get_ready(request: Request) -> JsonResponse:
+    """Asks the database and what the receiver was started with."""
+    try:
+        problems = request.app.state.probe()
+    except TimeoutError as exc:
+        problems = [f"The database gives {exc}."]
+    answer = ReadyAnswer(ready=not problems, problems=problems)
+    return JsonResponse(answer.model_dump(), status_code=503 if problems else 200)
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={
+        **errors(500),
+        200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "Prometheus text."},
+    },
+    summary="Metrics for Prometheus",
+)
+def get_metrics(receiver: TheReceiver) -> Response:
+    """Counters of this process, and gauges read from the registry now."""
+    return Response(receiver.meters.exposition(), headers={"Content-Type": CONTENT_TYPE})

@@ -1,0 +1,151 @@
+"""Documents that come as bodies, and go by DELETE: the inbox and the events agree."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from uuid import uuid4
+
+from fastapi import Request
+from fastapi.concurrency import run_in_threadpool
+
+from flows.receiver.accepting import require_collection, require_room, store
+from flows.receiver.answers import Accepted
+from flows.receiver.authentication import Caller, Verifier, sent_target
+from flows.receiver.bodies import stream_body
+from flows.receiver.core import Receiver
+from flows.receiver.inbox import Incoming
+from registry.collections import ensure_source, list_sources
+from registry.events import find_delivery
+from schemas.errors import EventRefused
+from schemas.event import Delivery, NamedChange
+from schemas.release import Collection
+from schemas.source import Source
+from tasks.sources.patterns import compile_patterns
+from tasks.sources.routing import require_uri
+
+SOURCE_NAME = "inbox"
+MAX_NAME_BYTES = 255
+"""Of one part of a path: what file systems take."""
+
+_WRITE_BYTES = 1 << 20
+"""Written and hashed at once in a thread: fewer, and handing over costs more than the work."""
+
+
+async def receive(receiver: Receiver, request: Request, collection: str, path: str) -> Accepted:
+    """Take a document in: durable at its place before its event is, and its event before the answer.
+
+    Raises:
+        RequestRefused: as `Verifier`, `stream_body` and `Inbox` do; nothing is left behind.
+        CollectionNotFound, EventConflict, EventRefused: see the classes; nothing is left behind.
+    """
+    verifier = await run_in_threadpool(Verifier, receiver, request, collection, with_target=True)
+    with receiver.upload_slot():
+        incoming = await run_in_threadpool(receiver.inbox.open)
+        try:
+            await _fill(receiver, request, verifier, incoming)
+            caller = await run_in_threadpool(verifier.finish)
+            return await run_in_threadpool(
+                _keep, receiver, caller, collection, path, incoming, sent_target(request)
+            )
+        finally:
+            incoming.discard()
+
+
+async def _fill(receiver: Receiver, request: Request, verifier: Verifier, incoming: Incoming) -> None:
+    most = receiver.webhook.max_upload_mb << 20
+    pending = bytearray()
+
+    def work() -> None:
+        verifier.update(bytes(pending))
+        incoming.write(bytes(pending))
+        pending.clear()
+
+    async for piece in stream_body(request, most, setting="webhook.max_upload_mb"):
+        pending += piece
+        if len(pending) >= _WRITE_BYTES:
+            await run_in_threadpool(work)
+    await run_in_threadpool(work)
+
+
+def _keep(
+    receiver: Receiver, caller: Caller, name: str, path: str, incoming: Incoming, target: str
+) -> Accepted:
+    uri = _require_path(receiver, name, path)
+    collection = require_collection(receiver, name, create=True)
+    assert collection is not None
+    meaning = _meaning(target, incoming.finish())
+    with receiver.lock(caller.sender.name, caller.id):
+        delivery = _delivery(receiver, caller, collection, uri, meaning, is_removed=False)
+        if not _is_known(receiver, delivery):
+            require_room(receiver, collection)
+            receiver.inbox.place(incoming, name, uri)
+            receiver.meters.upload_bytes.inc(incoming.size)
+        return store(receiver, collection, delivery)
+
+
+def remove(receiver: Receiver, caller: Caller, name: str, path: str, target: str) -> Accepted:
+    """Remove a document from the inbox, and say so; one that is not there is `unknown` at most.
+
+    Raises:
+        CollectionNotFound, EventConflict, EventRefused, RequestRefused: see the classes.
+    """
+    uri = _require_path(receiver, name, path)
+    collection = require_collection(receiver, name, create=True)
+    assert collection is not None
+    meaning = _meaning(target, b"")
+    with receiver.lock(caller.sender.name, caller.id):
+        delivery = _delivery(receiver, caller, collection, uri, meaning, is_removed=True)
+        if not _is_known(receiver, delivery):
+            require_room(receiver, collection)
+            receiver.inbox.remove(name, uri)
+        return store(receiver, collection, delivery)
+
+
+def _require_path(receiver: Receiver, name: str, path: str) -> str:
+    """The uri of a document in the inbox; raises EventRefused where the index would not take it."""
+    uri = require_uri(path)
+    if any(len(part.encode()) > MAX_NAME_BYTES for part in uri.split("/")):
+        raise EventRefused(
+            f"A part of the path is longer than {MAX_NAME_BYTES} bytes.", advice="Choose a shorter name."
+        )
+    settings = receiver.settings.collection(name)
+    skip, take = compile_patterns(settings.exclude), compile_patterns(settings.include)
+    parts = uri.split("/")
+    is_skipped = skip and any(skip(part, "/".join(parts[: i + 1])) for i, part in enumerate(parts))
+    if is_skipped or (take and not take(parts[-1], uri)):
+        raise EventRefused(
+            f"The collection's patterns leave {uri[:200]!r} out.",
+            advice="Choose another path, or change include and exclude of the collection.",
+        )
+    return uri
+
+
+def _meaning(target: str, content_sha256: bytes) -> bytes:
+    return sha256(target.encode("utf-8", "surrogateescape") + b"\n" + content_sha256).digest()
+
+
+def _delivery(
+    receiver: Receiver, caller: Caller, collection: Collection, uri: str, meaning: bytes, *, is_removed: bool
+) -> Delivery:
+    """The delivery of one document; without an id of its sender's it is new each time."""
+    source = _inbox_source(receiver, collection)
+    assert source.id is not None
+    change = NamedChange(source.id, uri, "deleted" if is_removed else "changed")
+    return Delivery(caller.sender.name, caller.id or str(uuid4()), meaning, (change,))
+
+
+def _inbox_source(receiver: Receiver, collection: Collection) -> Source:
+    """The inbox as a source. Looked up first: to register one waits for runs that show their release."""
+    settings = receiver.settings.collection(collection.name)
+    root = receiver.inbox.folder(collection.name).as_posix()
+    for known in list_sources(receiver.db, collection.id):
+        is_same = (known.include, known.exclude) == (settings.include, settings.exclude)
+        if known.root_url == root and is_same:
+            return known
+    wanted = Source(SOURCE_NAME, root, settings.include, settings.exclude)
+    return ensure_source(receiver.db, collection.id, wanted)
+
+
+def _is_known(receiver: Receiver, delivery: Delivery) -> bool:
+    """Whether the message came before: then nothing is done for it, and `store` says which it is."""
+    return find_delivery(receiver.db, delivery.sender, delivery.id) is not None

@@ -1,0 +1,343 @@
+"""Documents that are uploaded: all of one, with its event, or nothing."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flows.receiver.core import MAX_UPLOADS
+from flows.receiver.inbox import INCOMING, Inbox, quote_name
+from registry.collections import find_collection, get_collection, list_sources
+from schemas.errors import DatabaseUnavailable
+from tests.receiver.conftest import OTHER_SECRET
+
+
+def _error(done):
+    assert set(done.json()["error"]) == {"class", "message", "advice"}
+    return done.json()["error"]["class"]
+
+
+def _arrived(receiver) -> dict[str, bytes]:
+    """Uri in the inbox of `default` -> bytes."""
+    return {name.removeprefix("default/default/"): found for name, found in receiver.files().items()}
+
+
+def test_an_upload_is_a_file_and_an_event(receiver):
+    done = receiver.upload("hr/김.pdf", b"bytes", id="m1")
+    assert done.status_code == 202, done.text
+    assert done.json()["status"] == "/v1/events/default/m1"
+    assert _arrived(receiver) == {"hr/김.pdf": b"bytes"}
+    assert receiver.rows() == [("inbox", "hr/김.pdf", "changed")]
+    assert receiver.woken == [1]
+
+
+def test_the_inbox_is_a_source_with_the_patterns_of_the_collection(configure, db):
+    receiver = configure(collections={"images": {"kind": "images", "include": ["*.png"], "exclude": ["x"]}})
+    assert receiver.upload("a.png", b"x", "images").status_code == 202
+    collection = get_collection(db, "images")
+    assert collection.kind == "images"
+    (source,) = list_sources(db, collection.id)
+    assert (source.name, source.include, source.exclude) == ("inbox", ("*.png",), ("x",))
+    assert os.path.exists(f"{source.root_url}/a.png")
+
+
+def test_a_new_upload_replaces_the_document(receiver):
+    receiver.upload("a.txt", b"old")
+    receiver.upload("a.txt", b"new")
+    assert _arrived(receiver) == {"a.txt": b"new"}
+    assert len(receiver.rows()) == 2
+
+
+def test_an_upload_that_comes_again_late_replaces_nothing(receiver):
+    receiver.upload("a.txt", b"old", id="m1")
+    receiver.upload("a.txt", b"new", id="m2")
+    again = receiver.upload("a.txt", b"old", id="m1")
+    assert (again.status_code, again.json()["duplicate"]) == (200, True)
+    assert _arrived(receiver) == {"a.txt": b"new"}
+    assert len(receiver.rows()) == 2
+
+
+def test_an_id_stands_for_one_upload(receiver):
+    receiver.upload("a.txt", b"old", id="m1")
+    for path, body in (("a.txt", b"new"), ("b.txt", b"old")):
+        done = receiver.upload(path, body, id="m1")
+        assert (done.status_code, _error(done)) == (409, "EventConflict")
+    assert _arrived(receiver) == {"a.txt": b"old"}
+    assert len(receiver.rows()) == 1
+
+
+def test_the_name_of_a_document_is_nfc(receiver):
+    import unicodedata
+
+    receiver.upload(unicodedata.normalize("NFD", "김.pdf"), b"x")
+    assert list(_arrived(receiver)) == ["김.pdf"]
+    assert receiver.rows() == [("inbox", "김.pdf", "changed")]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "", "/etc/passwd", "../x", "a/../../x", "a//b", "a/", ".", "a\x00b", "a\nb", "C:\\x", "x" * 601,
+        "x" * 256, "한" * 86, ".hidden", ".incoming/x", "a/.git/config", "a.tmp", "~$a.docx",
+    ],
+)  # fmt: skip
+def test_a_path_the_index_would_not_take_is_refused(receiver, path):
+    done = receiver.upload(path, b"x")
+    assert (done.status_code, _error(done)) == (422, "EventRefused")
+    receiver.assert_untouched()
+
+
+def test_percent_signs_in_a_path_mean_themselves(receiver):
+    assert receiver.upload("%2e%2e/%2Fx.txt", b"x").status_code == 202
+    assert list(_arrived(receiver)) == ["%2e%2e/%2Fx.txt"]
+
+
+@pytest.mark.parametrize(("first", "second"), [("a", "a/b"), ("a/b", "a"), ("a/b/c", "a/b")])
+def test_a_document_takes_no_folders_place_and_no_folder_a_documents(receiver, first, second):
+    receiver.upload(first, b"x")
+    done = receiver.upload(second, b"y")
+    assert (done.status_code, _error(done)) == (409, "PathConflict")
+    assert _arrived(receiver) == {first: b"x"}
+    assert len(receiver.rows()) == 1
+
+
+def test_a_link_in_the_inbox_does_not_lead_out(receiver, tmp_path):
+    receiver.upload("a.txt", b"x")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept.txt").write_text("kept")
+    folder = receiver.client.app.state.receiver.inbox.folder("default")
+    (folder / "link").symlink_to(outside)
+    assert receiver.upload("link/b.txt", b"x").status_code == 409
+    assert receiver.delete("link/kept.txt").status_code == 409
+    assert [path.name for path in outside.iterdir()] == ["kept.txt"]
+    assert len(receiver.rows()) == 1
+
+
+def test_without_a_valid_signature_nothing_of_a_document_stays(receiver):
+    assert receiver.upload("a.txt", b"x", secret=OTHER_SECRET).status_code == 401
+    assert receiver.upload("a.txt", b"x", secret="nobody has this secret here").status_code == 401
+    receiver.assert_untouched()
+
+
+def test_a_document_for_an_unknown_collection_is_refused(receiver):
+    done = receiver.upload("a.txt", b"x", "no-such-collection")
+    assert (done.status_code, _error(done)) == (404, "CollectionNotFound")
+    receiver.assert_untouched()
+    assert find_collection(receiver.db, "no-such-collection") is None
+
+
+def test_a_configured_collection_begins_with_its_first_upload(configure, db):
+    receiver = configure(collections={"new": {}})
+    assert receiver.upload("a.txt", b"x", "new").status_code == 202
+    assert find_collection(db, "new") is not None
+
+
+def test_a_form_is_refused_and_the_advice_says_what_to_do(receiver):
+    done = receiver.upload("a.txt", b"--x", extra={"content-type": "multipart/form-data; boundary=x"})
+    assert (done.status_code, _error(done)) == (415, "MediaTypeRefused")
+    assert "--data-binary" in done.json()["error"]["advice"]
+    receiver.assert_untouched()
+
+
+def _pieces(size: int, count: int) -> Iterator[bytes]:
+    for _ in range(count):
+        yield b"x" * size
+
+
+def test_a_document_over_the_limit_is_refused_before_it_is_read(configure, db):
+    receiver = configure(collections={"default": {}}, max_upload_mb=1)
+    assert receiver.upload("a.txt", b"x" * (1 << 20)).status_code == 202
+    done = receiver.upload("b.txt", b"x" * ((1 << 20) + 1))
+    assert (done.status_code, _error(done)) == (413, "BodyTooLarge")
+    assert list(_arrived(receiver)) == ["a.txt"]
+    assert len(receiver.rows()) == 1
+
+
+def test_a_document_that_does_not_say_how_large_it_is_is_measured_while_it_comes(configure):
+    receiver = configure(collections={"default": {}}, max_upload_mb=1)
+    target = "/v1/documents/default?path=a.txt"
+    headers = receiver.headers(b"", target=f"POST {target}")
+    done = receiver.client.post(target, content=_pieces(1 << 18, 1000), headers=headers)
+    assert (done.status_code, _error(done)) == (413, "BodyTooLarge")
+    receiver.assert_untouched()
+
+
+def test_a_sender_that_breaks_off_leaves_nothing(receiver):
+    """The app sees a disconnect; nobody is left to answer."""
+    import anyio
+
+    target = "/v1/documents/default"
+    signed = receiver.headers(b"whole document", target=f"POST {target}?path=a.txt")
+    messages = [
+        {"type": "http.request", "body": b"whole doc", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    sent = []
+
+    async def receive():
+        return messages.pop(0)
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {
+        "type": "http", "method": "POST", "path": target, "raw_path": target.encode(),
+        "query_string": b"path=a.txt", "root_path": "", "scheme": "http", "http_version": "1.1",
+        "headers": [(k.encode(), v.encode()) for k, v in signed.items()],
+        "client": ("10.0.0.1", 5), "server": ("x", 80), "state": {}, "extensions": {},
+    }  # fmt: skip
+    anyio.run(receiver.client.app, scope, receive, send)
+    assert sent[0]["status"] == 400
+    receiver.assert_untouched()
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "name"),
+    [
+        (errno.ENOSPC, 507, "InboxFull"),
+        (errno.EDQUOT, 507, "InboxFull"),
+        (errno.EACCES, 500, "InboxNotWritable"),
+        (errno.EROFS, 500, "InboxNotWritable"),
+        (errno.EIO, 500, "InboxNotWritable"),
+    ],
+)
+@pytest.mark.parametrize(
+    "function", ["os.fsync", "pathlib.Path.replace", "pathlib.Path.mkdir", "pathlib.Path.open"]
+)
+def test_a_disk_that_fails_leaves_nothing_half_written(
+    receiver, monkeypatch, function, number, status, name, tmp_path
+):
+    def fail(*_args, **_options):
+        raise OSError(number, os.strerror(number), "/secret/place")
+
+    monkeypatch.setattr(function, fail)
+    done = receiver.upload("hr/a.txt", b"x")
+    monkeypatch.undo()
+    assert (done.status_code, _error(done)) == (status, name)
+    assert "/secret/place" not in done.text
+    receiver.assert_untouched()
+    assert receiver.upload("hr/a.txt", b"x").status_code == 202
+
+
+def test_a_failed_replacement_leaves_the_earlier_document(receiver, monkeypatch):
+    receiver.upload("a.txt", b"old")
+
+    def fail(*_args):
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr("os.fsync", fail)
+    assert receiver.upload("a.txt", b"new").status_code == 507
+    assert _arrived(receiver) == {"a.txt": b"old"}
+    assert len(receiver.rows()) == 1
+
+
+def test_while_the_database_is_away_no_document_is_taken(receiver, monkeypatch):
+    def fail(*_args, **_options):
+        raise DatabaseUnavailable("The database is not available: secret-host.")
+
+    monkeypatch.setattr("flows.receiver.uploads.find_delivery", fail)
+    done = receiver.upload("a.txt", b"x")
+    assert (done.status_code, _error(done), done.headers["Retry-After"]) == (503, "DatabaseUnavailable", "5")
+    assert "secret-host" not in done.text
+    receiver.assert_untouched()
+
+
+def test_more_uploads_at_once_than_the_disk_is_lent_for_are_sent_away(receiver):
+    inner = receiver.client.app.state.receiver
+    for _ in range(MAX_UPLOADS):
+        inner.uploads.acquire()
+    done = receiver.upload("a.txt", b"x")
+    assert (done.status_code, _error(done), done.headers["Retry-After"]) == (503, "Busy", "2")
+    receiver.assert_untouched()
+    inner.uploads.release()
+    assert receiver.upload("a.txt", b"x").status_code == 202
+    assert receiver.upload("b.txt", b"x").status_code == 202, "the place is free again"
+
+
+def test_what_a_killed_receiver_left_is_swept_at_the_start(receiver, configure):
+    folder = receiver.settings.home / "inbox" / INCOMING
+    folder.mkdir(parents=True)
+    (folder / "half").write_bytes(b"half")
+    receiver.upload("a.txt", b"x")
+    configure()
+    assert _arrived(receiver) == {"a.txt": b"x"}
+
+
+# --- removing ---------------------------------------------------------------------------------
+
+
+def test_a_document_is_removed_and_its_event_recorded(receiver):
+    receiver.upload("hr/kim/a.txt", b"x")
+    receiver.upload("hr/b.txt", b"x")
+    done = receiver.delete("hr/kim/a.txt")
+    assert done.status_code == 202
+    assert _arrived(receiver) == {"hr/b.txt": b"x"}
+    assert receiver.rows()[-1] == ("inbox", "hr/kim/a.txt", "deleted")
+    assert receiver.upload("hr/kim", b"x").status_code == 202, "folders that are empty go too"
+
+
+def test_removing_what_is_not_there_says_so(receiver):
+    done = receiver.delete("a.txt")
+    assert (done.status_code, done.json()["unknown"]) == (202, ["a.txt"])
+    assert receiver.rows() == [("inbox", "a.txt", "deleted")]
+
+
+def test_a_removal_that_comes_again_late_removes_nothing(receiver):
+    receiver.upload("a.txt", b"old")
+    assert receiver.delete("a.txt", id="m1").status_code == 202
+    receiver.upload("a.txt", b"new")
+    assert receiver.delete("a.txt", id="m1").status_code == 200
+    assert _arrived(receiver) == {"a.txt": b"new"}
+    assert len(receiver.rows()) == 3
+
+
+@pytest.mark.parametrize("path", ["", "../x", "/etc/passwd", "hr/", ".incoming/x"])
+def test_only_documents_are_removed(receiver, path):
+    receiver.upload("hr/a.txt", b"x")
+    assert receiver.delete(path).status_code == 422
+    assert _arrived(receiver) == {"hr/a.txt": b"x"}
+
+
+def test_a_folder_is_not_removed(receiver):
+    receiver.upload("hr/a.txt", b"x")
+    assert receiver.delete("hr").status_code == 409
+    assert _arrived(receiver) == {"hr/a.txt": b"x"}
+    assert len(receiver.rows()) == 1
+
+
+def test_without_a_valid_signature_nothing_is_removed(receiver):
+    receiver.upload("a.txt", b"x")
+    assert receiver.delete("a.txt", secret=OTHER_SECRET).status_code == 401
+    assert receiver.client.delete("/v1/documents/default?path=a.txt").status_code == 401
+    assert _arrived(receiver) == {"a.txt": b"x"}
+
+
+# --- the folder -------------------------------------------------------------------------------
+
+
+@given(st.text(min_size=1), st.text(min_size=1))
+def test_two_names_never_share_a_folder(first, second):
+    quoted = quote_name(first), quote_name(second)
+    assert (quoted[0].casefold() == quoted[1].casefold()) == (first == second)
+
+
+@given(st.text(min_size=1))
+def test_a_name_is_one_ordinary_folder(name):
+    quoted = quote_name(name)
+    assert quoted.isascii()
+    assert 0 < len(quoted) <= 255
+    assert not {"/", "\\", ".", "\0"} & set(quoted)
+
+
+def test_tenants_have_folders_of_their_own(tmp_path):
+    folders = [
+        Inbox(tmp_path, tenant).folder(name) for tenant, name in (("a", "b"), ("b", "a"), ("a/b", "x"))
+    ]
+    assert len(set(folders)) == 3
+    assert {folder.parent.parent for folder in folders} == {tmp_path.resolve()}
