@@ -109,6 +109,11 @@ def _major(tool: Path) -> int:
 def _hint(said: str) -> str:
     if "row-level security" in said:
         return "\nThe owner of the tables may not dump them: use a superuser, or a role with BYPASSRLS."
+    if ".vector" in said and "does not exist" in said:
+        return (
+            "\nIn the backup the extension vector lies in another schema than here. Restore as a superuser "
+            "into a database without the extension."
+        )
     return ""
 
 

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from database_tools import (
@@ -69,7 +70,12 @@ def _restore(backup: Path) -> int:
             elif name.startswith("inbox/"):
                 _copy(backup / name, inbox_of(settings) / name.removeprefix("inbox/"))
         os.sync()  # files first: no row may need what a power cut could take
-        _load(tools, backup / DUMP)
+        try:
+            _load(tools, backup / DUMP)
+        except Stopped:  # the place was empty before, and is so again: it can be tried once more
+            shutil.rmtree(settings.home / "blobs", ignore_errors=True)
+            shutil.rmtree(inbox_of(settings), ignore_errors=True)
+            raise
         say(f"Restored {len(files)} files. Now the check.")
         return _check_all(tools)
 
@@ -140,20 +146,26 @@ def _load(tools: Tools, dump: Path) -> None:
 
 
 def _check_all(tools: Tools) -> int:
-    """`revector check` of every collection of every tenant."""
+    """`revector check` of every collection of every tenant, as that tenant: row level security wants it."""
     with psycopg.connect(tools.url) as connection:
-        rows = connection.execute(
-            f"SELECT t.name, c.name FROM {SCHEMA}.collection c JOIN {SCHEMA}.tenant t ON t.id = c.tenant_id "
-            "ORDER BY 1, 2"
-        ).fetchall()
-    failed = 0
-    for tenant, collection in rows:
-        say(f"\n{tenant} / {collection}")
-        command = [sys.executable, "-W", "ignore", "-m", "flows.cli", "check", "--collection", collection]
-        environment = {**os.environ, "REVECTOR_TENANT": tenant}
-        failed += subprocess.run(command, env=environment, check=False).returncode != 0
-    say(f"\n{len(rows)} collections checked, {failed} with problems.")
+        tenants = [name for (name,) in connection.execute(f"SELECT name FROM {SCHEMA}.tenant ORDER BY 1")]
+    checked, failed = 0, 0
+    for tenant in tenants:
+        listed = _revector(tenant, "collections", "--json", capture_output=True)
+        if listed.returncode:
+            raise Stopped(f"`revector collections` failed after the restore: {listed.stdout}{listed.stderr}")
+        for collection in json.loads(listed.stdout)["collections"]:
+            say(f"\n{tenant} / {collection['name']}")
+            checked += 1
+            failed += _revector(tenant, "check", "--collection", collection["name"]).returncode != 0
+    say(f"\n{checked} collections checked, {failed} with problems.")
     return 1 if failed else 0
+
+
+def _revector(tenant: str, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "ignore", "-m", "flows.cli", *arguments]
+    environment = {**os.environ, "REVECTOR_TENANT": tenant}
+    return subprocess.run(command, env=environment, text=True, check=False, **options)
 
 
 def _copy(path: Path, target: Path) -> None:

@@ -155,6 +155,57 @@ def test_a_damaged_backup_is_refused_before_anything_is_written(backup, tmp_path
         assert connection.execute("SELECT FROM pg_namespace WHERE nspname = 'revector'").fetchone() is None
 
 
+@pytest.fixture
+def plain_databases(server_url):
+    """Two databases as deploy/postgres makes them: the owner is a plain role, extensions were made for it."""
+    names = ("plain_one", "plain_two")
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute("CREATE ROLE plain LOGIN NOSUPERUSER NOBYPASSRLS")
+        connection.execute("GRANT revector_app TO plain")
+        for name in names:
+            connection.execute(f"CREATE DATABASE {name} OWNER plain")
+    urls = [server_url.replace("/postgres?", f"/{name}?") for name in names]
+    for url in urls:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("CREATE EXTENSION vector SCHEMA public")
+    yield [(url, url.replace("postgres:@", "plain:@")) for url in urls]
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        for name in names:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        connection.execute("DROP OWNED BY plain")
+        connection.execute("DROP ROLE plain")
+
+
+def test_in_containers_a_superuser_dumps_and_the_owner_restores(tmp_path, plain_databases):
+    (admin, owner), (_, new_owner) = plain_databases
+    with World.open(tmp_path, owner) as world:
+        write_birds(world, ["heron", "stork"])
+        world.ingest()
+        refused = run("backup.sh", tmp_path / "refused", tmp_path / "home", owner)
+        assert (refused.returncode, "BYPASSRLS" in refused.stdout) == (1, True), refused.stdout
+        done = run("backup.sh", tmp_path / "backup", tmp_path / "home", admin)
+        assert done.returncode == 0, done.stdout + done.stderr
+    base = tmp_path / "other"
+    base.mkdir()
+    done = run("restore.sh", tmp_path / "backup", base / "home", new_owner)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 collections checked, 0 with problems" in done.stdout
+    with World.open(base, new_owner) as copy:
+        assert copy.keyword("heron", k=1)[0].uri == "heron.txt"
+        assert copy.ingest(tmp_path / "docs").state == "unchanged"
+        assert copy.problems() == []
+
+
+def test_a_dump_that_does_not_fit_leaves_the_place_empty(backup, tmp_path, plain_databases):
+    """Here: the extension lies in another schema, and the role may not make it anew."""
+    (_, owner), _ = plain_databases
+    done = run("restore.sh", backup, tmp_path / "new", owner)
+    assert (done.returncode, "another schema" in done.stdout) == (1, True), done.stdout
+    assert files_below(tmp_path / "new") == {}
+    with psycopg.connect(owner) as connection:
+        assert connection.execute("SELECT FROM pg_namespace WHERE nspname = 'revector'").fetchone() is None
+
+
 def test_nothing_is_restored_over_what_is_there(backup, tmp_path, database_url, empty_database):
     before = files_below(tmp_path / "home")
     done = run("restore.sh", backup, tmp_path / "home", empty_database)
