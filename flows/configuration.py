@@ -16,7 +16,7 @@ from schemas.settings import Settings
 
 CONFIG_FILE = "revector.toml"
 PREFIX = "REVECTOR_"
-MACHINE_KEYS = ("home", "database_url", "tenant", "device", "precision")
+MACHINE_KEYS = ("home", "database_url", "tenant", "device", "precision", "log")
 """Settings that may come from the environment; it wins over the file."""
 
 

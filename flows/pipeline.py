@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 from uuid import UUID, uuid4
 
+from flows.ending import describe_end
 from flows.named import look_at, named_outcomes
 from flows.session import Session, open_workspace
 from flows.stopwatch import Stopwatch
@@ -115,7 +116,7 @@ def ingest_location(
                 state: RunState = "failed"
                 if isinstance(exc, RunStopped):
                     state = "staged" if isinstance(exc, GateFailed) else "stopped"
-                _finish(session, target, report, state, started, error=f"{type(exc).__name__}: {exc}")
+                _finish(session, target, report, state, started, error=describe_end(exc))
                 raise
             _finish(session, target, report, "succeeded" if report.release else "unchanged", started)
         return report

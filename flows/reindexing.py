@@ -198,7 +198,9 @@ def reindex_documents(
     sources = list_sources(session.db, found.id)
     routed: dict[str, set[str]] = {}
     for uri in uris:
-        place, inner = route(sources, require_uri(uri, folder=True), source=source)
+        place, inner = route(
+            sources, require_uri(uri, folder=True), source=source, inbox=str(session.settings.inbox.expanduser().resolve())
+        )
         routed.setdefault(place.root_url, set()).add(inner)
     report = ReindexReport(collection)
     for place in sources:

@@ -149,6 +149,8 @@ def _environment(settings: Settings, options: UpOptions, logs: Path) -> dict[str
         "PREFECT_SERVER_DATABASE_TIMEOUT": environment.get("PREFECT_SERVER_DATABASE_TIMEOUT", "60"),
         "PYTHONUNBUFFERED": "1",
     }
+    if settings.log == "json":
+        environment["PREFECT_LOGGING_HANDLERS_CONSOLE_FORMATTER"] = "json"
     if options.config is not None:
         environment["REVECTOR_CONFIG"] = str(options.config.resolve())
     if "PREFECT_API_URL" not in environment:

@@ -17,7 +17,8 @@ from schemas.release import Rejection, RunState
 from schemas.source import Stat
 
 _SQL = load("runs")
-_RUN_FIELDS = ("run_id", "flow", "trigger", "scope", "started_at", "finished_at", "state", "stats", "error")
+_RUN_FIELDS = ("run_id", "flow", "trigger", "scope", "started_at", "finished_at", "state", "stats", "error",
+               "prefect_flow_run_id")  # fmt: skip
 
 
 class RejectionRow(NamedTuple):

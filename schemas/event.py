@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
-from uuid import UUID
 
 Action = Literal["changed", "deleted", "prefix"]
 """What is said of a uri. Each makes a run look there; a document that is gone is retired whatever was said,
@@ -64,7 +63,7 @@ class DeliveryStatus:
     received_at: datetime
     state: EventState
     events: tuple[dict[str, Any], ...]
-    runs: tuple[UUID, ...]
+    runs: tuple[str, ...]
 
 
 class PendingCollection(NamedTuple):

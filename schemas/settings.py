@@ -176,7 +176,7 @@ class WebhookSettings(_Section):
 class Settings(_Section):
     """All settings, defaults included.
 
-    `home`, `database_url`, `tenant`, `device` and `precision` are facts of a machine: they
+    `home`, `database_url`, `tenant`, `device`, `precision` and `log` are facts of a machine: they
     may also come from the environment as `REVECTOR_HOME`, `REVECTOR_DATABASE_URL` and so on.
     """
 
@@ -185,9 +185,15 @@ class Settings(_Section):
     tenant: str = Field(default="default", min_length=1)
     device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    log: Literal["text", "json"] = "text"
     limits: LimitSettings = LimitSettings()
     webhook: WebhookSettings = WebhookSettings()
     collections: dict[str, CollectionSettings] = {}
+
+    @property
+    def inbox(self) -> Path:
+        """The folder that uploads lie below."""
+        return self.webhook.inbox or self.home / "inbox"
 
     def collection(self, name: str) -> CollectionSettings:
         """Settings of a collection; the defaults where the file does not name it."""

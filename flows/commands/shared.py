@@ -57,8 +57,15 @@ def _start(
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log each window.")] = False,
 ) -> None:
-    configure_logs(verbose=verbose)
+    configure_logs(verbose=verbose, as_json=_log_format(config) == "json")
     ctx.obj = config
+
+
+def _log_format(config: Path | None) -> str:
+    try:
+        return load_settings(config).log
+    except ConfigurationError:  # the command will say so
+        return "text"
 
 
 @contextmanager

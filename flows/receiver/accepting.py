@@ -89,28 +89,28 @@ def accept_message(
             f"Collection {name!r} has no source yet.",
             advice="Ingest its folder or bucket first: revector ingest PLACE --collection NAME.",
         )
-    routed = route_all(sources, message)
+    routed = route_all(sources, message, inbox=str(receiver.inbox.root))
     delivery = Delivery(caller.sender.name, id, sha256, routed.changes)
     return store(receiver, collection, delivery, ignored=routed.ignored)
 
 
-def route_all(sources: list[Source], message: Message) -> Routed:
+def route_all(sources: list[Source], message: Message, *, inbox: str = "") -> Routed:
     """Each thing that is named, in its source; what is said twice counts once.
 
     Raises:
         EventRefused: a uri is none, or it is not said which source is meant.
     """
-    found = [_route(sources, said) for said in message.said]
+    found = [_route(sources, said, inbox) for said in message.said]
     changes = tuple(dict.fromkeys(change for change in found if change is not None))
     return Routed(changes, message.skipped + found.count(None))
 
 
-def _route(sources: list[Source], said: Said) -> NamedChange | None:
+def _route(sources: list[Source], said: Said, inbox: str) -> NamedChange | None:
     if said.is_url:
         place = route_url(sources, said.name)
     else:
         uri = require_uri(said.name, folder=said.action == "prefix")
-        place = route(sources, uri, source=said.source)
+        place = route(sources, uri, source=said.source, inbox=inbox)
     if place is None:
         return None
     source, uri = place

@@ -51,7 +51,7 @@ def create_app(
         settings=settings,
         db=db,
         senders=senders,
-        inbox=Inbox(webhook.inbox or settings.home / "inbox", settings.tenant),
+        inbox=Inbox(settings.inbox, settings.tenant),
         meters=meters,
         known=Buckets(webhook.requests_per_minute, webhook.burst, clock=clock),
         strangers=Buckets(webhook.requests_per_minute, webhook.burst, clock=clock),

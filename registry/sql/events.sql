@@ -19,7 +19,7 @@ FROM delivery d JOIN collection c ON c.id = d.collection_id
 WHERE d.tenant_id = %(tenant)s AND d.sender = %(sender)s AND d.delivery = %(delivery)s
 
 -- name: events_of_delivery
-SELECT s.name, e.uri, e.action, e.state, e.outcome, e.error, e.attempts, e.run_id
+SELECT s.name, e.uri, e.action, e.state, e.outcome, e.error, e.attempts, e.run_id::text
 FROM event e JOIN source s ON s.id = e.source_id JOIN delivery d ON d.id = e.delivery_id
 WHERE d.tenant_id = %(tenant)s AND d.sender = %(sender)s AND d.delivery = %(delivery)s
 ORDER BY e.id LIMIT %(most)s
@@ -98,7 +98,7 @@ SELECT count(*) FROM event
 WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND state = 'pending'
 
 -- name: list_events
-SELECT d.received_at, d.sender, d.delivery, s.name, e.uri, e.action, e.state, e.outcome, e.error, e.attempts, e.run_id
+SELECT d.received_at, d.sender, d.delivery, s.name, e.uri, e.action, e.state, e.outcome, e.error, e.attempts, e.run_id::text
 FROM event e JOIN delivery d ON d.id = e.delivery_id JOIN source s ON s.id = e.source_id
 WHERE e.tenant_id = %(tenant)s AND e.collection_id = %(collection)s
   AND (%(state)s::text IS NULL OR e.state = %(state)s)

@@ -49,11 +49,11 @@ WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND state = 'sta
 ORDER BY started_at DESC LIMIT 100
 
 -- name: get_run
-SELECT id, flow, trigger, scope, started_at, finished_at, state, stats, error
+SELECT id, flow, trigger, scope, started_at, finished_at, state, stats, error, prefect_flow_run_id
 FROM run WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND id = %(run)s
 
 -- name: latest_runs
-SELECT id, flow, trigger, scope, started_at, finished_at, state, stats, error
+SELECT id, flow, trigger, scope, started_at, finished_at, state, stats, error, prefect_flow_run_id
 FROM run WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s
 ORDER BY started_at DESC, id LIMIT %(most)s
 

@@ -65,7 +65,9 @@ def _refused(uri: str, why: str) -> EventRefused:
     return EventRefused(f"'{shown}' cannot be a document's uri: {why}.", advice=_URI_ADVICE)
 
 
-def route(sources: Sequence[Source], uri: str, *, source: str | None = None) -> tuple[Source, str]:
+def route(
+    sources: Sequence[Source], uri: str, *, source: str | None = None, inbox: str = ""
+) -> tuple[Source, str]:
     """The source that lists a uri, and what it calls it.
 
     Where a known source lies inside the named one, what is in it belongs to it, as in
@@ -75,11 +77,14 @@ def route(sources: Sequence[Source], uri: str, *, source: str | None = None) -> 
         sources: those of the collection.
         uri: as `require_uri` gives it.
         source: name of the source the uri is meant for; needed where there are several.
+        inbox: the folder that uploads lie below: a source in it is meant only where it is named, or the
+            only one, so that a first upload changes nothing for those who name no source.
 
     Raises:
         EventRefused: there is no such source, or none is named and there are several.
     """
-    named = _choose(sources, source)
+    own = [one for one in sources if not inbox or not _root(one).startswith(inbox.rstrip("/") + "/")]
+    named = _choose(own if source is None and own else sources, source)
     return _deepest(sources, f"{_root(named)}/{uri}" if uri else _root(named)) or (named, uri)
 
 

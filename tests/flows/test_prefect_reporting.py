@@ -192,19 +192,17 @@ def test_a_purge_is_recorded_with_what_started_it(world):
     assert (run["flow"], run["trigger"], run["state"]) == ("purge", "schedule", "unchanged")
 
 
-def test_a_report_links_to_the_flow_run_of_the_release_before(world, monkeypatch):
+def test_a_report_links_to_the_flow_run_of_the_release_before(world):
     from uuid import UUID
 
     import flows.reporting_ingest as reporting
 
     world.write("a.txt", "A text about pelicans.")
-    world.ingest()
+    made_by = UUID(int=7)
+    world.ingest(prefect_flow_run_id=made_by)
     world.write("a.txt", "A text about storks.")
     report = world.ingest()
     collection = get_collection(world.session.db, "default")
-    made_by = UUID(int=7)
-    plain = reporting.get_run
-    monkeypatch.setattr(reporting, "get_run", lambda *args: {**plain(*args), "prefect_flow_run_id": made_by})
     line = reporting.previous_line(world.session, collection.id, report)
     assert line.startswith("Before it: release 1 of ")
     assert line.endswith(f", made by [this run](/runs/flow-run/{made_by}).")
