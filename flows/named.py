@@ -11,6 +11,7 @@ from schemas.errors import DocumentError
 from schemas.plan import Named
 from schemas.release import Rejection
 from tasks.planning import Planned
+from tasks.sources.sidecars import pair_stem
 from tasks.workspace import Workspace
 
 CONFLICT = "conflict"
@@ -62,8 +63,12 @@ def named_outcomes(
     opened = planned.opened
     seen = chain(opened.listing.items, opened.looked_into, planned.known)
     listed = {place for uri in seen for place in _places(uri) if place in workspace.named}
+    beside = _of_stems(found) if workspace.kind == "images" else {}
     return {
-        uri: found.get(uri) or _of_folder(under.get(uri)) or _of_nothing_done(workspace, uri, listed)
+        uri: found.get(uri)
+        or _of_folder(under.get(uri))
+        or beside.get(pair_stem(uri))
+        or _of_nothing_done(workspace, uri, listed)
         for uri in workspace.named
     }
 
@@ -73,6 +78,14 @@ def _by_document(planned: Planned, outcome: Mapping[str, str]) -> dict[str, str]
     found = dict.fromkeys(plan.deleted, "deleted") | dict.fromkeys(plan.held, "held")
     found |= {name: "moved" for pair in plan.moved for name in pair}
     return found | {uri: _WORK.get(what, what) for uri, what in outcome.items()}
+
+
+def _of_stems(found: Mapping[str, str]) -> dict[str, str]:
+    """Stem -> outcome of its images: a sidecar is a part of them."""
+    stems: dict[str, set[str]] = {}
+    for uri, what in found.items():
+        stems.setdefault(pair_stem(uri), set()).add(what)
+    return {stem: _of_folder(outcomes) for stem, outcomes in stems.items() if stem}
 
 
 def _of_folder(inside: set[str] | None) -> str:

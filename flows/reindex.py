@@ -110,7 +110,7 @@ def _require_all(report: ReindexReport) -> None:
         again = f" {_count(report.retried, 'event')} stay for another try." if report.retried else ""
         raise RevectorError(
             f"{_count(len(report.errors), 'source')} could not be looked at: {listed}.{again}",
-            advice="Remove the cause. Events that have failed come back with `revector events retry`.",
+            advice="Remove the cause. Events that have failed come back with `revector events --retry`.",
         )
 
 

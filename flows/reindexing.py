@@ -197,10 +197,9 @@ def reindex_documents(
     found = get_collection(session.db, collection)
     sources = list_sources(session.db, found.id)
     routed: dict[str, set[str]] = {}
+    inbox = str(session.settings.inbox.expanduser().resolve())
     for uri in uris:
-        place, inner = route(
-            sources, require_uri(uri, folder=True), source=source, inbox=str(session.settings.inbox.expanduser().resolve())
-        )
+        place, inner = route(sources, require_uri(uri, folder=True), source=source, inbox=inbox)
         routed.setdefault(place.root_url, set()).add(inner)
     report = ReindexReport(collection)
     for place in sources:

@@ -63,7 +63,7 @@ def previous_line(session: Session, collection_id: int, report: RunReport) -> st
     if before is None:
         return ""
     run = get_run(session.db, collection_id, UUID(before.run_id)) or {}
-    flow_run_id = run.get("prefect_flow_run_id")
+    flow_run_id = run["prefect_flow_run_id"]
     link = f", made by {run_link(flow_run_id, 'this run')}" if flow_run_id else ""
     when = "Before it" if report.release else "Shown is still"
     return f"{when}: release {before.number} of {before.activated_at:%Y-%m-%d %H:%M}{link}."

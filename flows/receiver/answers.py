@@ -71,7 +71,7 @@ class DeliveryAnswer(BaseModel):
             received_at=status.received_at,
             state=status.state,
             events=events,
-            runs=list(status.runs),
+            runs=[UUID(run) for run in status.runs],
         )
 
 

@@ -124,9 +124,9 @@ class SidecarLister:
         that is gone stays, so that what is known of it is looked at.
         """
         resolved = self._lister.resolve_names(names)
-        stems = {stem for name in resolved if (stem := _stem(name))}
+        stems = {stem for name in resolved if (stem := pair_stem(name))}
         beside = (uri for folder in set(map(_folder, stems)) for uri in self._lister.names_in(folder))
-        return resolved | {uri for uri in beside if _stem(uri) in stems}
+        return resolved | {uri for uri in beside if pair_stem(uri) in stems}
 
     @contextmanager
     def open(self, uri: str, path: str) -> Iterator[tuple[BinaryIO, Stat]]:
@@ -246,7 +246,7 @@ def _key(name: str) -> str:
     return name[: -len(suffix)] + suffix if suffix in IMAGE_SUFFIXES else name
 
 
-def _stem(uri: str) -> str:
+def pair_stem(uri: str) -> str:
     """What images and sidecars that may be pairs have in common; "" for a file of another kind."""
     stem = uri[: -len(suffix)] if (suffix := _suffix(uri)) in SIDECAR_SUFFIXES else uri
     while (suffix := _suffix(stem)) in IMAGE_SUFFIXES:

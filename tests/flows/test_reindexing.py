@@ -15,6 +15,7 @@ from registry.runs import latest_runs
 from schemas.errors import CollectionNotFound, EventRefused, MassDeletion, SourceNotFound
 from schemas.event import Delivery, NamedChange
 from tasks.batch import plain_steps
+from tests.pictures import file
 
 
 def say(world, *changes, collection="default"):
@@ -240,3 +241,25 @@ def test_a_name_that_leads_out_of_the_source_is_refused(indexed):
             reindex(indexed, uri)
     with pytest.raises(CollectionNotFound):
         apply(indexed, collection="nobody")
+
+
+def test_a_sidecar_is_looked_at_with_its_image(world):
+    world.configure(kind="images", model="small-clip")
+    for name in ("cat", "hat"):
+        for number in range(3):
+            world.write(f"{name}/{number}.png", file(name, number))
+    world.ingest()
+    before = world.image_embedder.embedded
+    world.write("cat/1.txt", "a sleeping cat")
+    say(world, ("changed", "cat/1.txt"))
+    assert outcomes(apply(world)) == {"cat/1.txt": "changed"}
+    assert [hit.uri for hit in world.keyword("sleeping")] == ["cat/1.png"]
+    (world.folder / "cat/1.txt").unlink()
+    say(world, ("deleted", "cat/1.txt"))
+    assert outcomes(apply(world)) == {"cat/1.txt": "changed"}
+    assert world.keyword("sleeping") == []
+    assert world.image_embedder.embedded == before
+    (world.folder / "cat/2.png").unlink()
+    say(world, ("deleted", "cat/2.png"))
+    assert outcomes(apply(world)) == {"cat/2.png": "deleted"}
+    assert world.plan().is_empty
