@@ -244,13 +244,13 @@ class RemoteFolder:
         return False
 
     def _children(self, folder: str) -> Sequence[str]:
-        """Paths of what lies directly in a folder."""
+        """Paths of what lies directly in a folder; a file has nothing in it, and stores list itself."""
         full = f"{self._root}/{folder}".rstrip("/")
         try:
-            entries = self._fs.ls(full, detail=False)
+            entries = [entry.rstrip("/") for entry in self._fs.ls(full, detail=False)]
         except FileNotFoundError:
             return []
-        return [entry.rstrip("/")[len(self._root) + 1 :] for entry in entries]
+        return [entry[len(self._root) + 1 :] for entry in entries if entry.startswith(full + "/")]
 
 
 _Answer = dict[str, Any] | PermissionError | None
