@@ -49,8 +49,7 @@ def test_a_listing_of_names_is_what_the_whole_listing_has_of_them(files, names):
     root = f"/{uuid4().hex}"
     fs = fsspec.filesystem("memory")
     fs.pipe(f"{root}/always", b"x")
-    spelled = {normalize("NFC", key): key for key in sorted(files - folders)}
-    for key in spelled.values():  # this store cannot have a file and a folder of one name
+    for key in files - folders:  # this store cannot have a file and a folder of one name
         fs.pipe(f"{root}/{key}", key.encode())
     try:
         source = Source("memory", f"memory:/{root}", id=1)
