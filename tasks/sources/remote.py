@@ -14,7 +14,15 @@ from schemas.errors import FetchFailed, RevectorError, SourceNotFound
 from schemas.source import Listing, Scope, Source, Stat
 from tasks.sources.patterns import compile_patterns
 from tasks.sources.remote_errors import failure, hide_password, try_often
-from tasks.sources.remote_listing import RemoteListing, drop_covered, fault_of, folders_of, stat_of, uri_of
+from tasks.sources.remote_listing import (
+    RemoteListing,
+    drop_covered,
+    fault_of,
+    folders_of,
+    spellings,
+    stat_of,
+    uri_of,
+)
 
 T = TypeVar("T")
 
@@ -94,7 +102,7 @@ class RemoteFolder:
         Raises:
             SourceNotFound, SourceUnavailable: as `list`.
         """
-        forms = {folder, normalize("NFD", folder)} if not fault_of(folder or "x") else set()
+        forms = spellings(folder) if not fault_of(folder or "x") else []
         return frozenset(uri_of(path) for form in forms for path in self._ask(partial(self._children, form)))
 
     def is_empty_root(self) -> bool:
@@ -176,11 +184,10 @@ class RemoteFolder:
         {} or None: nothing, where None tells that not even its folder, or its bucket, was there. A
         refusal comes back as a value: S3 refuses to say that a key is missing to who may not list.
         """
-        forms = dict.fromkeys((spelled or uri, uri, normalize("NFD", uri)))
         found: dict[str, Any] = {}
         was_there = False
         try:
-            for form in forms:
+            for form in dict.fromkeys((spelled or uri, *spellings(uri))):
                 answer = self._find(form)
                 was_there = was_there or answer is not None
                 found |= answer or {}
@@ -235,7 +242,7 @@ class RemoteFolder:
         return found
 
     def _is_file(self, uri: str) -> bool:
-        for form in dict.fromkeys((uri, normalize("NFD", uri))):
+        for form in spellings(uri):
             try:
                 if self._fs.info(f"{self._root}/{form}").get("type") != "directory":
                     return True
@@ -244,13 +251,13 @@ class RemoteFolder:
         return False
 
     def _children(self, folder: str) -> Sequence[str]:
-        """Paths of what lies directly in a folder."""
+        """Paths of what lies directly in a folder; a file has nothing in it, and stores list itself."""
         full = f"{self._root}/{folder}".rstrip("/")
         try:
-            entries = self._fs.ls(full, detail=False)
+            entries = [entry.rstrip("/") for entry in self._fs.ls(full, detail=False)]
         except FileNotFoundError:
             return []
-        return [entry.rstrip("/")[len(self._root) + 1 :] for entry in entries]
+        return [entry[len(self._root) + 1 :] for entry in entries if entry.startswith(full + "/")]
 
 
 _Answer = dict[str, Any] | PermissionError | None

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from itertools import product
 from typing import Any
 from unicodedata import normalize
 
 from schemas.source import Listing, ListingProblem, Stat
 from tasks.sources.filesystem import MAX_URI_CHARACTERS
 from tasks.sources.patterns import Match
+
+MAX_MIXED = 3
+"""Parts of a name whose forms are tried in all combinations: 8 look-ups."""
 
 _ETAG_KEYS = (
     "ETag",
@@ -81,6 +85,18 @@ class RemoteListing:
 def uri_of(spelled: str) -> str:
     """The uri of a path as the store spells it."""
     return spelled if spelled.isascii() else normalize("NFC", spelled)
+
+
+def spellings(uri: str) -> list[str]:
+    """How a store may spell a uri, each part in NFC or NFD; of many such parts, all one way or the other.
+
+    >>> len(spellings("보고서/실적.txt")), spellings("a/b.txt")
+    (4, ['a/b.txt'])
+    """
+    forms = [dict.fromkeys((part, normalize("NFD", part))) for part in uri.split("/")]
+    if sum(len(both) > 1 for both in forms) > MAX_MIXED:
+        return [uri, normalize("NFD", uri)]
+    return ["/".join(parts) for parts in product(*forms)]
 
 
 def fault_of(uri: str) -> str:
