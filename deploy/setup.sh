@@ -3,5 +3,4 @@
 # what it should be, and adds nothing twice.
 set -eu
 revector doctor                     # the first command of a version applies its migrations
-python -m deploy.register_pools
-prefect --no-prompt deploy --all --prefect-file prefect.yaml
+revector deploy

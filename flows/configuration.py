@@ -50,6 +50,15 @@ def load_settings(
     return settings.model_copy(update={"home": cwd / settings.home.expanduser()})
 
 
+def require_prefect_file(path: Path) -> None:
+    """Raise ConfigurationError where the file of deployments is not there."""
+    if not path.is_file():
+        raise ConfigurationError(
+            f"There is no file of deployments {path}.",
+            advice="Run it in the folder of prefect.yaml, or name one with --prefect-file.",
+        )
+
+
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))

@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 import httpx
 
 from flows.children import Child
+from flows.configuration import require_prefect_file
 from flows.session import open_session
 from schemas.errors import ConfigurationError, PrefectUnavailable
 from schemas.settings import Settings
@@ -71,11 +71,7 @@ def run_up(
         DatabaseUnavailable: see the class.
     """
     folder = options.prefect_file.resolve().parent
-    if not options.prefect_file.is_file():
-        raise ConfigurationError(
-            f"There is no file of deployments {options.prefect_file}.",
-            advice="Run it in the folder of prefect.yaml, or name one with --prefect-file.",
-        )
+    require_prefect_file(options.prefect_file)
     with ExitStack() as stack:
         stack.enter_context(_only_one(settings.home))
         stack.enter_context(open_session(settings))  # the embedded database lives as long as this
@@ -89,17 +85,16 @@ def run_up(
             children.append(_server(environment, folder, logs))
             children[-1].start()
         _await(f"{api}/health", children[:1], "The Prefect server", stop)
-        # from here on this process talks to the server too
-        os.environ.update({name: environment[name] for name in ("PREFECT_API_URL", "PREFECT_HOME")})
-        from flows.catching_up import catch_up
+        # from here on this process talks to the server too, and so do the programs it calls
+        os.environ.update(environment)
+        from flows.deploying import deploy
         from flows.pools import LIMITS, set_paused
 
-        _deploy(environment, options, folder, logs)
+        if missed := deploy(options.prefect_file, log_file=logs / "deploy.log"):
+            log.info("%d runs that were missed are superseded by later ones", missed)
         if stop.is_set():
             return
         pools = list(LIMITS)
-        if missed := catch_up():
-            log.info("%d runs that were missed are superseded by later ones", missed)
         set_paused(pools, is_paused=False)  # whoever ended before has paused them
         port = _port(options, settings)
         receiver = Child(
@@ -219,30 +214,6 @@ def _await(url: str, children: list[Child], name: str, stop: threading.Event) ->
                 f"{name} does not come up at {url}.{where}", advice="Correct what its log says."
             )
         stop.wait(0.2)
-
-
-def _deploy(environment: dict[str, str], options: UpOptions, folder: Path, logs: Path) -> None:
-    """Work pools, then all deployments of the file; those there are take over what has changed."""
-    from flows.pools import ensure_pools
-    from flows.zombies import ensure_crash_automation
-
-    ensure_pools()
-    ensure_crash_automation()
-    prefect = [sys.executable, "-m", "prefect", "--no-prompt"]
-    command = [*prefect, "deploy", "--all", "--prefect-file", str(options.prefect_file.resolve())]
-    _call(command, environment, folder, logs)
-
-
-def _call(command: list[str], environment: dict[str, str], folder: Path, logs: Path) -> None:
-    with (logs / "deploy.log").open("ab") as output:
-        done = subprocess.run(
-            command, env=environment, cwd=folder, stdout=output, stderr=output, stdin=subprocess.DEVNULL,
-            check=False, timeout=START_S,
-        )  # fmt: skip
-    if done.returncode:
-        raise PrefectUnavailable(
-            f"`{' '.join(command[2:])}` failed.", advice=f"Correct what {logs / 'deploy.log'} says."
-        )
 
 
 def _drain(pools: list[str], receiver: Child, drain_s: float) -> None:

@@ -91,11 +91,11 @@ class Service:
         """Start it and wait until it says that it is ready."""
         command = [sys.executable, "-m", "flows.cli", "up", *options]
         ports = ["--ui-port", str(self.ui_port), "--port", str(self.port)]
-        self.output = (self.folder / "up.log").open("a+")
-        self.process = subprocess.Popen(
-            [*command, *ports], cwd=self.folder, env=self.environment, stdout=self.output, stderr=self.output,
-            text=True, start_new_session=True,
-        )  # fmt: skip
+        with (self.folder / "up.log").open("a") as output:
+            self.process = subprocess.Popen(
+                [*command, *ports], cwd=self.folder, env=self.environment, stdout=output, stderr=output,
+                text=True, start_new_session=True,
+            )  # fmt: skip
         self.wait(lambda: "Ready." in self.log() or self.process.poll() is not None, 240)
         assert self.process.poll() is None, self.log()
         self.wait(lambda: self.get("/ready").status_code == 200, 60)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from flows.commands.shared import app, report_errors
-from flows.configuration import load_settings
+from flows.configuration import load_settings, require_prefect_file
+from schemas.errors import ConfigurationError
 
 PrefectFile = Annotated[Path, typer.Option("--prefect-file", metavar="FILE", help="Deployments to register.")]
 
@@ -41,6 +43,20 @@ def up(
         print("Starting database, Prefect server, worker and receiver ...", flush=True)
         run_up(load_settings(ctx.obj), options, stop=stop, announce=announce)
         print("Stopped.")
+
+
+@app.command()
+def deploy(ctx: typer.Context, prefect_file: PrefectFile = Path("prefect.yaml")) -> None:
+    """Register work pools and deployments at the Prefect server that PREFECT_API_URL names."""
+    from flows.deploying import deploy as register
+
+    with report_errors(False):
+        require_prefect_file(prefect_file)
+        if not os.environ.get("PREFECT_API_URL"):
+            raise ConfigurationError(
+                "PREFECT_API_URL is not set.", advice="Set it to the server's address, or use `revector up`."
+            )
+        register(prefect_file)
 
 
 @app.command()

@@ -85,7 +85,7 @@ def test_a_signed_message_makes_a_document_searchable(service):
     (flow_run,) = service.wait(
         lambda: [run for run in service.flow_runs() if run["state_name"] == "Completed"], 60
     )
-    assert flow_run["name"] == "reindex default: 1 event"
+    assert flow_run["name"] == "reindex default: 1 event → release 2"
     (run,) = service.get(f"/v1/runs/{status['runs'][0]}").json()["runs"]
     assert (run["flow"], run["trigger"], run["state"]) == ("reindex", "event", "succeeded")
     assert run["prefect_flow_run_id"] == flow_run["id"]
