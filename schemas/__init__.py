@@ -17,6 +17,12 @@ run                  one execution of a flow; leads to at most one release
 class                what an image shows, by its folder or its sidecar
 prototype            what stands for a class: the mean of its images' unit vectors, or a few of them
 prototype set        a numbered version of a collection's prototypes with thresholds, made of one release
+event                that something has changed in a source: a hint where to look; the source decides
+delivery             one message of a sender, with an id of the sender's; it holds events
+sender               who may send messages and documents, by a secret
+receiver             the process that takes messages and documents in by HTTP, and stores them
+dispatcher           what asks Prefect for a run while events of a collection wait
+reindex              a run that looks at named documents, and at nothing else
 rejection            a document that was not indexed, with stage and reason; never a silent drop
 ==================== =====================================================================
 """
