@@ -32,7 +32,7 @@ def up(
 
     def announce(found: Addresses) -> None:
         print(f"Prefect UI  {found.ui}")
-        print(f"Receiver    {found.receiver}  (API at {found.receiver}/docs)")
+        print(f"Receiver    {found.receiver}  (its API: {found.receiver}/openapi.json)")
         print(f"Commands    export PREFECT_API_URL={found.api}")
         print(f"Logs        {found.logs}")
         print("Ready. Ctrl-C ends it.", flush=True)
