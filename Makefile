@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 KILLS  ?= 120
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test nightly lint format bench clean
+.PHONY: help setup demo up test nightly lint format bench clean
 
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -21,13 +21,17 @@ $(STAMP): pyproject.toml constraints.txt
 demo: setup ## Ingest the samples, search, edit a sentence, ingest again
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash scripts/demo.sh
 
+up: setup ## Start database, Prefect server, workers and receiver of this machine; Ctrl-C ends it
+	@$(BIN)/revector up
+
 test: setup ## Run all tests (embedded database, real model, no network)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-nightly: setup ## Random steps against a plain model, 120 times kill -9, 5,000 damaged files (about 35 minutes)
+nightly: setup ## Random steps against a plain model, 120 times kill -9, 5,000 damaged files, 1,000 events (about 45 minutes)
 	TESTS_NIGHTLY=1 $(BIN)/python -m pytest tests/flows/test_state_machine.py tests/flows/test_prototype_walk.py
 	$(BIN)/python -m tests.acceptance.crash --kills $(KILLS)
 	$(BIN)/python -m tests.acceptance.fuzz --mutants 5000
+	$(BIN)/python -m tests.acceptance.chaos --events 1000 --minutes 8
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .

@@ -26,6 +26,7 @@ NAMES = (
     "parsing",
     "hanging",
     "prototypes",
+    "triggers",
 )
 RESULTS = Path(__file__).with_name("RESULTS.md")
 _HEADS = ("benchmark", "ours", "baseline", "ratio", "what it means")

@@ -21,17 +21,22 @@ _WORK = {"restat": "unchanged", "same": "unchanged", "gone": "deleted"}
 def look_at(workspace: Workspace, named: Named) -> None:
     """Narrow the run's scope to what is named; all of it where the whole source is.
 
-    A file inside an archive is looked at by looking at the archive, an image by its sidecar.
+    A file inside an archive is looked at by looking at the archive, an image by its sidecar. Where a wider
+    source has taken over the one that the uris are of, they are looked at as the wider one calls them.
     """
     scope = workspace.scope
-    workspace.named, workspace.gone = named.uris, named.gone
-    if "" in named.uris:
+    uris, gone = (
+        frozenset(f"{scope.prefix}/{uri}".strip("/") for uri in said) if scope.prefix else said
+        for said in (named.uris, named.gone)
+    )
+    workspace.named, workspace.gone, workspace.place = uris, gone, scope.prefix
+    if "" in uris:
         return
-    names = workspace.lister.resolve_names(named.uris)
+    names = workspace.lister.resolve_names(uris)
     assert scope.source.id is not None
     containers = container_uris(workspace.db, scope.source.id)
-    inside = {place for uri in named.uris for place in _places(uri) if place in containers}
-    workspace.scope = replace(scope, names=named.uris | names | inside)
+    inside = {place for uri in uris for place in _places(uri) if place in containers}
+    workspace.scope = replace(scope, prefix="", path="", names=uris | names | inside)
     workspace.nested = [source for source in workspace.nested if _covers_root(workspace, source.root_url)]
 
 
@@ -42,7 +47,7 @@ def _covers_root(workspace: Workspace, root_url: str) -> bool:
 def named_outcomes(
     workspace: Workspace, planned: Planned, outcome: Mapping[str, str], rejections: Sequence[Rejection]
 ) -> dict[str, str]:
-    """Uri -> what came of it (`schemas.event.Outcome`), of all that is named.
+    """Uri -> what came of it (`schemas.event.Outcome`), of all that is named, as it was named.
 
     Args:
         workspace: the run's surroundings.
@@ -64,8 +69,9 @@ def named_outcomes(
     seen = chain(opened.listing.items, opened.looked_into, planned.known)
     listed = {place for uri in seen for place in _places(uri) if place in workspace.named}
     beside = _of_stems(found) if workspace.kind == "images" else {}
+    start = len(workspace.place) + bool(workspace.place)
     return {
-        uri: found.get(uri)
+        uri[start:]: found.get(uri)
         or _of_folder(under.get(uri))
         or beside.get(pair_stem(uri))
         or _of_nothing_done(workspace, uri, listed)

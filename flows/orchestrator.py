@@ -45,7 +45,10 @@ class PrefectOrchestrator:
             if deployment.paused:
                 return None
             asked = client.create_flow_run_from_deployment(
-                deployment.id, parameters={"collection": collection}, idempotency_key=key
+                deployment.id,
+                parameters={"collection": collection},
+                idempotency_key=key,
+                name=f"reindex {collection}: events",
             )
         return UUID(str(asked.id))
 

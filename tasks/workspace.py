@@ -86,6 +86,7 @@ class Workspace:
         self.allow_deletions = False
         self.named: frozenset[str] = frozenset()
         self.gone: frozenset[str] = frozenset()
+        self.place = ""
 
     @property
     def home(self) -> Path:

@@ -10,7 +10,7 @@ import typer
 
 from flows.commands.shared import app, report_errors
 from flows.configuration import load_settings, require_prefect_file
-from schemas.errors import ConfigurationError
+from schemas.errors import ConfigurationError, RevectorError
 
 PrefectFile = Annotated[Path, typer.Option("--prefect-file", metavar="FILE", help="Deployments to register.")]
 
@@ -32,7 +32,7 @@ def up(
 
     def announce(found: Addresses) -> None:
         print(f"Prefect UI  {found.ui}")
-        print(f"Receiver    {found.receiver}  (API at {found.receiver}/docs)")
+        print(f"Receiver    {found.receiver}  (its API: {found.receiver}/openapi.json)")
         print(f"Commands    export PREFECT_API_URL={found.api}")
         print(f"Logs        {found.logs}")
         print("Ready. Ctrl-C ends it.", flush=True)
@@ -41,7 +41,11 @@ def up(
         stop = stop_on_signals()
         options = UpOptions(prefect_file, ui_port, port, drain, ctx.obj)
         print("Starting database, Prefect server, worker and receiver ...", flush=True)
-        run_up(load_settings(ctx.obj), options, stop=stop, announce=announce)
+        try:
+            run_up(load_settings(ctx.obj), options, stop=stop, announce=announce)
+        except RevectorError:
+            if not stop.is_set():  # else what was being started was ended with us
+                raise
         print("Stopped.")
 
 

@@ -1,6 +1,6 @@
 """A thousand events while receiver, worker, Prefect server and flow processes are killed -9 at random.
 
-    python -m tests.acceptance.chaos --events 1000 --seed 7
+    python -m tests.acceptance.chaos --events 1000 --minutes 8 --seed 7
 
 Each event is a new content of a document, written to the source and then posted, as a content system does it;
 a sender that gets no answer sends the same message again. At the end each event must have been applied once,
@@ -147,7 +147,10 @@ def _kill(
 ) -> None:
     while not over.wait(dice.uniform(*pauses)):
         target = dice.choice(list(TARGETS))
-        for process in service.find(TARGETS[target]):
+        until = time.monotonic() + pauses[1]
+        while not (found := service.find(TARGETS[target])) and time.monotonic() < until:
+            time.sleep(0.1)  # a flow's process lives for seconds only
+        for process in found:
             try:
                 process.kill()
             except psutil.NoSuchProcess:
@@ -197,6 +200,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=1000)
     parser.add_argument("--documents", type=int, default=150)
+    parser.add_argument("--minutes", type=float, default=8, help="over which the events come")
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
     with open_service() as service:
@@ -207,8 +211,8 @@ def main() -> int:
             events=options.events,
             documents=options.documents,
             seed=options.seed,
-            pauses=(2, 8),
-            every=2.0,
+            pauses=(4, 16),
+            every=60 * options.minutes * BURST / options.events,
         )
         print(
             json.dumps(vars(outcome) | {"kills": dict(outcome.kills), "flow_runs": dict(outcome.flow_runs)})

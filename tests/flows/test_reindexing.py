@@ -263,3 +263,19 @@ def test_a_sidecar_is_looked_at_with_its_image(world):
     say(world, ("deleted", "cat/2.png"))
     assert outcomes(apply(world)) == {"cat/2.png": "deleted"}
     assert world.plan().is_empty
+
+
+def test_events_of_a_source_that_a_wider_one_has_taken_over_are_of_the_wider_one(world):
+    world.write("inner/a.txt", "A text about apples.")
+    world.write("a.txt", "A text about armadillos.")
+    world.ingest(world.folder / "inner")
+    world.write("inner/a.txt", "A text about apricots.")
+    world.write("inner/b/c.txt", "A text about cherries.")
+    say(world, ("changed", "a.txt"), ("prefix", "b"), ("deleted", "ghost.txt"))
+    world.ingest()  # takes the inner source over, and finds the changes
+    world.write("inner/a.txt", "A text about almonds.")
+    report = apply(world)
+    assert outcomes(report) == {"a.txt": "changed", "b": "unchanged", "ghost.txt": "unknown"}
+    assert [hit.uri for hit in world.keyword("almonds")] == ["inner/a.txt"]
+    say(world, ("changed", "inner/a.txt"))
+    assert world.plan().is_empty
