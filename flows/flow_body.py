@@ -15,9 +15,9 @@ from flows.announcing import announce_failure, flush_announcements
 from flows.catching_up import cancel_missed, find_newer
 from flows.flow_run import ThisRun, forward_logs, note_outcome, settings_of, this_run
 from flows.logs import log_context
-from flows.reporting import artifact_key
-from flows.reporting_artifacts import leave_markdown
-from flows.reporting_failure import failure_markdown, failure_message
+from flows.reporting.artifacts import leave_markdown
+from flows.reporting.failure import failure_markdown, failure_message
+from flows.reporting.markdown import artifact_key
 from schemas.errors import RevectorError
 
 log = logging.getLogger(__name__)

@@ -16,8 +16,8 @@ from flows.flow_body import run_work
 from flows.flow_parameters import AllowDeletions, CollectionName, Config, Location, Only, Reapply
 from flows.flow_run import ThisRun, name_run, with_session
 from flows.pipeline import ingest_location
-from flows.reporting_artifacts import progress_artifact
-from flows.reporting_ingest import leave_reports
+from flows.reporting.artifacts import progress_artifact
+from flows.reporting.ingest import leave_reports
 from flows.session import Session
 from registry.collections import get_collection, list_sources
 from schemas.errors import ConfigurationError, PrefectUnavailable, RegistryUnsound, RevectorError

@@ -16,10 +16,10 @@ from flows.flow_parameters import AnyCollection, CollectionName, Config, DryRun,
 from flows.flow_run import ThisRun, name_run, note_outcome, with_session
 from flows.ingest import require_sound
 from flows.purging import purge_collection
-from flows.reporting import artifact_key
-from flows.reporting_artifacts import leave_markdown
-from flows.reporting_ingest import leave_reports
-from flows.reporting_maintenance import check_markdown, preview_markdown, purge_markdown
+from flows.reporting.artifacts import leave_markdown
+from flows.reporting.ingest import leave_reports
+from flows.reporting.maintenance import check_markdown, preview_markdown, purge_markdown
+from flows.reporting.markdown import artifact_key
 from flows.rollback import (
     preview_document_rollback,
     preview_rollback,

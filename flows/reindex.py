@@ -14,8 +14,8 @@ from flows.flow_parameters import CollectionName, Config, form_field
 from flows.flow_run import ThisRun, name_run, note_outcome, rename_run, with_session
 from flows.ingest import require_sound
 from flows.reindexing import ReindexReport, apply_events, reindex_documents
-from flows.reporting_artifacts import progress_artifact
-from flows.reporting_reindex import leave_reindex_reports
+from flows.reporting.artifacts import progress_artifact
+from flows.reporting.reindex import leave_reindex_reports
 from flows.session import Session
 from registry.collections import get_collection
 from registry.events import count_pending

@@ -28,7 +28,7 @@ def up(
     ] = 60.0,
 ) -> None:
     """Start everything on this machine: database, Prefect, worker, receiver, schedules. Ctrl-C ends it."""
-    from flows.supervising import Addresses, UpOptions, run_up, stop_on_signals
+    from flows.service.supervising import Addresses, UpOptions, run_up, stop_on_signals
 
     def announce(found: Addresses) -> None:
         print(f"Prefect UI  {found.ui}")
@@ -52,7 +52,7 @@ def up(
 @app.command()
 def deploy(ctx: typer.Context, prefect_file: PrefectFile = Path("prefect.yaml")) -> None:
     """Register work pools and deployments at the Prefect server that PREFECT_API_URL names."""
-    from flows.deploying import deploy as register
+    from flows.service.deploying import deploy as register
 
     with report_errors(False):
         require_prefect_file(prefect_file)
@@ -75,7 +75,7 @@ def webhook(
     ] = None,
 ) -> None:
     """Receive events and uploads by HTTP; ask Prefect for a run when some are due."""
-    from flows.serving import serve
+    from flows.service.serving import serve
 
     with report_errors(False):
         serve(load_settings(ctx.obj), host=host, port=port)

@@ -31,7 +31,7 @@ from tests.service import Service, open_service
 TARGETS = {
     "receiver": r"flows\.cli.* webhook",
     "worker": r"prefect worker start",
-    "server": r"flows\.prefect_server",
+    "server": r"flows\.service\.prefect_server",
     "flow": r"prefect flow-run execute|prefect\.engine|flow_engine",
 }
 BURST = 25

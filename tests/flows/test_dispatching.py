@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from flows.dispatching import CANCELLED_S, Dispatcher, dispatching
+from flows.service.dispatching import CANCELLED_S, Dispatcher, dispatching
 from registry.collections import ensure_collection, ensure_source
 from registry.events import accept_delivery, claim_events, settle_events
 from registry.runs import finish_run, hold_new_run

@@ -227,13 +227,13 @@ def test_a_release_is_announced_with_its_digest_and_counts(deployed, tmp_path):
 
 def test_a_run_ends_well_where_its_reports_and_events_cannot_be_stored(deployed, tmp_path, monkeypatch):
     import flows.announcing
-    import flows.reporting_artifacts
+    import flows.reporting.artifacts
 
     def away(*_, **__):
         raise ConnectionError("no server")
 
     for name in ("create_markdown_artifact", "create_table_artifact", "create_progress_artifact"):
-        monkeypatch.setattr(flows.reporting_artifacts, name, away)
+        monkeypatch.setattr(flows.reporting.artifacts, name, away)
     monkeypatch.setattr(flows.announcing, "emit_event", away)
     report = deployed.ingest(_folder(tmp_path, a="A text."), collection="quiet")
     assert report.release == 1

@@ -13,11 +13,11 @@ from flows.ending import describe_end
 from flows.ingest import sum_up
 from flows.logs import configure_logs, log_context
 from flows.purging import purge_collection
-from flows.reporting import artifact_key, report_markdown
-from flows.reporting_failure import failure_markdown, failure_message
-from flows.reporting_ingest import rejections_table
-from flows.reporting_maintenance import check_markdown
-from flows.reporting_runs import runs_chart, runs_table
+from flows.reporting.failure import failure_markdown, failure_message
+from flows.reporting.ingest import rejections_table
+from flows.reporting.maintenance import check_markdown
+from flows.reporting.markdown import artifact_key, report_markdown
+from flows.reporting.runs import runs_chart, runs_table
 from registry.collections import get_collection
 from registry.runs import latest_runs
 from schemas.check import VECTORS, CheckReport, Problem
@@ -195,7 +195,7 @@ def test_a_purge_is_recorded_with_what_started_it(world):
 def test_a_report_links_to_the_flow_run_of_the_release_before(world):
     from uuid import UUID
 
-    import flows.reporting_ingest as reporting
+    import flows.reporting.ingest as reporting
 
     world.write("a.txt", "A text about pelicans.")
     made_by = UUID(int=7)

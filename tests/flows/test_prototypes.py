@@ -17,7 +17,7 @@ from flows import prototyping
 from flows.checking import check
 from flows.classifying import classify_images
 from flows.forgetting import forget
-from flows.reporting import prototypes_markdown
+from flows.reporting.markdown import prototypes_markdown
 from flows.rollback import rollback_collection
 from flows.staged import activate_staged
 from registry.blobs import BlobStore

@@ -8,8 +8,8 @@ from contextlib import ExitStack
 
 import uvicorn
 
-from flows.dispatching import Dispatcher, dispatching
 from flows.receiver.app import create_app
+from flows.service.dispatching import Dispatcher, dispatching
 from flows.session import open_session
 from schemas.settings import Settings
 
@@ -32,7 +32,7 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
         session = stack.enter_context(open_session(settings))
         dispatcher = None
         if os.environ.get("PREFECT_API_URL"):
-            from flows.orchestrator import PrefectOrchestrator
+            from flows.service.orchestrator import PrefectOrchestrator
 
             dispatcher = Dispatcher(session.db, settings.webhook, PrefectOrchestrator())
         else:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from flows.catching_up import catch_up
 from flows.ingest import require_server
-from flows.pools import ensure_pools
-from flows.zombies import ensure_crash_automation
+from flows.service.pools import ensure_pools
+from flows.service.zombies import ensure_crash_automation
 from schemas.errors import PrefectUnavailable
 
 TIMEOUT_S = 180.0

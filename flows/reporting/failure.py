@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from flows.announcing import BUG
-from flows.reporting import run_link
+from flows.reporting.markdown import run_link
 from schemas.errors import ConfigurationError, GateFailed, RegistryUnsound, RevectorError, RunStopped
 
 

@@ -17,7 +17,7 @@ from prefect.artifacts import (
 
 from flows.pipeline import Progress
 from flows.progress import LABELS
-from flows.reporting import artifact_key
+from flows.reporting.markdown import artifact_key
 
 log = logging.getLogger(__name__)
 

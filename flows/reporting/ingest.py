@@ -5,9 +5,9 @@ from __future__ import annotations
 from uuid import UUID
 
 from flows.flow_run import note_outcome
-from flows.reporting import artifact_key, prototypes_markdown, report_markdown, run_link
-from flows.reporting_artifacts import leave_markdown, leave_table
-from flows.reporting_runs import runs_chart, runs_table
+from flows.reporting.artifacts import leave_markdown, leave_table
+from flows.reporting.markdown import artifact_key, prototypes_markdown, report_markdown, run_link
+from flows.reporting.runs import runs_chart, runs_table
 from flows.session import Session
 from registry.collections import get_collection
 from registry.releases import list_releases

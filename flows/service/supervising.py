@@ -17,8 +17,8 @@ from pathlib import Path
 
 import httpx
 
-from flows.children import Child
 from flows.configuration import require_prefect_file
+from flows.service.children import Child
 from flows.session import open_session
 from schemas.errors import ConfigurationError, PrefectUnavailable
 from schemas.settings import Settings
@@ -87,8 +87,8 @@ def run_up(
         _await(f"{api}/health", children[:1], "The Prefect server", stop)
         # from here on this process talks to the server too, and so do the programs it calls
         os.environ.update(environment)
-        from flows.deploying import deploy
-        from flows.pools import LIMITS, set_paused
+        from flows.service.deploying import deploy
+        from flows.service.pools import LIMITS, set_paused
 
         if missed := deploy(options.prefect_file, log_file=logs / "deploy.log"):
             log.info("%d runs that were missed are superseded by later ones", missed)
@@ -182,7 +182,7 @@ def _server(environment: dict[str, str], folder: Path, logs: Path) -> Child:
     command = [
         sys.executable,
         "-m",
-        "flows.prefect_server",
+        "flows.service.prefect_server",
         "server",
         "start",
         "--host",
@@ -218,7 +218,7 @@ def _await(url: str, children: list[Child], name: str, stop: threading.Event) ->
 
 def _drain(pools: list[str], receiver: Child, drain_s: float) -> None:
     """Accept nothing more, start nothing more, wait for what is at work."""
-    from flows.pools import count_at_work, set_paused
+    from flows.service.pools import count_at_work, set_paused
 
     receiver.end()
     until = time.monotonic() + drain_s

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 from flows.reindexing import ReindexReport
-from flows.reporting import artifact_key, report_markdown
-from flows.reporting_artifacts import leave_markdown, leave_table
-from flows.reporting_runs import runs_table
+from flows.reporting.artifacts import leave_markdown, leave_table
+from flows.reporting.markdown import artifact_key, report_markdown
+from flows.reporting.runs import runs_table
 from flows.session import Session
 from registry.collections import get_collection
 from registry.runs import latest_runs

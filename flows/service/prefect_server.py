@@ -1,4 +1,4 @@
-"""Prefect's server on SQLite for one machine: `python -m flows.prefect_server server start ...`.
+"""Prefect's server on SQLite for one machine: `python -m flows.service.prefect_server server start ...`.
 
 Two workers, their runs and the server's own services write at the same time. A transaction of the server
 begins as DEFERRED and takes the right to write when it first writes; where another has written since it
