@@ -11,6 +11,7 @@ from schemas.errors import DocumentError
 from schemas.plan import Named
 from schemas.release import Rejection
 from tasks.planning import Planned
+from tasks.sources.patterns import is_left_out
 from tasks.sources.sidecars import pair_stem
 from tasks.workspace import Workspace
 
@@ -35,7 +36,8 @@ def look_at(workspace: Workspace, named: Named) -> None:
     names = workspace.lister.resolve_names(uris)
     assert scope.source.id is not None
     containers = container_uris(workspace.db, scope.source.id)
-    inside = {place for uri in uris for place in _places(uri) if place in containers}
+    workspace.gone_containers = gone & containers
+    inside = {place for uri in uris for place in places(uri) if place in containers}
     workspace.scope = replace(scope, prefix="", path="", names=uris | names | inside)
     workspace.nested = [source for source in workspace.nested if _covers_root(workspace, source.root_url)]
 
@@ -62,12 +64,12 @@ def named_outcomes(
         found[rejection.uri] = "partial" if rejection.part else "rejected"
     under: dict[str, set[str]] = {}
     for uri, what in found.items():
-        for place in _places(uri):
+        for place in places(uri):
             if place in workspace.named:
                 under.setdefault(place, set()).add(what)
     opened = planned.opened
     seen = chain(opened.listing.items, opened.looked_into, planned.known)
-    listed = {place for uri in seen for place in _places(uri) if place in workspace.named}
+    listed = {place for uri in seen for place in places(uri) if place in workspace.named}
     beside = _of_stems(found) if workspace.kind == "images" else {}
     start = len(workspace.place) + bool(workspace.place)
     return {
@@ -108,14 +110,17 @@ def _of_folder(inside: set[str] | None) -> str:
 def _of_nothing_done(workspace: Workspace, uri: str, listed: set[str]) -> str:
     if uri in listed:
         return "unchanged"
+    source = workspace.scope.source
+    if is_left_out(uri, include=source.include, exclude=source.exclude):
+        return "ignored"
     try:
         with workspace.lister.open(uri, uri):
-            return "ignored"  # it is there, and the patterns leave it out
+            return "ignored"  # it is there, and not listed: a link that is not followed, for example
     except DocumentError:
         return "unknown"
 
 
-def _places(uri: str) -> Iterator[str]:
+def places(uri: str) -> Iterator[str]:
     """The uri and the folders and containers it lies in, inner ones first; "" is the source."""
     end = len(uri)
     while end > 0:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from flows.named import CONFLICT
+from flows.named import CONFLICT, places
 from flows.pipeline import Progress, ignore_progress, ingest_location
 from flows.session import Session
 from registry.collections import get_collection, list_sources
-from registry.events import claim_events, defer_events, give_back_events, pending_sources, settle_events
+from registry.events import claim_events, give_back_events, pending_sources, settle_events
 from registry.runs import mark_crashed_runs
-from schemas.errors import RevectorError, SourceNotFound
+from schemas.errors import MassDeletion, RevectorError, SourceNotFound, SourceUnavailable
 from schemas.event import Claimed
 from schemas.plan import Named
 from schemas.report import RunReport
 from schemas.source import Source
 from tasks.batch import Steps
+from tasks.sources.base import require_same_root
 from tasks.sources.routing import require_uri, route
 
 OVERTAKEN = "Another run has changed it meanwhile; it is looked at again."
+FIRST_PAUSE_S = 5.0
+"""After a try that failed; it doubles each time."""
 AGAIN_S = 1.0
 """Before what another run has changed meanwhile is looked at again."""
 
@@ -67,11 +71,14 @@ class EventNaming:
         self.retried = 0
 
     def claim(self, run_id: UUID) -> Named:
-        """Take what is pending."""
+        """Take what is pending. What is said to be deleted and to be changed as well may be there again."""
         self._run_id = run_id
         self._claimed = claim_events(self._db, self._collection_id, self._source_id, run_id)
-        gone = frozenset(event.uri for event in self._claimed if event.action == "deleted")
-        return Named(frozenset(event.uri for event in self._claimed), gone)
+        said: dict[str, set[str]] = {}
+        for event in self._claimed:
+            said.setdefault(event.uri, set()).add(event.action)
+        gone = frozenset(uri for uri, actions in said.items() if actions == {"deleted"})
+        return Named(frozenset(said), gone)
 
     def settle(self, run_id: UUID, outcomes: Mapping[str, str]) -> None:
         """Record what came of each; what another run was faster with stays pending."""
@@ -82,29 +89,54 @@ class EventNaming:
             del done[event]
         self.settled, self.retried = settle_events(self._db, run_id, done), len(overtaken)
         if overtaken:
-            give_back_events(
-                self._db,
-                run_id,
-                error=OVERTAKEN,
-                retry=True,
-                attempts=self._attempts,
-                delay_s=AGAIN_S,
-                ids=overtaken,
-            )
+            self._give_back(OVERTAKEN, retry=True, counts=False, delay_s=AGAIN_S, ids=overtaken)
 
     def give_back(self, error: Exception) -> None:
         """After a run that failed: whether another try can help decides what becomes of the events.
 
-        A bug is tried again as well: what is pending is seen, and the number of tries is limited.
+        A source that is away is waited for. A bug is tried again as well: what is pending is seen, and the
+        number of tries is limited.
         """
-        if isinstance(error, RevectorError):
-            says, retry = str(error), error.retryable or isinstance(error, SourceNotFound)  # mounted again?
+        if not isinstance(error, RevectorError):
+            self._give_back(f"{type(error).__name__}: {error}", retry=True)
+        elif isinstance(error, SourceNotFound | SourceUnavailable):
+            self._give_back(str(error), retry=True, attempts=None)
         else:
-            says, retry = f"{type(error).__name__}: {error}", True
-        if self._run_id is None:
-            defer_events(self._db, self._source_id, error=says, retry=retry, attempts=self._attempts)
-        else:
-            give_back_events(self._db, self._run_id, error=says, retry=retry, attempts=self._attempts)
+            self._give_back(str(error), retry=error.retryable)
+
+    def fail_guarded(self, error: MassDeletion) -> bool:
+        """Fail the events that the guard held, let go of the others; whether there are any."""
+        doomed = {place for uri in error.facts["deleted"] for place in places(uri)}
+        held = [event.id for event in self._claimed if event.uri in doomed]
+        others = [event.id for event in self._claimed if event.uri not in doomed]
+        if not held:  # they are named as another source calls them
+            self.give_back(error)
+            return False
+        self._give_back(str(error), retry=False, ids=held)
+        self._give_back("", retry=True, counts=False, delay_s=0, ids=others)
+        return bool(others)
+
+    def _give_back(
+        self,
+        error: str,
+        *,
+        retry: bool,
+        attempts: int | None = 0,
+        counts: bool = True,
+        delay_s: float = FIRST_PAUSE_S,
+        ids: Sequence[int] | None = None,
+    ) -> None:
+        give_back_events(
+            self._db,
+            self._run_id,
+            error=error,
+            retry=retry,
+            attempts=self._attempts if attempts == 0 else attempts,
+            delay_s=delay_s,
+            counts=counts,
+            source_id=self._source_id,
+            ids=ids,
+        )
 
 
 class PersonNaming:
@@ -139,10 +171,14 @@ def apply_events(
     """
     found = get_collection(session.db, collection)
     mark_crashed_runs(session.db, found.id)  # what they had taken is free again
-    report, last = ReindexReport(collection), None
-    for source in pending_sources(session.db, found.id):
+    report = ReindexReport(collection)
+    last: RevectorError | None = None
+    sources = deque(pending_sources(session.db, found.id))
+    while sources:
+        source = sources.popleft()
         naming = EventNaming(session, found.id, source)
         try:
+            require_same_root(source)
             done = ingest_location(
                 session,
                 steps,
@@ -153,6 +189,11 @@ def apply_events(
                 prefect_flow_run_id=prefect_flow_run_id,
                 progress=progress,
             )
+        except MassDeletion as error:
+            report.errors[source.name], last = str(error), error
+            if naming.fail_guarded(error):
+                sources.appendleft(source)
+            continue
         except Exception as error:
             naming.give_back(error)
             if not isinstance(error, RevectorError):
@@ -204,6 +245,7 @@ def reindex_documents(
     report = ReindexReport(collection)
     for place in sources:
         if place.root_url in routed:
+            require_same_root(place)
             naming = PersonNaming(frozenset(routed[place.root_url]))
             done = ingest_location(
                 session,

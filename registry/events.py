@@ -17,6 +17,8 @@ _SQL = load("events")
 _EVENT_FIELDS = ("source", "uri", "action", "state", "outcome", "error", "attempts", "run_id")
 _LIST_FIELDS = ("received_at", "sender", "delivery", *_EVENT_FIELDS)
 SHOWN_EVENTS = 1000
+FREE_CRASHES = 2
+"""So many deaths of a run are nobody's fault: machines are restarted."""
 
 
 def accept_delivery(db: Database, collection_id: int, delivery: Delivery) -> bool:
@@ -94,16 +96,23 @@ def pending_sources(db: Database, collection_id: int) -> list[Source]:
 def claim_events(
     db: Database, collection_id: int, source_id: int, run_id: UUID, *, most: int = 100_000
 ) -> list[Claimed]:
-    """Take what is pending for a source, oldest first; nobody else does while the run lives."""
+    """Take what is pending for a source, oldest first; nobody else does while the run lives.
+
+    Where runs have died with events again and again, ever fewer are taken at a time, and those that no run
+    has died with first: so the others are done, and the one that kills is found.
+    """
     values = {
         "tenant": db.tenant_id,
         "collection": collection_id,
         "source": source_id,
         "run": run_id,
-        "most": most,
     }
-    with db.connection() as connection:
-        rows = connection.execute(_SQL["claim_events"], values).fetchall()
+    with db.transaction() as connection:
+        row = connection.execute(_SQL["due_events"], values).fetchone()
+        assert row is not None
+        due, crashes = row
+        fewer = min(most, max(1, due >> max(0, crashes - FREE_CRASHES)))
+        rows = connection.execute(_SQL["claim_events"], {**values, "most": fewer}).fetchall()
     return sorted(Claimed(*row) for row in rows)
 
 
@@ -121,52 +130,42 @@ def settle_events(db: Database, run_id: UUID, outcomes: Mapping[int, str]) -> in
 
 def give_back_events(
     db: Database,
-    run_id: UUID,
+    run_id: UUID | None,
     *,
     error: str,
     retry: bool,
-    attempts: int,
+    attempts: int | None,
     delay_s: float = 5.0,
+    counts: bool = True,
+    source_id: int | None = None,
     ids: Sequence[int] | None = None,
 ) -> None:
     """Let go of what the run has taken and not settled.
 
     Args:
         db: the registry.
-        run_id: of the run.
+        run_id: of the run; None for a source's events that no run could take.
         error: what went wrong, for whoever looks.
         retry: whether another run may try; otherwise they have failed.
-        attempts: how often at most; then they have failed.
+        attempts: after how many tries they have failed; None is never.
         delay_s: before the second try; it doubles each time, up to ten minutes.
+        counts: whether this was a try.
+        source_id: of the source, where there is no run.
         ids: only these.
     """
     values = {
         "tenant": db.tenant_id,
         "run": run_id,
-        "error": error,
-        "retry": retry,
-        "attempts": attempts,
-        "delay": delay_s,
-        "ids": None if ids is None else list(ids),
-    }
-    with db.connection() as connection:
-        connection.execute(_SQL["give_back_events"], values)
-
-
-def defer_events(
-    db: Database, source_id: int, *, error: str, retry: bool, attempts: int, delay_s: float = 5.0
-) -> None:
-    """As `give_back_events`, for a source's events that no run could take because it failed before."""
-    values = {
-        "tenant": db.tenant_id,
         "source": source_id,
         "error": error,
         "retry": retry,
         "attempts": attempts,
         "delay": delay_s,
+        "counts": counts,
+        "ids": None if ids is None else list(ids),
     }
     with db.connection() as connection:
-        connection.execute(_SQL["defer_events"], values)
+        connection.execute(_SQL["give_back_events"], values)
 
 
 def retry_events(db: Database, collection_id: int) -> int:
@@ -181,6 +180,15 @@ def count_events(db: Database) -> list[tuple[str, EventState, int, datetime]]:
     """(collection, state, events, the oldest's arrival)."""
     with db.connection() as connection:
         return connection.execute(_SQL["count_events"], {"tenant": db.tenant_id}).fetchall()
+
+
+def count_settled(db: Database, collection_id: int, *, since: datetime) -> int:
+    """How many events of a collection were settled since a time."""
+    values = {"tenant": db.tenant_id, "collection": collection_id, "since": since}
+    with db.connection() as connection:
+        row = connection.execute(_SQL["count_settled"], values).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def count_pending(db: Database, collection_id: int) -> int:

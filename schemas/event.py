@@ -28,12 +28,12 @@ class NamedChange(NamedTuple):
 
 
 class Claimed(NamedTuple):
-    """A pending event that a run has taken."""
+    """A pending event that a run has taken; `crashes` counts the runs that have died with it."""
 
     id: int
     uri: str
     action: Action
-    attempts: int
+    crashes: int
 
 
 @dataclass(frozen=True, slots=True)

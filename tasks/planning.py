@@ -17,7 +17,7 @@ from registry.documents import (
     known_documents,
     known_rejections,
 )
-from schemas.errors import DocumentError
+from schemas.errors import DocumentError, SourceUnavailable
 from schemas.plan import ChangePlan, Known
 from schemas.source import Listing, is_under
 from tasks.changes import absorb_nested, check_deletions, plan_changes
@@ -118,6 +118,8 @@ def plan_run(
         len(plan.held), len(plan.rejected),
     )  # fmt: skip
     if not allow_deletions:
+        if workspace.named:
+            _require_content(workspace, plan)
         if workspace.scope.names is None:
             in_scope = sum(1 for uri in known if workspace.scope.covers(uri))
             in_scope += sum(1 for past in nested.values() if past.held != "absent")
@@ -130,14 +132,44 @@ def plan_run(
 def _check_named_deletions(workspace: Workspace, plan: ChangePlan) -> None:
     """The guard of a run that looks at named documents: those whose absence is meant do not count.
 
-    A share is of all that the source shows. An empty root lists nothing, whatever was named.
+    A share is of all that the source shows. What lay in a folder that is said to be gone counts: the folder
+    may be a disk of its own.
     """
-    doomed = tuple(uri for uri in plan.deleted if not is_under(uri, workspace.gone))
+    meant, containers = workspace.gone, workspace.gone_containers
+    doomed = tuple(uri for uri in plan.deleted if uri not in meant and not is_under(uri, containers))
     if doomed:
+        _check_folders(workspace, doomed)
         source_id = workspace.scope.source.id
         shown = count_active(workspace.db, source_id) if source_id is not None else 0
-        listed = 0 if workspace.lister.is_empty_root() else 1
-        check_deletions(replace(plan, deleted=doomed), listed, shown, workspace.collection.guard)
+        check_deletions(replace(plan, deleted=doomed), 1, shown, workspace.collection.guard)
+
+
+def _require_content(workspace: Workspace, plan: ChangePlan) -> None:
+    """Believe nothing to be gone from a root that is empty: its disk may not be mounted. The inbox is ours.
+
+    Raises:
+        SourceUnavailable: it is empty, and something would be retired.
+    """
+    if plan.deleted and not workspace.is_inbox and workspace.lister.is_empty_root():
+        raise SourceUnavailable(
+            f"The source {workspace.scope.source.root_url} lists nothing. Nothing was retired.",
+            advice="Check that it is mounted; if it is meant, run `revector ingest` with --allow-deletions.",
+        )
+
+
+def _check_folders(workspace: Workspace, doomed: Collection[str]) -> None:
+    """Refuse to believe that a folder has lost all that it held, if that was much."""
+    source_id, guard = workspace.scope.source.id, workspace.collection.guard
+    assert source_id is not None
+    for folder in () if workspace.is_inbox else sorted(workspace.lister.emptied_folders(doomed)):
+        held = known_documents(
+            workspace.db, source_id, documents=documents_named(workspace.db, source_id, [folder])
+        )
+        if len(held) >= guard.min_deleted:
+            raise SourceUnavailable(
+                f"The folder {folder} is empty, and held {len(held)} documents. Nothing was retired.",
+                advice="Check that it is mounted; if it is meant, run `revector ingest` for the source.",
+            )
 
 
 def spare_scans(workspace: Workspace, known: dict[str, Known]) -> dict[str, Known]:

@@ -26,7 +26,7 @@ from tasks.parsing.ladder import OcrPlan
 from tasks.parsing.limits import UnpackLimits
 from tasks.parsing.worker import ParseLimits, ParserPool
 from tasks.pipeline_fingerprint import fingerprints, image_fingerprints, parser_versions
-from tasks.sources.base import open_lister
+from tasks.sources.base import is_remote, open_lister
 from tasks.sources.members import MemberLister
 from tasks.sources.sidecars import SidecarLister
 
@@ -86,7 +86,14 @@ class Workspace:
         self.allow_deletions = False
         self.named: frozenset[str] = frozenset()
         self.gone: frozenset[str] = frozenset()
+        self.gone_containers: frozenset[str] = frozenset()
         self.place = ""
+
+    @property
+    def is_inbox(self) -> bool:
+        """Whether the source is one of our own folders for uploads."""
+        root = self.scope.source.root_url
+        return not is_remote(root) and Path(root).is_relative_to(self.settings.inbox.expanduser().resolve())
 
     @property
     def home(self) -> Path:

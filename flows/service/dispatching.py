@@ -18,6 +18,7 @@ from uuid import UUID
 from registry.collections import list_collections
 from registry.connection import Database
 from registry.dispatch import (
+    Dispatch,
     crashed_flow_runs,
     hold_dispatch,
     next_dispatch,
@@ -25,18 +26,20 @@ from registry.dispatch import (
     read_dispatch,
     runs_of_flow_run,
 )
-from registry.events import pending_collections
+from registry.events import count_settled, pending_collections
 from registry.runs import mark_crashed_runs
 from schemas.errors import RevectorError
 from schemas.event import PendingCollection
-from schemas.settings import WebhookSettings
+from schemas.settings import Settings
 
 log = logging.getLogger(__name__)
 
 STEP_S = 0.5
 TIDY_S = 5.0
 STUCK_S = 60.0
-"""A flow run that is pending, or running without a run of ours, for so long has lost its process."""
+"""A flow run that is pending for so long has lost its process."""
+RUNNING_FACTOR = 10
+"""One that is running without a run of ours gets so many times as long: it may wait for a lock."""
 RETRY_S = 2.0
 MOST_RETRY_S = 300.0
 CANCELLED_S = 300.0
@@ -60,7 +63,7 @@ class FlowRun(Protocol):
 class Orchestrator(Protocol):
     """Who runs flows: Prefect, but for tests."""
 
-    def ask(self, collection: str, key: str) -> UUID | None:
+    def ask(self, collection: str, key: str, *, tenant: str) -> UUID | None:
         """Ask for a reindex; with the same key it is the same one. None while it is paused."""
         ...
 
@@ -70,6 +73,10 @@ class Orchestrator(Protocol):
 
     def declare_crashed(self, flow_run_id: UUID, why: str) -> None:
         """Say that a flow run that is pending or running has no process any more."""
+        ...
+
+    def crash_stuck(self, older_than: timedelta) -> list[UUID]:
+        """Say so of all our flow runs that a worker has taken so long ago, and not started."""
         ...
 
 
@@ -83,7 +90,7 @@ class Dispatcher:
 
     Args:
         db: the registry.
-        settings: of the receiver.
+        settings: whose `webhook` and `tenant` matter.
         orchestrator: who runs flows.
         stuck_s: see `STUCK_S`.
         retry_s: before a flow run after one that failed; it doubles up to `most_retry_s`.
@@ -93,7 +100,7 @@ class Dispatcher:
     def __init__(
         self,
         db: Database,
-        settings: WebhookSettings,
+        settings: Settings,
         orchestrator: Orchestrator,
         *,
         stuck_s: float = STUCK_S,
@@ -102,7 +109,8 @@ class Dispatcher:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._db = db
-        self._settings = settings
+        self._settings = settings.webhook
+        self._tenant = settings.tenant
         self._orchestrator = orchestrator
         self._stuck = timedelta(seconds=stuck_s)
         self._retry_s = retry_s
@@ -128,8 +136,10 @@ class Dispatcher:
         while not self._stopped.is_set():
             try:
                 if time.monotonic() - tidied >= TIDY_S:
+                    tidied = (
+                        time.monotonic()
+                    )  # trouble with it comes again at the next turn, and the step now
                     self.tidy()
-                    tidied = time.monotonic()
                 self.step()
                 failures, self.trouble = 0, self._over(failures)
             except Exception as error:  # the database or the server is away: they come back
@@ -139,14 +149,23 @@ class Dispatcher:
             self._wake.clear()
 
     def step(self) -> list[UUID]:
-        """Ask for what is due; returns the flow runs asked for."""
-        asked = []
+        """Ask for what is due; returns the flow runs asked for. Trouble with one collection is not another's.
+
+        Raises:
+            Exception: the first trouble, after all were tried.
+        """
+        asked, trouble = [], None
         for due in pending_collections(
             self._db, debounce_s=self._settings.debounce_s, max_wait_s=self._settings.max_wait_s
         ):
-            with hold_dispatch(self._db, due.id) as is_mine:
-                if is_mine and (flow_run := self._dispatch(due)) is not None:
-                    asked.append(flow_run)
+            try:
+                with hold_dispatch(self._db, due.id) as is_mine:
+                    if is_mine and (flow_run := self._dispatch(due)) is not None:
+                        asked.append(flow_run)
+            except Exception as error:
+                trouble = trouble or error
+        if trouble:
+            raise trouble
         return asked
 
     def tidy(self) -> list[UUID]:
@@ -158,7 +177,7 @@ class Dispatcher:
                 gone += crashed_flow_runs(self._db, crashed)
         for flow_run in gone:
             self._orchestrator.declare_crashed(flow_run, "its process is gone")
-        return gone
+        return gone + self._orchestrator.crash_stuck(self._stuck)
 
     def _dispatch(self, due: PendingCollection) -> UUID | None:
         last, failures = read_dispatch(self._db, due.id), 0
@@ -168,14 +187,18 @@ class Dispatcher:
             seen = self._orchestrator.look(last.flow_run_id)
             if seen is not None and seen.state not in FINAL and not self._has_died(last.flow_run_id, seen):
                 return None
-            if seen is not None and seen.state != "COMPLETED":
+            if seen is not None and not self._has_done_something(due, last, seen):
                 failures = last.failures + 1
                 if seen.state in FINAL and self._clock() < seen.since + self._pause(seen.state, failures):
                     return None
         return self._ask(due, next_dispatch(self._db, due.id, failures=failures))
 
+    def _has_done_something(self, due: PendingCollection, last: Dispatch, seen: FlowRun) -> bool:
+        """Whether a flow run has completed, and settled events: one that looks elsewhere completes, too."""
+        return seen.state == "COMPLETED" and count_settled(self._db, due.id, since=last.asked_at) > 0
+
     def _ask(self, due: PendingCollection, key: UUID) -> UUID | None:
-        flow_run = self._orchestrator.ask(due.name, str(key))
+        flow_run = self._orchestrator.ask(due.name, str(key), tenant=self._tenant)
         if flow_run is not None:
             note_dispatch(self._db, due.id, key, flow_run)
             log.info("collection %s: %d events: flow run %s", due.name, due.events, flow_run)
@@ -188,12 +211,13 @@ class Dispatcher:
 
     def _has_died(self, flow_run_id: UUID, seen: FlowRun) -> bool:
         """Whether a flow run that should be at work has no process: then Prefect is told."""
-        if seen.state == "SCHEDULED" or self._clock() < seen.since + self._stuck:
+        stuck = self._stuck if seen.state == "PENDING" else self._stuck * RUNNING_FACTOR
+        if seen.state == "SCHEDULED" or self._clock() < seen.since + stuck:
             return False
         runs = runs_of_flow_run(self._db, flow_run_id)
         if any(state == "running" for state, _ in runs):  # `tidy` finds out whether it lives
             return False
-        if runs and self._clock() < runs[0][1] + self._stuck:
+        if runs and self._clock() < runs[0][1] + stuck:
             return False
         why = f"{seen.state.lower()} for long, and no run is at work"
         self._orchestrator.declare_crashed(flow_run_id, why)

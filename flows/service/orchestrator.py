@@ -32,7 +32,7 @@ class PrefectOrchestrator:
     def __init__(self, deployment: str = DEPLOYMENT) -> None:
         self._deployment = deployment
 
-    def ask(self, collection: str, key: str) -> UUID | None:
+    def ask(self, collection: str, key: str, *, tenant: str) -> UUID | None:
         """The flow run for that key, made if it is not there; None while the deployment is paused."""
         with _client() as client:
             try:
@@ -46,7 +46,7 @@ class PrefectOrchestrator:
                 return None
             asked = client.create_flow_run_from_deployment(
                 deployment.id,
-                parameters={"collection": collection},
+                parameters={"collection": collection, "tenant": tenant},
                 idempotency_key=key,
                 name=f"reindex {collection}: events",
             )

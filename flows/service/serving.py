@@ -34,7 +34,7 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
         if os.environ.get("PREFECT_API_URL"):
             from flows.service.orchestrator import PrefectOrchestrator
 
-            dispatcher = Dispatcher(session.db, settings.webhook, PrefectOrchestrator())
+            dispatcher = Dispatcher(session.db, settings, PrefectOrchestrator())
         else:
             log.warning(NO_PREFECT)
         app = create_app(settings, session.db, on_accept=dispatcher.wake if dispatcher else None)

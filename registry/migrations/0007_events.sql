@@ -15,7 +15,7 @@ CREATE TABLE delivery (
 CREATE INDEX delivery_received_idx ON delivery (tenant_id, received_at);
 
 -- What a delivery names. run_id: the run that works, or last worked, on it; while that run lives, nobody else does.
--- due_at: not before, after a try that failed.
+-- attempts: runs that failed with it; crashes: runs that died with it. due_at: not before, after a try that failed.
 CREATE TABLE event (
     id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     tenant_id     int NOT NULL,
@@ -28,6 +28,7 @@ CREATE TABLE event (
     state         text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'applied', 'failed')),
     run_id        uuid REFERENCES run,
     attempts      int NOT NULL DEFAULT 0,
+    crashes       int NOT NULL DEFAULT 0,
     due_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
     settled_at    timestamptz,
     outcome       text,

@@ -47,17 +47,25 @@ WHERE e.tenant_id = %(tenant)s AND e.collection_id = %(collection)s AND e.state 
   AND e.due_at <= clock_timestamp() AND (r.id IS NULL OR r.state <> 'running')
 ORDER BY s.id LIMIT 10000
 
+-- name: due_events
+SELECT count(*), coalesce(max(e.crashes + (r.state IS NOT DISTINCT FROM 'crashed')::int), 0)
+FROM event e LEFT JOIN run r ON r.id = e.run_id
+WHERE e.tenant_id = %(tenant)s AND e.collection_id = %(collection)s AND e.source_id = %(source)s
+  AND e.state = 'pending' AND e.due_at <= clock_timestamp() AND (r.id IS NULL OR r.state <> 'running')
+
 -- name: claim_events
+-- those that no run has died with come first
 WITH due AS (
-    SELECT e.id FROM event e LEFT JOIN run r ON r.id = e.run_id
+    SELECT e.id, (r.state IS NOT DISTINCT FROM 'crashed')::int AS crashed
+    FROM event e LEFT JOIN run r ON r.id = e.run_id
     WHERE e.tenant_id = %(tenant)s AND e.collection_id = %(collection)s AND e.source_id = %(source)s
       AND e.state = 'pending' AND e.due_at <= clock_timestamp() AND (r.id IS NULL OR r.state <> 'running')
-    ORDER BY e.id LIMIT %(most)s
+    ORDER BY e.crashes + (r.state IS NOT DISTINCT FROM 'crashed')::int, e.id LIMIT %(most)s
     FOR UPDATE OF e SKIP LOCKED
 )
-UPDATE event e SET run_id = %(run)s, attempts = e.attempts + 1
+UPDATE event e SET run_id = %(run)s, crashes = e.crashes + due.crashed
 FROM due WHERE e.id = due.id AND e.tenant_id = %(tenant)s
-RETURNING e.id, e.uri, e.action, e.attempts
+RETURNING e.id, e.uri, e.action, e.crashes
 
 -- name: settle_events
 UPDATE event e SET state = 'applied', outcome = s.outcome, error = NULL, settled_at = clock_timestamp()
@@ -65,26 +73,26 @@ FROM unnest(%(ids)s::bigint[], %(outcomes)s::text[]) AS s(id, outcome)
 WHERE e.id = s.id AND e.tenant_id = %(tenant)s AND e.run_id = %(run)s AND e.state = 'pending'
 
 -- name: give_back_events
+-- what a run has taken, or, without a run, what none could take
 UPDATE event e SET error = %(error)s,
-    run_id = CASE WHEN %(retry)s AND e.attempts < %(attempts)s THEN NULL ELSE e.run_id END,
-    due_at = clock_timestamp() + make_interval(secs => least(%(delay)s * 2.0 ^ least(e.attempts - 1, 20), 600)),
-    state = CASE WHEN %(retry)s AND e.attempts < %(attempts)s THEN 'pending' ELSE 'failed' END,
-    settled_at = CASE WHEN %(retry)s AND e.attempts < %(attempts)s THEN NULL ELSE clock_timestamp() END
-WHERE e.tenant_id = %(tenant)s AND e.run_id = %(run)s AND e.state = 'pending'
+    attempts = e.attempts + %(counts)s::int,
+    due_at = clock_timestamp() + make_interval(secs => least(%(delay)s * 2.0 ^ least(e.attempts, 20), 600)),
+    run_id = CASE WHEN tried.is_over THEN e.run_id END,
+    state = CASE WHEN tried.is_over THEN 'failed' ELSE 'pending' END,
+    settled_at = CASE WHEN tried.is_over THEN clock_timestamp() END
+FROM (
+    SELECT x.id, NOT %(retry)s OR x.attempts + %(counts)s::int >= coalesce(%(attempts)s::int, 2147483647) AS is_over
+    FROM event x LEFT JOIN run r ON r.id = x.run_id
+    WHERE x.tenant_id = %(tenant)s AND x.state = 'pending'
+      AND CASE WHEN %(run)s::uuid IS NULL
+          THEN x.source_id = %(source)s AND x.due_at <= clock_timestamp() AND (r.id IS NULL OR r.state <> 'running')
+          ELSE x.run_id = %(run)s END
+) AS tried
+WHERE e.id = tried.id AND e.tenant_id = %(tenant)s
   AND (%(ids)s::bigint[] IS NULL OR e.id = ANY(%(ids)s::bigint[]))
 
--- name: defer_events
--- as give_back_events, for what no run has taken yet
-UPDATE event e SET error = %(error)s, attempts = e.attempts + 1,
-    due_at = clock_timestamp() + make_interval(secs => least(%(delay)s * 2.0 ^ least(e.attempts, 20), 600)),
-    state = CASE WHEN %(retry)s AND e.attempts + 1 < %(attempts)s THEN 'pending' ELSE 'failed' END,
-    settled_at = CASE WHEN %(retry)s AND e.attempts + 1 < %(attempts)s THEN NULL ELSE clock_timestamp() END
-WHERE e.tenant_id = %(tenant)s AND e.source_id = %(source)s AND e.state = 'pending'
-  AND e.due_at <= clock_timestamp()
-  AND NOT EXISTS (SELECT FROM run r WHERE r.id = e.run_id AND r.state = 'running')
-
 -- name: retry_events
-UPDATE event e SET state = 'pending', run_id = NULL, attempts = 0, due_at = clock_timestamp(), settled_at = NULL
+UPDATE event e SET state = 'pending', run_id = NULL, attempts = 0, crashes = 0, due_at = clock_timestamp(), settled_at = NULL
 WHERE e.tenant_id = %(tenant)s AND e.collection_id = %(collection)s AND e.state = 'failed'
 
 -- name: count_events
@@ -92,6 +100,10 @@ SELECT c.name, e.state, count(*), min(e.received_at)
 FROM event e JOIN collection c ON c.id = e.collection_id
 WHERE e.tenant_id = %(tenant)s
 GROUP BY c.name, e.state ORDER BY c.name, e.state LIMIT 10000
+
+-- name: count_settled
+SELECT count(*) FROM event
+WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND settled_at >= %(since)s
 
 -- name: count_pending
 SELECT count(*) FROM event

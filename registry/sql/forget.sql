@@ -102,11 +102,16 @@ DELETE FROM rejection
 WHERE tenant_id = %(tenant)s AND source_id = %(source)s AND (uri = %(uri)s OR starts_with(uri, %(uri)s || '/'))
 
 -- name: drop_events
--- of the document and of what lies in it, whatever their state; and deliveries that named nothing else
+-- of the document and of what lies in it, whatever their state; deliveries that named nothing else go too
 WITH gone AS (
     DELETE FROM event
     WHERE tenant_id = %(tenant)s AND source_id = %(source)s AND (uri = %(uri)s OR starts_with(uri, %(uri)s || '/'))
     RETURNING id, delivery_id
+), renamed AS (
+    -- a sender's id may be made of the uri, in whatever spelling
+    UPDATE delivery d SET delivery = 'sha256:' || encode(sha256(convert_to(d.delivery, 'UTF8')), 'hex')
+    WHERE d.tenant_id = %(tenant)s AND d.id IN (SELECT delivery_id FROM gone)
+      AND EXISTS (SELECT FROM event e WHERE e.delivery_id = d.id AND e.id NOT IN (SELECT id FROM gone))
 )
 DELETE FROM delivery d
 WHERE d.tenant_id = %(tenant)s AND d.id IN (SELECT delivery_id FROM gone)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Collection, Set
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +35,10 @@ class Lister(Protocol):
         """Whether the source's root is there and holds nothing at all: a folder that is not mounted."""
         ...
 
+    def emptied_folders(self, uris: Collection[str]) -> frozenset[str]:
+        """Folders below the root that are there and empty, of those that uris which are gone lay in."""
+        ...
+
     def open(self, uri: str, path: str) -> AbstractContextManager[tuple[BinaryIO, Stat]]:
         """The item's bytes and its stat at opening; raises FetchFailed."""
         ...
@@ -49,6 +53,18 @@ def open_lister(source: Source, *, home: Path | None = None, follow_links: bool 
     if is_remote(source.root_url):
         return RemoteFolder(source)
     return LocalFolder(source, home=home, follow_links=follow_links)
+
+
+def require_same_root(source: Source) -> None:
+    """Raise SourceNotFound where a local source's root leads elsewhere than when it became one."""
+    if is_remote(source.root_url):
+        return
+    found = Path(source.root_url).resolve().as_posix()
+    if found != source.root_url:
+        raise SourceNotFound(
+            f"The source {source.root_url} is a link now, and leads to {found}.",
+            advice="Put the folder back, or ingest what the link leads to: that is another source.",
+        )
 
 
 def find_nested(scope: Scope, known: list[Source], *, home: Path | None = None) -> list[Source]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Set
+from collections.abc import Collection, Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 from stat import S_ISREG
@@ -88,6 +88,21 @@ class LocalFolder:
     def names_in(self, folder: str) -> frozenset[str]:
         """Uris of all that lies directly in a folder; none where it cannot be read, or is none."""
         return frozenset(names_of_folder(self._root, folder))
+
+    def emptied_folders(self, uris: Collection[str]) -> frozenset[str]:
+        """Folders below the root that are there and empty, of those that uris which are gone lay in."""
+        nearest = {self._nearest_folder(uri) for uri in uris}
+        return frozenset(folder for folder in nearest if folder and self._is_empty(folder))
+
+    def _nearest_folder(self, uri: str) -> str:
+        return next((folder for folder in ancestors(uri) if (self._root / folder).is_dir()), "")
+
+    def _is_empty(self, folder: str) -> bool:
+        try:
+            with os.scandir(self._root / folder) as entries:
+                return next(entries, None) is None
+        except OSError:
+            return True
 
     def is_empty_root(self) -> bool:
         """Whether the root holds nothing but what is excluded: probably a disk that is not mounted.

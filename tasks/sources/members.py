@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Collection, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +81,10 @@ class MemberLister:
     def names_in(self, folder: str) -> frozenset[str]:
         """Uris of all that lies directly in a folder, whether it would be listed or not."""
         return self._lister.names_in(folder)
+
+    def emptied_folders(self, uris: Collection[str]) -> frozenset[str]:
+        """Folders that are there and empty, of those that uris which are gone lay in."""
+        return self._lister.emptied_folders(uris)
 
     def is_empty_root(self) -> bool:
         """Whether the source's root is there and holds nothing at all."""

@@ -32,6 +32,21 @@ def compile_patterns(patterns: tuple[str, ...]) -> Match | None:
     return None
 
 
+def is_left_out(uri: str, *, include: tuple[str, ...], exclude: tuple[str, ...]) -> bool:
+    """Whether the patterns leave a file out; a folder that is left out takes all below it along.
+
+    >>> is_left_out(".git/config", include=(), exclude=(".*",))
+    True
+    >>> is_left_out("a.txt", include=("*.md",), exclude=())
+    True
+    """
+    skip, take = compile_patterns(exclude), compile_patterns(include)
+    parts = uri.split("/")
+    if skip and any(skip(part, "/".join(parts[: end + 1])) for end, part in enumerate(parts)):
+        return True
+    return bool(take) and not take(parts[-1], uri)  # type: ignore[misc]
+
+
 def _union(patterns: Sequence[str]) -> re.Pattern[str] | None:
     if not patterns:
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache, partial
@@ -104,6 +104,10 @@ class RemoteFolder:
         """
         forms = spellings(folder) if not fault_of(folder or "x") else []
         return frozenset(uri_of(path) for form in forms for path in self._ask(partial(self._children, form)))
+
+    def emptied_folders(self, uris: Collection[str]) -> frozenset[str]:
+        """None: an object store has no folders that could be empty."""
+        return frozenset()
 
     def is_empty_root(self) -> bool:
         """No: a store that answers says what it has."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Protocol, cast
@@ -159,6 +159,10 @@ class SidecarLister:
     def names_in(self, folder: str) -> frozenset[str]:
         """Uris of all that lies directly in a folder, sidecars included."""
         return self._lister.names_in(folder)
+
+    def emptied_folders(self, uris: Collection[str]) -> frozenset[str]:
+        """Folders that are there and empty, of those that uris which are gone lay in."""
+        return self._lister.emptied_folders(uris)
 
     def is_empty_root(self) -> bool:
         """Whether the source's root is there and holds nothing at all."""

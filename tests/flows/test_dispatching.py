@@ -16,7 +16,7 @@ from registry.events import accept_delivery, claim_events, settle_events
 from registry.runs import finish_run, hold_new_run
 from schemas.errors import PrefectUnavailable
 from schemas.event import Delivery, NamedChange
-from schemas.settings import WebhookSettings
+from schemas.settings import Settings
 from schemas.source import Source
 
 NOW = datetime.now(UTC)
@@ -37,7 +37,7 @@ class FakePrefect:
         self.crashed: list[UUID] = []
         self.is_down = self.loses_answers = self.is_paused = False
 
-    def ask(self, collection, key):
+    def ask(self, collection, key, *, tenant):
         self._require()
         if self.is_paused:
             return None
@@ -57,6 +57,10 @@ class FakePrefect:
         self.crashed.append(flow_run_id)
         self.runs[flow_run_id] = Seen("CRASHED", NOW)
 
+    def crash_stuck(self, older_than):
+        self._require()
+        return []
+
     def _require(self):
         if self.is_down:
             raise PrefectUnavailable("down")
@@ -72,7 +76,7 @@ class Scene:
         self.dispatcher = self.make()
 
     def make(self):
-        settings = WebhookSettings(debounce_s=0, max_wait_s=0)
+        settings = Settings(webhook={"debounce_s": 0, "max_wait_s": 0})
         return Dispatcher(self.db, settings, self.prefect, stuck_s=100, retry_s=2, clock=lambda: self.now)
 
     def deliver(self, uri="a.txt"):
@@ -192,7 +196,7 @@ def test_a_flow_run_without_a_process_is_given_up(scene, state):
     scene.deliver()
     (flow_run,) = scene.dispatcher.step()
     scene.prefect.runs[flow_run] = Seen(state, scene.now)
-    scene.now += timedelta(seconds=99)
+    scene.now += timedelta(seconds=99 if state == "PENDING" else 999)
     assert scene.dispatcher.step() == []
     scene.now += timedelta(seconds=2)
     (second,) = scene.dispatcher.step()
@@ -239,7 +243,7 @@ def test_the_thread_survives_an_outage_and_is_woken(scene):
     scene.prefect.is_down = True
     asked = threading.Event()
     plain = scene.prefect.ask
-    scene.prefect.ask = lambda *args: (plain(*args), asked.set())[0]
+    scene.prefect.ask = lambda *args, **options: (plain(*args, **options), asked.set())[0]
     with dispatching(scene.dispatcher) as dispatcher:
         scene.deliver()
         dispatcher.wake()
@@ -249,3 +253,35 @@ def test_the_thread_survives_an_outage_and_is_woken(scene):
         dispatcher.wake()
         assert asked.wait(30)
     assert len(scene.prefect.runs) == 1
+
+
+def test_a_flow_run_that_completes_without_settling_anything_is_not_asked_for_at_once(scene):
+    scene.deliver()
+    (flow_run,) = scene.dispatcher.step()
+    scene.prefect.runs[flow_run] = Seen("COMPLETED", scene.now)
+    assert scene.dispatcher.step() == []
+    scene.now += timedelta(seconds=2.1)
+    (flow_run,) = scene.dispatcher.step()
+    scene.prefect.runs[flow_run] = Seen("COMPLETED", scene.now)
+    scene.now += timedelta(seconds=2.1)
+    assert scene.dispatcher.step() == []
+
+
+def test_trouble_with_one_collection_is_not_another_ones(scene):
+    scene.deliver()
+    other = ensure_collection(scene.db, "other").id
+    source = ensure_source(scene.db, other, Source("more", "/data/more")).id
+    change = NamedChange(source, "x.txt", "changed")
+    accept_delivery(scene.db, other, Delivery("cms", "other", b"x" * 32, (change,)))
+    plain, asked = scene.prefect.ask, []
+
+    def ask(collection, key, *, tenant):
+        if collection == "default":
+            raise PrefectUnavailable("refused")
+        asked.append((collection, tenant))
+        return plain(collection, key, tenant=tenant)
+
+    scene.prefect.ask = ask
+    with pytest.raises(PrefectUnavailable):
+        scene.dispatcher.step()
+    assert asked == [("other", "default")]

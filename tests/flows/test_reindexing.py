@@ -12,7 +12,7 @@ from flows.reindexing import apply_events, reindex_documents
 from registry.collections import get_collection, list_sources
 from registry.events import accept_delivery, find_delivery, list_events
 from registry.runs import latest_runs
-from schemas.errors import CollectionNotFound, EventRefused, MassDeletion, SourceNotFound
+from schemas.errors import CollectionNotFound, EventRefused, MassDeletion, SourceNotFound, SourceUnavailable
 from schemas.event import Delivery, NamedChange
 from tasks.batch import plain_steps
 from tests.pictures import file
@@ -150,27 +150,74 @@ def test_a_document_inside_an_archive_is_looked_at_with_its_archive(indexed):
 
 
 def test_deletions_that_are_meant_pass_the_guard_and_others_do_not(indexed):
-    for number in range(20):
-        indexed.write(f"many/{number}.txt", f"Text number {number} of many, about things.")
-    indexed.ingest()
-    for number in range(20):
-        (indexed.folder / f"many/{number}.txt").unlink()
     names = [f"many/{number}.txt" for number in range(20)]
-    id_ = say(indexed, *(("changed", name) for name in names))
-    with pytest.raises(MassDeletion):
-        apply(indexed)
-    assert find_delivery(indexed.session.db, "cms", id_).state == "failed"
-    say(indexed, *(("deleted", name) for name in names))
+    for number, name in enumerate(names):
+        indexed.write(name, f"Text number {number} of many, about things.")
+    indexed.write("many/kept.md", "Something that is kept.")
+    indexed.ingest()
+    for name in names:
+        (indexed.folder / name).unlink()
+    indexed.write("a.txt", "Another text about apricots.")
+    held = say(indexed, *(("changed", name) for name in names))
+    passed = say(indexed, ("changed", "a.txt"))
+    report = apply(indexed)  # what the guard holds does not hold up the rest
+    assert "would retire 20 documents" in report.errors["docs"]
+    assert outcomes(report) == {"a.txt": "changed"}
+    assert find_delivery(indexed.session.db, "cms", held).state == "failed"
+    assert find_delivery(indexed.session.db, "cms", passed).state == "applied"
+    say(indexed, ("deleted", names[0]), ("changed", names[0]))  # it may be there again: not meant
+    say(indexed, *(("deleted", name) for name in names[1:]))
     assert apply(indexed).runs[0].documents.deleted == 20
 
 
-def test_a_source_that_lists_nothing_is_not_believed(indexed):
+def test_when_all_is_held_by_the_guard_the_run_says_so(indexed):
+    for number in range(20):
+        indexed.write(f"many/{number}.txt", f"Text number {number} of many, about things.")
+    indexed.write("many/kept.md", "Something that is kept.")
+    indexed.ingest()
+    for number in range(20):
+        (indexed.folder / f"many/{number}.txt").unlink()
+    say(indexed, ("prefix", "many"))
+    with pytest.raises(MassDeletion):
+        apply(indexed)
+
+
+@pytest.mark.parametrize("action", ["changed", "deleted", "prefix"])
+def test_a_source_that_lists_nothing_is_not_believed_and_the_event_waits(indexed, action):
     for path in sorted(indexed.folder.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
-    say(indexed, ("changed", "a.txt"))
-    with pytest.raises(MassDeletion, match="lists nothing"):
+    id_ = say(indexed, (action, "" if action == "prefix" else "a.txt"))
+    with pytest.raises(SourceUnavailable, match="lists nothing"):
         apply(indexed)
     assert indexed.keyword("letter") != []
+    assert find_delivery(indexed.session.db, "cms", id_).state == "pending"
+
+
+def test_a_folder_that_has_lost_all_it_held_is_not_believed_in_small_bites(indexed):
+    for number in range(30):
+        indexed.write(f"disk/{number}.txt", f"Text number {number} on another disk.")
+    for number in range(200):
+        indexed.write(f"rest/{number}.txt", f"Text number {number} of the rest.")
+    indexed.ingest()
+    for number in range(30):
+        (indexed.folder / f"disk/{number}.txt").unlink()
+    say(indexed, *(("changed", f"disk/{number}.txt") for number in range(5)))
+    with pytest.raises(SourceUnavailable, match="disk is empty, and held 30 documents"):
+        apply(indexed)
+    assert len(indexed.keyword("disk", k=50)) == 30
+
+
+def test_a_root_that_is_a_link_now_is_not_followed(indexed, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "a.txt").write_text("Something else altogether.")
+    indexed.folder.rename(tmp_path / "before")
+    indexed.folder.symlink_to(other)
+    say(indexed, ("changed", "a.txt"))
+    with pytest.raises(SourceNotFound, match="is a link now"):
+        apply(indexed)
+    indexed.folder.unlink()
+    (tmp_path / "before").rename(indexed.folder)
 
 
 def test_while_the_source_is_away_the_events_wait(indexed, tmp_path):

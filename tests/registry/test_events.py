@@ -15,7 +15,7 @@ from registry.events import (
     claim_events,
     count_events,
     count_pending,
-    defer_events,
+    count_settled,
     drop_old_deliveries,
     find_delivery,
     give_back_events,
@@ -94,15 +94,15 @@ def test_what_a_dead_run_had_taken_is_free_again_and_settled_once(db, place):
     heir, also = held(db, place)
     with also:
         again = claim_events(db, *place, heir)
-        assert [(e.id, e.attempts) for e in again] == [(taken[0].id, 2)]
+        assert [(e.id, e.crashes) for e in again] == [(taken[0].id, 1)]
         assert settle_events(db, dead, {taken[0].id: "added"}) == 0  # it was not dead after all: too late
         assert settle_events(db, heir, {taken[0].id: "added"}) == 1
         assert settle_events(db, heir, {taken[0].id: "changed"}) == 0
         finish_run(db, heir, "succeeded", stats={})
     status = find_delivery(db, "cms", "d1")
-    assert (status.state, status.collection, status.runs) == ("applied", "default", (heir,))
+    assert (status.state, status.collection, status.runs) == ("applied", "default", (str(heir),))
     assert [(e["source"], e["uri"], e["outcome"], e["attempts"]) for e in status.events] == [
-        ("docs", "a.txt", "added", 2)
+        ("docs", "a.txt", "added", 0)
     ]
 
 
@@ -111,7 +111,7 @@ def test_a_try_that_failed_is_repeated_later_and_not_for_ever(db, place):
     for attempt in (1, 2, 3):
         run, holding = held(db, place)
         with holding:
-            assert [e.attempts for e in claim_events(db, *place, run)] == [attempt]
+            assert [e.uri for e in claim_events(db, *place, run)] == ["a.txt"], attempt
             give_back_events(db, run, error="down", retry=True, attempts=3, delay_s=0)
             finish_run(db, run, "failed", stats={})
     assert count_pending(db, place[0]) == 0
@@ -123,11 +123,11 @@ def test_a_try_that_failed_is_repeated_later_and_not_for_ever(db, place):
 
 def test_after_a_failure_nobody_tries_before_it_is_due(db, place):
     deliver(db, place, "a.txt")
-    defer_events(db, place[1], error="not mounted", retry=True, attempts=5, delay_s=60)
+    give_back_events(db, None, source_id=place[1], error="not mounted", retry=True, attempts=None, delay_s=60)
     assert pending_sources(db, place[0]) == []
     assert count_pending(db, place[0]) == 1
     deliver(db, place, "b.txt", id="d2")
-    defer_events(db, place[1], error="wrong model", retry=False, attempts=5)
+    give_back_events(db, None, source_id=place[1], error="wrong model", retry=False, attempts=5)
     assert {e["uri"]: e["state"] for e in list_events(db, place[0])} == {
         "a.txt": "pending",
         "b.txt": "failed",
@@ -163,3 +163,23 @@ def test_another_tenant_sees_nothing_of_it(db, place, database_url, tmp_path):
         with other.connection() as connection:
             for table in ("delivery", "event", "dispatch"):
                 assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
+
+
+def test_an_event_that_kills_its_run_does_not_keep_the_others_for_ever(db, place):
+    for number in range(16):
+        deliver(db, place, f"{number}.txt", id=str(number))
+    done: set[str] = set()
+    runs = 0
+    while len(done) < 15:
+        run, holding = held(db, place)
+        runs += 1
+        with holding:
+            claimed = claim_events(db, *place, run)
+            if all(event.uri != "7.txt" for event in claimed):
+                settle_events(db, run, {event.id: "added" for event in claimed})
+                finish_run(db, run, "succeeded", stats={})
+                done |= {event.uri for event in claimed}
+        mark_crashed_runs(db, place[0])
+        assert runs < 40, done
+    assert count_pending(db, place[0]) == 1
+    assert count_settled(db, place[0], since=datetime.now(UTC) - timedelta(hours=1)) == 15
