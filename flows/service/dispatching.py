@@ -136,9 +136,7 @@ class Dispatcher:
         while not self._stopped.is_set():
             try:
                 if time.monotonic() - tidied >= TIDY_S:
-                    tidied = (
-                        time.monotonic()
-                    )  # trouble with it comes again at the next turn, and the step now
+                    tidied = time.monotonic()  # not again at once: the step must have its turn
                     self.tidy()
                 self.step()
                 failures, self.trouble = 0, self._over(failures)

@@ -31,6 +31,7 @@ HEAVY = [
     "pi_heif",
 ]
 MAX_LINES = 300
+EVERYBODYS = {"/", "/tmp/", "/app/", "/home/", "/opt/", "/srv/", "/var/", "/usr/"}
 
 
 def _modules(package):
@@ -117,5 +118,7 @@ def test_the_repository_names_no_address_and_no_machine():
     assert "://" not in constraints
     assert " @ " not in constraints
     home = str(ROOT.parent) + "/"
+    if home in EVERYBODYS:  # a clone in such a folder says nothing about this machine
+        home = str(ROOT) + "/"
     assert [n for n in names if (ROOT / n).suffix in {".py", ".md", ".toml", ".sh", ".txt"} and len(home) > 2
             and home in (ROOT / n).read_text(encoding="utf-8", errors="replace")] == []  # fmt: skip
