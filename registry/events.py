@@ -19,6 +19,8 @@ _LIST_FIELDS = ("received_at", "sender", "delivery", *_EVENT_FIELDS)
 SHOWN_EVENTS = 1000
 FREE_CRASHES = 2
 """So many deaths of a run are nobody's fault: machines are restarted."""
+DEADLY = 24
+"""Enough to halve what waits down to one event."""
 
 
 def accept_delivery(db: Database, collection_id: int, delivery: Delivery) -> bool:
@@ -99,7 +101,7 @@ def claim_events(
     """Take what is pending for a source, oldest first; nobody else does while the run lives.
 
     Where runs have died with events again and again, ever fewer are taken at a time, and those that no run
-    has died with first: so the others are done, and the one that kills is found.
+    has died with first: so the others are done, and the one that kills is found, and has failed.
     """
     values = {
         "tenant": db.tenant_id,
@@ -107,7 +109,9 @@ def claim_events(
         "source": source_id,
         "run": run_id,
     }
+    deadly = {"error": f"{DEADLY} runs have died with it.", "deadly": DEADLY}
     with db.transaction() as connection:
+        connection.execute(_SQL["fail_deadly_events"], {**values, **deadly})
         row = connection.execute(_SQL["due_events"], values).fetchone()
         assert row is not None
         due, crashes = row

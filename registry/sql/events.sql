@@ -47,6 +47,12 @@ WHERE e.tenant_id = %(tenant)s AND e.collection_id = %(collection)s AND e.state 
   AND e.due_at <= clock_timestamp() AND (r.id IS NULL OR r.state <> 'running')
 ORDER BY s.id LIMIT 10000
 
+-- name: fail_deadly_events
+UPDATE event e SET state = 'failed', settled_at = clock_timestamp(), crashes = e.crashes + 1, error = %(error)s
+FROM run r
+WHERE e.tenant_id = %(tenant)s AND e.source_id = %(source)s AND e.state = 'pending' AND r.id = e.run_id
+  AND r.state = 'crashed' AND e.crashes + 1 >= %(deadly)s
+
 -- name: due_events
 SELECT count(*), coalesce(max(e.crashes + (r.state IS NOT DISTINCT FROM 'crashed')::int), 0)
 FROM event e LEFT JOIN run r ON r.id = e.run_id
