@@ -25,7 +25,7 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
     """Serve until SIGTERM or SIGINT; requests that are being answered are answered.
 
     Raises:
-        ConfigurationError: no sender may send, or a file of secrets cannot be used.
+        ConfigurationError: a file of secrets cannot be used. Without senders the log warns only.
         DatabaseUnavailable: see the class.
     """
     with ExitStack() as stack:
