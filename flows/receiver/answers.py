@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import quote
@@ -36,6 +37,19 @@ class Accepted(BaseModel):
     duplicate: bool = Field(description="Whether it was stored before; then nothing was done now.")
     unknown: list[str] = Field(description="Deleted uris that the index does not have; at most 100.")
     status: str | None = Field(description="Where to ask what came of it; null where nothing was stored.")
+
+    @classmethod
+    def nothing(cls, id: str, collection: str, *, unknown: Sequence[str] = ()) -> Accepted:
+        """The answer where nothing was to be stored."""
+        return cls(
+            id=id,
+            collection=collection,
+            accepted=0,
+            ignored=0,
+            duplicate=False,
+            unknown=list(unknown),
+            status=None,
+        )
 
 
 class EventAnswer(BaseModel):

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from hashlib import sha256
 
 from fastapi import Request
 
@@ -36,18 +35,11 @@ class Receiver:
     clock: Callable[[], float]
     on_accept: Callable[[], None] | None
     uploads: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(MAX_UPLOADS))
-    _locks: tuple[threading.Lock, ...] = field(
-        default_factory=lambda: tuple(threading.Lock() for _ in range(64))
-    )
 
     @property
     def webhook(self) -> WebhookSettings:
         """Its own settings."""
         return self.settings.webhook
-
-    def lock(self, sender: str, id: str) -> threading.Lock:
-        """Held while a message with a side effect is looked at: the same one may come twice at once."""
-        return self._locks[sha256(f"{sender}\n{id}".encode("utf-8", "replace")).digest()[0] % 64]
 
     def note_accepted(self) -> None:
         """Wake up who waits for events."""

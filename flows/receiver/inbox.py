@@ -99,6 +99,11 @@ class Inbox:
             ) from exc
         return len(left)
 
+    def make_folder(self, collection: str) -> None:
+        """Make the folder of a collection, durably."""
+        with self._lock, _translated():
+            _make_folders(self.folder(collection))
+
     def open(self) -> Incoming:
         """A new document, empty."""
         return Incoming(self.root / INCOMING / uuid4().hex)
