@@ -85,8 +85,16 @@ def require_plain_body(request: Request) -> str:
     """The media type in lower case, without parameters.
 
     Raises:
-        RequestRefused: 415 for forms, which hold more than the one thing.
+        RequestRefused: 415 for forms, which hold more than the one thing, and for what is compressed.
     """
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        raise RequestRefused(
+            415,
+            "MediaTypeRefused",
+            "A body with a Content-Encoding is not unpacked.",
+            advice="Send the bytes as they are, without Content-Encoding.",
+        )
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type.startswith("multipart/"):
         raise RequestRefused(

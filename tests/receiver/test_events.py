@@ -522,6 +522,34 @@ def test_a_store_that_repeats_itself_is_heard_once(stored):
     assert len(stored.rows()) == 1
 
 
+def _undated(envelope: str) -> dict:
+    object = {"bucket": {"name": "contracts"}, "object": {"key": "2026/a.pdf"}}
+    if envelope == "EventBridge":
+        return {"detail-type": "Object Created", "detail": object}
+    message = {"Records": [{"eventName": "ObjectCreated:Put", "s3": object}]}
+    return {"Type": "Notification", "Message": json.dumps(message)} if envelope == "SNS" else message
+
+
+@pytest.mark.parametrize("envelope", ["S3", "EventBridge", "SNS"])
+def test_what_a_store_says_without_a_time_or_number_is_new_each_time(stored, envelope):
+    """The object may have changed again: taken for a repetition, that would be lost for ever."""
+    first, second = stored.bearer(_undated(envelope)), stored.bearer(_undated(envelope))
+    assert (first.status_code, second.status_code) == (202, 202)
+    assert first.json()["id"] != second.json()["id"]
+    assert len(stored.rows()) == 2
+
+
+@pytest.mark.parametrize(
+    ("envelope", "mark"),
+    [("S3", "eventTime"), ("EventBridge", "id"), ("EventBridge", "time"), ("SNS", "MessageId")],
+)
+def test_what_a_store_says_with_a_time_or_number_is_known_again(stored, envelope, mark):
+    message = _undated(envelope)
+    (message["Records"][0] if envelope == "S3" else message)[mark] = "2026-11-21T04:00:00Z"
+    assert [stored.bearer(message).status_code for _ in range(2)] == [202, 200]
+    assert len(stored.rows()) == 1
+
+
 def test_the_test_of_a_store_is_answered_and_leaves_nothing(stored):
     message = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "contracts"}
     done = stored.bearer(message)

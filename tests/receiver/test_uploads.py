@@ -18,6 +18,7 @@ from flows.receiver.inbox import INCOMING, Inbox, quote_name
 from registry.collections import ensure_collection, find_collection, get_collection, list_sources
 from registry.connection import Database, connect_admin
 from schemas.errors import DatabaseUnavailable
+from tasks.sources.scratch import LOCK
 from tests.receiver.conftest import OTHER_SECRET
 
 
@@ -188,6 +189,17 @@ def test_a_form_is_refused_and_the_advice_says_what_to_do(receiver):
     receiver.assert_untouched()
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "identity, br", "GZIP"])
+def test_what_is_compressed_is_not_taken_for_the_document(receiver, encoding):
+    for done in (
+        receiver.upload("a.txt", b"\x1f\x8b", extra={"content-encoding": encoding}),
+        receiver.post({"changed": ["a"]}, extra={"content-encoding": encoding}),
+    ):
+        assert (done.status_code, _error(done)) == (415, "MediaTypeRefused")
+    receiver.assert_untouched()
+    assert receiver.upload("a.txt", b"x", extra={"content-encoding": "Identity"}).status_code == 202
+
+
 def _pieces(size: int, count: int) -> Iterator[bytes]:
     for _ in range(count):
         yield b"x" * size
@@ -302,12 +314,25 @@ def test_more_uploads_at_once_than_the_disk_is_lent_for_are_sent_away(receiver):
 
 
 def test_what_a_killed_receiver_left_is_swept_at_the_start(receiver, configure):
-    folder = receiver.settings.home / "inbox" / INCOMING
+    folder = receiver.settings.home / "inbox" / INCOMING / "of-a-process-that-is-gone"
     folder.mkdir(parents=True)
+    (folder / LOCK).touch()
     (folder / "half").write_bytes(b"half")
     receiver.upload("a.txt", b"x")
     configure()
     assert _arrived(receiver) == {"a.txt": b"x"}
+
+
+def test_a_receiver_that_starts_leaves_the_uploads_of_a_living_one_alone(receiver, configure):
+    inbox = receiver.client.app.state.receiver.inbox
+    incoming = inbox.open()
+    incoming.write(b"first half, ")
+    configure()
+    configure().upload("b.txt", b"x")
+    incoming.write(b"second half")
+    incoming.finish()
+    inbox.place(incoming, "default", "a.txt")
+    assert _arrived(receiver) == {"a.txt": b"first half, second half", "b.txt": b"x"}
 
 
 # --- removing ---------------------------------------------------------------------------------
