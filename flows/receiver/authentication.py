@@ -19,10 +19,11 @@ _ADVICE = "Sign it by Standard Webhooks: headers webhook-id, webhook-timestamp a
 
 
 class Caller(NamedTuple):
-    """The sender of a request, and what it calls its message ("" where it does not)."""
+    """The sender of a request, what it calls its message ("" where it does not), and how it is known."""
 
     sender: Sender
     id: str
+    is_signed: bool
 
 
 class Verifier:
@@ -98,7 +99,7 @@ class Verifier:
             raise self._unknown("no sender that may do this has signed it")
         if wait := self._receiver.known.take(sender.name):
             raise _too_many(wait)
-        return Caller(sender, self._id)
+        return Caller(sender, self._id, is_signed=bool(self._signature))
 
     def _unknown(self, why: str) -> RequestRefused:
         if wait := self._receiver.strangers.take(self._client):

@@ -13,9 +13,10 @@ from flows.receiver.authentication import Verifier, authenticate
 from flows.receiver.bodies import stream_body
 from flows.receiver.core import Receiver, the_receiver
 from flows.receiver.describing import errors, message_body
-from flows.receiver.messages import meaning, read_message
+from flows.receiver.messages import SINGLE, is_binary, meaning, read_message
 from flows.receiver.refusals import JsonResponse, RequestRefused
 from registry.events import find_delivery
+from schemas.errors import EventRefused
 
 router = APIRouter(tags=["events"])
 
@@ -58,6 +59,11 @@ def post_event(
     content_type = require_plain_body(request)
     require_collection(receiver, collection)
     headers = dict(request.headers)
+    if caller.is_signed and is_binary(content_type, headers):
+        raise EventRefused(
+            "The ce- headers of a binary CloudEvent are not covered by the signature.",
+            advice=f"Send it in structured mode: Content-Type {SINGLE}, all attributes in the body.",
+        )
     message = read_message(body, content_type, headers)
     accepted = accept_message(receiver, caller, collection, message, sha256=meaning(body, headers))
     is_old = accepted.duplicate or message.is_test

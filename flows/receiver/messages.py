@@ -111,13 +111,18 @@ def read_message(body: bytes, content_type: str, headers: Mapping[str, str]) -> 
         return _read_batch(parse_json(body))
     if content_type == SINGLE:
         return _read_event(_model(CloudEvent, parse_json(body)))
-    if "ce-specversion" in headers:
+    if is_binary(content_type, headers):
         return _read_event(_model(CloudEvent, _binary(body, headers)))
     value = parse_json(body)
     if is_notification(value):
         found = _notified(value)
         return replace(found, id=_digest(body)) if found.is_dated else found
     return _checked(Message(_model(Changes, value).said()))
+
+
+def is_binary(content_type: str, headers: Mapping[str, str]) -> bool:
+    """Whether the message is a CloudEvent whose attributes are headers."""
+    return content_type not in (SINGLE, BATCH) and "ce-specversion" in headers
 
 
 def meaning(body: bytes, headers: Mapping[str, str]) -> bytes:

@@ -336,23 +336,44 @@ def test_a_batch_of_cloud_events_is_one_message(receiver):
     assert receiver.deliveries() == 1
 
 
+BINARY = {
+    "ce-specversion": "1.0",
+    "ce-id": "1",
+    "ce-source": "/archive",
+    "ce-type": "revector.document.deleted",
+    "ce-subject": "hr/%EA%B9%80%20100%25.pdf",
+}
+
+
+def _binary(receiver, **more: str):
+    headers = {"authorization": f"Bearer {BEARER}", **BINARY, **more}
+    return receiver.client.post("/v1/events/default", headers=headers)
+
+
 def test_a_binary_cloud_event_is_read_from_its_headers(receiver):
-    extra = {
-        "ce-specversion": "1.0",
-        "ce-id": "1",
-        "ce-source": "/archive",
-        "ce-type": "revector.document.deleted",
-        "ce-subject": "hr/%EA%B9%80%20100%25.pdf",
-    }
-    assert receiver.post(b"", extra=extra).status_code == 202
+    assert _binary(receiver).status_code == 202
     assert receiver.rows() == [("docs", "hr/김 100%.pdf", "deleted")]
 
 
 def test_a_binary_cloud_event_with_other_headers_is_another_message(receiver):
-    extra = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/a", "ce-type": "revector.document.deleted"}
-    assert receiver.post(b"", extra={**extra, "ce-subject": "a"}, id="m1").status_code == 202
-    assert receiver.post(b"", extra={**extra, "ce-subject": "b"}, id="m1").status_code == 409
-    assert receiver.rows() == [("docs", "a", "deleted")]
+    assert _binary(receiver, **{"webhook-id": "m1"}).status_code == 202
+    assert _binary(receiver, **{"webhook-id": "m1", "ce-subject": "b"}).status_code == 409
+    assert receiver.rows() == [("docs", "hr/김 100%.pdf", "deleted")]
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"changed": ["a"]}'])
+def test_headers_that_nobody_signed_say_nothing(receiver, body):
+    """Who overhears a signed message could add them, and make of "changed" the deletion of anything."""
+    done = receiver.post(body, extra=BINARY)
+    assert (done.status_code, _error(done)) == (422, "EventRefused")
+    assert "structured" in done.json()["error"]["advice"]
+    receiver.assert_untouched()
+
+
+def test_in_structured_mode_ce_headers_are_not_looked_at(receiver):
+    done = receiver.post(_event(subject="a"), content_type="application/cloudevents+json", extra=BINARY)
+    assert done.status_code == 202
+    assert receiver.rows() == [("docs", "a", "changed")]
 
 
 @pytest.mark.parametrize(
