@@ -34,7 +34,12 @@ async def _arrive(request: Request, receiver: TheReceiver, collection: str) -> A
     """Read the body, of those who could be a sender."""
     verifier = await run_in_threadpool(Verifier, receiver, request, collection, with_target=False)
     most = receiver.webhook.max_body_kb << 10
-    pieces = [piece async for piece in stream_body(request, most, setting="webhook.max_body_kb")]
+    try:
+        pieces = [piece async for piece in stream_body(request, most, setting="webhook.max_body_kb")]
+    except RequestRefused as exc:
+        if exc.status == 408:
+            verifier.charge()
+        raise
     return Arrived(b"".join(pieces), verifier)
 
 

@@ -38,7 +38,8 @@ async def receive(receiver: Receiver, request: Request, collection: str, path: s
         CollectionNotFound, EventConflict, EventRefused: see the classes; nothing is left behind.
     """
     verifier = await run_in_threadpool(Verifier, receiver, request, collection, with_target=True)
-    with receiver.upload_slot():
+    with receiver.upload_slot(verifier.stranger):
+        verifier.charge()  # before the body: who never ends it is never refused for its signature
         incoming = await run_in_threadpool(receiver.inbox.open)
         try:
             await _fill(receiver, request, verifier, incoming)

@@ -304,11 +304,11 @@ def test_while_the_database_is_away_no_document_is_taken(receiver, monkeypatch):
 def test_more_uploads_at_once_than_the_disk_is_lent_for_are_sent_away(receiver):
     inner = receiver.client.app.state.receiver
     for _ in range(MAX_UPLOADS):
-        inner.uploads.acquire()
+        assert inner.uploads.take(None)
     done = receiver.upload("a.txt", b"x")
     assert (done.status_code, _error(done), done.headers["Retry-After"]) == (503, "Busy", "2")
     receiver.assert_untouched()
-    inner.uploads.release()
+    inner.uploads.free(None)
     assert receiver.upload("a.txt", b"x").status_code == 202
     assert receiver.upload("b.txt", b"x").status_code == 202, "the place is free again"
 
