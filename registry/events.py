@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -23,8 +23,17 @@ DEADLY = 24
 """Enough to halve what waits down to one event."""
 
 
-def accept_delivery(db: Database, collection_id: int, delivery: Delivery) -> bool:
+def accept_delivery(
+    db: Database, collection_id: int, delivery: Delivery, *, effect: Callable[[], object] | None = None
+) -> bool:
     """Store a delivery durably; False where it is stored already.
+
+    Args:
+        db: the registry.
+        collection_id: what it is about.
+        delivery: what to store.
+        effect: what it does besides; done for a new one only, before it is stored. If it raises, nothing is.
+            Another process with the same message waits meanwhile: who inserts first holds its key.
 
     Raises:
         EventConflict: the sender has used that id for something else.
@@ -57,6 +66,8 @@ def accept_delivery(db: Database, collection_id: int, delivery: Delivery) -> boo
                 "actions": list(actions),
             },
         )
+        if effect is not None:
+            effect()
     return True
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -73,9 +73,7 @@ def accept_message(
     collection = require_collection(receiver, name)
     id = caller.id or message.id or str(uuid4())
     if message.is_test:
-        return Accepted(
-            id=id, collection=name, accepted=0, ignored=0, duplicate=False, unknown=[], status=None
-        )
+        return Accepted.nothing(id, name)
     if len(message.said) > (most := receiver.webhook.max_documents):
         raise EventRefused(
             f"The message names {len(message.said):,} documents; {most:,} are allowed.",
@@ -118,10 +116,17 @@ def _route(sources: list[Source], said: Said, inbox: str) -> NamedChange | None:
     return NamedChange(source.id, uri, said.action)
 
 
-def store(receiver: Receiver, collection: Collection, delivery: Delivery, *, ignored: int = 0) -> Accepted:
-    """Make a delivery durable, once."""
+def store(
+    receiver: Receiver,
+    collection: Collection,
+    delivery: Delivery,
+    *,
+    ignored: int = 0,
+    effect: Callable[[], object] | None = None,
+) -> Accepted:
+    """Make a delivery durable, once, and its effect before it."""
     require_room(receiver, collection)
-    is_new = accept_delivery(receiver.db, collection.id, delivery)
+    is_new = accept_delivery(receiver.db, collection.id, delivery, effect=effect)
     receiver.meters.deliveries.labels("accepted" if is_new else "duplicate").inc()
     if is_new:
         receiver.meters.ignored.labels(collection.name).inc(ignored)

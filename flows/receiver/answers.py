@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import quote
@@ -10,6 +12,10 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from schemas.event import Action, DeliveryStatus, EventState
+
+_CLASS = re.compile(r"[A-Za-z]\w*(?=:)|cancelled|crashed")
+ASK = "It was not applied; the operator sees why: revector events --state failed."
+AGAIN = "The last try failed; it is tried again."
 
 
 class ErrorFacts(BaseModel):
@@ -37,6 +43,19 @@ class Accepted(BaseModel):
     unknown: list[str] = Field(description="Deleted uris that the index does not have; at most 100.")
     status: str | None = Field(description="Where to ask what came of it; null where nothing was stored.")
 
+    @classmethod
+    def nothing(cls, id: str, collection: str, *, unknown: Sequence[str] = ()) -> Accepted:
+        """The answer where nothing was to be stored."""
+        return cls(
+            id=id,
+            collection=collection,
+            accepted=0,
+            ignored=0,
+            duplicate=False,
+            unknown=list(unknown),
+            status=None,
+        )
+
 
 class EventAnswer(BaseModel):
     """One event of a delivery."""
@@ -46,9 +65,15 @@ class EventAnswer(BaseModel):
     action: Action
     state: EventState
     outcome: str | None = Field(description="What came of it; null while it is pending.")
-    error: str | None
+    error: str | None = Field(description="Whether it failed; why is for the operator: `revector events`.")
     attempts: int
     run_id: UUID | None
+
+    @classmethod
+    def of(cls, event: Mapping[str, Any]) -> EventAnswer:
+        """The answer for an event, without the text of its error, which may name paths and hosts."""
+        shown = ASK if event["state"] == "failed" else AGAIN
+        return cls.model_validate({**event, "error": shown if event["error"] else None})
 
 
 class DeliveryAnswer(BaseModel):
@@ -64,7 +89,7 @@ class DeliveryAnswer(BaseModel):
     @classmethod
     def of(cls, status: DeliveryStatus) -> DeliveryAnswer:
         """The answer for a status."""
-        events = [EventAnswer.model_validate(event) for event in status.events]
+        events = [EventAnswer.of(event) for event in status.events]
         return cls(
             id=status.id,
             collection=status.collection,
@@ -82,13 +107,25 @@ class RunAnswer(BaseModel):
     collection: str
     flow: str
     trigger: str
-    scope: str
+    source: str | None = Field(description="Name of the source; null where the run was about none, or part.")
     prefect_flow_run_id: UUID | None
     started_at: datetime
     finished_at: datetime | None
     state: str
     stats: dict[str, Any]
-    error: str | None
+    error: str | None = Field(description="Class of the error; its text is for the operator.")
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any], names: Mapping[str, str]) -> RunAnswer:
+        """The answer for a run. Places and texts of errors hold paths, hosts, passwords: they are not shown.
+
+        Args:
+            row: from the registry.
+            names: root of a source -> its name.
+        """
+        kind = _CLASS.match(row["error"] or "")
+        error = (kind[0] if kind else "failed") if row["error"] else None
+        return cls.model_validate({**row, "source": names.get(row["scope"]), "error": error})
 
 
 class RunsAnswer(BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +20,8 @@ from flows.receiver.refusals import JsonResponse
 from flows.receiver.senders import Senders
 from registry.connection import Database
 from schemas.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 
 def create_app(
@@ -47,6 +50,8 @@ def create_app(
     webhook = settings.webhook
     meters = Meters()
     senders = Senders(webhook.senders)
+    if not webhook.senders:
+        logger.warning("no sender is configured (webhook.senders): nobody may send, all get 401")
     receiver = Receiver(
         settings=settings,
         db=db,

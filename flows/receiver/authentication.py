@@ -8,7 +8,7 @@ from typing import NamedTuple
 from fastapi import Request
 
 from flows.receiver.core import Receiver
-from flows.receiver.limits import client_key
+from flows.receiver.limits import client_key, is_this_machine
 from flows.receiver.refusals import RequestRefused
 from flows.receiver.senders import Sender, find_bearer, find_signer
 from flows.receiver.signing import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, begin
@@ -19,10 +19,11 @@ _ADVICE = "Sign it by Standard Webhooks: headers webhook-id, webhook-timestamp a
 
 
 class Caller(NamedTuple):
-    """The sender of a request, and what it calls its message ("" where it does not)."""
+    """The sender of a request, what it calls its message ("" where it does not), and how it is known."""
 
     sender: Sender
     id: str
+    is_signed: bool
 
 
 class Verifier:
@@ -45,7 +46,10 @@ class Verifier:
         self, receiver: Receiver, request: Request, collection: str | None, *, with_target: bool
     ) -> None:
         self._receiver = receiver
-        self._client = client_key(request.client.host if request.client else "")
+        host = request.client.host if request.client else ""
+        self._client = client_key(host)
+        self._is_local = is_this_machine(host)
+        self._is_charged = False
         headers = request.headers
         self._id = headers.get(ID_HEADER, "")
         self._signature = headers.get(SIGNATURE_HEADER, "")
@@ -68,6 +72,22 @@ class Verifier:
                 raise self._unknown("no sender that may do this has that token")
         else:
             raise self._unknown("it is not signed")
+
+    @property
+    def stranger(self) -> str | None:
+        """The address of one who may still turn out to be nobody; None of a known sender, or this machine."""
+        return None if self._tokens or self._is_local else self._client
+
+    def charge(self) -> None:
+        """Count this request as a stranger's until `finish` knows its sender; one with a token is known.
+
+        Raises:
+            RequestRefused: 429 for too many such.
+        """
+        if not self._tokens and not self._is_charged:
+            if wait := self._receiver.strangers.take(self._client):
+                raise _too_many(wait)
+            self._is_charged = True
 
     def _require_fresh(self, timestamp: str) -> str:
         if not self._id:
@@ -96,12 +116,14 @@ class Verifier:
             sender = find_bearer(self._bearer, self._tokens)
         if sender is None:
             raise self._unknown("no sender that may do this has signed it")
+        if self._is_charged:
+            self._receiver.strangers.give_back(self._client)
         if wait := self._receiver.known.take(sender.name):
             raise _too_many(wait)
-        return Caller(sender, self._id)
+        return Caller(sender, self._id, is_signed=bool(self._signature))
 
     def _unknown(self, why: str) -> RequestRefused:
-        if wait := self._receiver.strangers.take(self._client):
+        if not self._is_charged and (wait := self._receiver.strangers.take(self._client)):
             return _too_many(wait)
         return RequestRefused(401, "NotAuthenticated", f"The sender is not known: {why}.", advice=_ADVICE)
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from hashlib import sha256
 
 from fastapi import Request
 
 from flows.receiver.inbox import Inbox
-from flows.receiver.limits import Buckets
+from flows.receiver.limits import Buckets, Slots
 from flows.receiver.meters import Meters
 from flows.receiver.refusals import RequestRefused
 from flows.receiver.senders import Senders
@@ -19,7 +17,10 @@ from registry.connection import Database
 from schemas.settings import Settings, WebhookSettings
 
 MAX_UPLOADS = 16
-"""At once. Their senders are known only at the end, so this bounds what strangers can fill a disk with."""
+"""At once. Who signs is known only at the end, so this bounds what strangers can fill a disk with."""
+
+MAX_UPLOADS_PER_CLIENT = 4
+"""Of one address whose sender is not known yet: a stranger who sends slowly leaves room for others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +36,12 @@ class Receiver:
     strangers: Buckets
     clock: Callable[[], float]
     on_accept: Callable[[], None] | None
-    uploads: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(MAX_UPLOADS))
-    _locks: tuple[threading.Lock, ...] = field(
-        default_factory=lambda: tuple(threading.Lock() for _ in range(64))
-    )
+    uploads: Slots = field(default_factory=lambda: Slots(MAX_UPLOADS, MAX_UPLOADS_PER_CLIENT))
 
     @property
     def webhook(self) -> WebhookSettings:
         """Its own settings."""
         return self.settings.webhook
-
-    def lock(self, sender: str, id: str) -> threading.Lock:
-        """Held while a message with a side effect is looked at: the same one may come twice at once."""
-        return self._locks[sha256(f"{sender}\n{id}".encode("utf-8", "replace")).digest()[0] % 64]
 
     def note_accepted(self) -> None:
         """Wake up who waits for events."""
@@ -55,20 +49,23 @@ class Receiver:
             self.on_accept()
 
     @contextmanager
-    def upload_slot(self) -> Iterator[None]:
+    def upload_slot(self, client: str | None) -> Iterator[None]:
         """One of the uploads at once.
+
+        Args:
+            client: who wants it; None for one that may have them all.
 
         Raises:
             RequestRefused: 503, there are too many.
         """
-        if not self.uploads.acquire(blocking=False):
+        if not self.uploads.take(client):
             raise RequestRefused(
                 503, "Busy", "There are too many uploads at once.", advice="Send it again.", retry_s=2
             )
         try:
             yield
         finally:
-            self.uploads.release()
+            self.uploads.free(client)
 
 
 def the_receiver(request: Request) -> Receiver:

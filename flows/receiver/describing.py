@@ -17,7 +17,7 @@ MEANINGS = {
     408: "The body stopped coming.",
     409: "The id was used for something else, the path is taken, or nothing was ingested yet.",
     413: "The body is larger than the limit.",
-    415: "A form instead of the bytes themselves.",
+    415: "A form, or something compressed, instead of the bytes themselves.",
     422: "What is named cannot be one of the collection's.",
     429: "Too many requests; see Retry-After.",
     500: "The receiver failed; see its log.",

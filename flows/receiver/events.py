@@ -13,9 +13,10 @@ from flows.receiver.authentication import Verifier, authenticate
 from flows.receiver.bodies import stream_body
 from flows.receiver.core import Receiver, the_receiver
 from flows.receiver.describing import errors, message_body
-from flows.receiver.messages import meaning, read_message
+from flows.receiver.messages import SINGLE, is_binary, meaning, read_message
 from flows.receiver.refusals import JsonResponse, RequestRefused
 from registry.events import find_delivery
+from schemas.errors import EventRefused
 
 router = APIRouter(tags=["events"])
 
@@ -33,7 +34,12 @@ async def _arrive(request: Request, receiver: TheReceiver, collection: str) -> A
     """Read the body, of those who could be a sender."""
     verifier = await run_in_threadpool(Verifier, receiver, request, collection, with_target=False)
     most = receiver.webhook.max_body_kb << 10
-    pieces = [piece async for piece in stream_body(request, most, setting="webhook.max_body_kb")]
+    try:
+        pieces = [piece async for piece in stream_body(request, most, setting="webhook.max_body_kb")]
+    except RequestRefused as exc:
+        if exc.status == 408:
+            verifier.charge()
+        raise
     return Arrived(b"".join(pieces), verifier)
 
 
@@ -58,6 +64,11 @@ def post_event(
     content_type = require_plain_body(request)
     require_collection(receiver, collection)
     headers = dict(request.headers)
+    if caller.is_signed and is_binary(content_type, headers):
+        raise EventRefused(
+            "The ce- headers of a binary CloudEvent are not covered by the signature.",
+            advice=f"Send it in structured mode: Content-Type {SINGLE}, all attributes in the body.",
+        )
     message = read_message(body, content_type, headers)
     accepted = accept_message(receiver, caller, collection, message, sha256=meaning(body, headers))
     is_old = accepted.duplicate or message.is_test
@@ -85,8 +96,16 @@ def require_plain_body(request: Request) -> str:
     """The media type in lower case, without parameters.
 
     Raises:
-        RequestRefused: 415 for forms, which hold more than the one thing.
+        RequestRefused: 415 for forms, which hold more than the one thing, and for what is compressed.
     """
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        raise RequestRefused(
+            415,
+            "MediaTypeRefused",
+            "A body with a Content-Encoding is not unpacked.",
+            advice="Send the bytes as they are, without Content-Encoding.",
+        )
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type.startswith("multipart/"):
         raise RequestRefused(

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from uuid import uuid4
 
 from flows.receiver.refusals import RequestRefused
 from schemas.errors import HomeNotWritable
+from tasks.sources.scratch import Scratch, sweep
 
 INCOMING = ".incoming"
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_")
@@ -37,7 +39,6 @@ class Incoming:
 
     def __init__(self, path: Path) -> None:
         with _translated():
-            path.parent.mkdir(parents=True, exist_ok=True)
             self._stream = path.open("xb")
         self.path = path
         self.size = 0
@@ -77,31 +78,39 @@ class Inbox:
         self.root = root.expanduser().resolve()
         self._tenant = quote_name(tenant)
         self._lock = threading.Lock()
+        self._scratch: Scratch | None = None
 
     def folder(self, collection: str) -> Path:
         """Where the documents of a collection lie."""
         return self.root / self._tenant / quote_name(collection)
 
-    def sweep(self) -> int:
-        """Remove what a receiver that was killed left half-written; returns how many files.
+    def sweep(self) -> None:
+        """Remove what receivers that are gone left half-written; those that live keep theirs.
 
         Raises:
-            HomeNotWritable: it cannot be removed.
+            HomeNotWritable: the folder cannot be read.
         """
         try:
-            left = list((self.root / INCOMING).glob("*"))
-            for path in left:
-                path.unlink(missing_ok=True)
+            sweep(self.root / INCOMING)
         except OSError as exc:
             raise HomeNotWritable(
                 f"The inbox {self.root} cannot be used ({exc.strerror}).",
                 advice="Set webhook.inbox to a folder that this user may write to.",
             ) from exc
-        return len(left)
+
+    def make_folder(self, collection: str) -> None:
+        """Make the folder of a collection, durably."""
+        with self._lock, _translated():
+            _make_folders(self.folder(collection))
 
     def open(self) -> Incoming:
         """A new document, empty."""
-        return Incoming(self.root / INCOMING / uuid4().hex)
+        with self._lock, _translated():
+            if self._scratch is None:
+                self._scratch = Scratch(self.root / INCOMING)
+                weakref.finalize(self, self._scratch.close)
+            folder = self._scratch.folder
+        return Incoming(folder / uuid4().hex)
 
     def place(self, incoming: Incoming, collection: str, uri: str) -> None:
         """Put a finished document at its uri, in place of what is there.
@@ -165,10 +174,20 @@ def _conflict(why: str) -> RequestRefused:
 
 
 @contextmanager
+def _unwrapped() -> Iterator[None]:
+    """What the file system said to `Scratch`, which tells an operator and not a sender."""
+    try:
+        yield
+    except HomeNotWritable as exc:
+        raise exc.__cause__ or exc from None
+
+
+@contextmanager
 def _translated() -> Iterator[None]:
     """Errors of the file system as answers; they name no path of this machine."""
     try:
-        yield
+        with _unwrapped():
+            yield
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as exc:
         raise _conflict("a folder is where a file was to be, or a file where a folder was to be") from exc
     except OSError as exc:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 
 MAX_BUCKETS = 10_000
@@ -41,6 +41,62 @@ class Buckets:
             while len(self._buckets) > MAX_BUCKETS:
                 self._buckets.popitem(last=False)
         return 0.0 if is_there else (1 - tokens) / self._rate
+
+    def give_back(self, key: str) -> None:
+        """Put back one token that was taken."""
+        with self._lock:
+            if key in self._buckets:
+                tokens, since = self._buckets[key]
+                self._buckets[key] = (min(self._burst, tokens + 1), since)
+
+
+class Slots:
+    """So many things at once, and fewer of one client.
+
+    Args:
+        total: at once.
+        per_client: of one.
+    """
+
+    def __init__(self, total: int, per_client: int) -> None:
+        self._total = self._free = total
+        self._per_client = per_client
+        self._lock = threading.Lock()
+        self._taken: Counter[str] = Counter()
+
+    @property
+    def busy(self) -> int:
+        """How many are taken."""
+        return self._total - self._free
+
+    def take(self, client: str | None) -> bool:
+        """Take one, if there is one; None is a client that may have all."""
+        with self._lock:
+            is_there = self._free > 0 and (client is None or self._taken[client] < self._per_client)
+            if is_there:
+                self._free -= 1
+                self._note(client, 1)
+            return is_there
+
+    def free(self, client: str | None) -> None:
+        """Give one back."""
+        with self._lock:
+            self._free += 1
+            self._note(client, -1)
+
+    def _note(self, client: str | None, change: int) -> None:
+        if client is not None:
+            self._taken[client] += change
+            if not self._taken[client]:
+                del self._taken[client]
+
+
+def is_this_machine(address: str) -> bool:
+    """Whether an address is a loopback one."""
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 def client_key(address: str) -> str:

@@ -44,12 +44,14 @@ class Message:
         skipped: how many entries say nothing that matters here (an object was read, tagged ...).
         id: the message's own, "" where it has none.
         is_test: whether a store only tries whether somebody listens.
+        is_dated: of a store's: whether the same bytes are the same message.
     """
 
     said: tuple[Said, ...]
     skipped: int = 0
     id: str = ""
     is_test: bool = False
+    is_dated: bool = False
 
 
 class Changes(BaseModel):
@@ -109,12 +111,18 @@ def read_message(body: bytes, content_type: str, headers: Mapping[str, str]) -> 
         return _read_batch(parse_json(body))
     if content_type == SINGLE:
         return _read_event(_model(CloudEvent, parse_json(body)))
-    if "ce-specversion" in headers:
+    if is_binary(content_type, headers):
         return _read_event(_model(CloudEvent, _binary(body, headers)))
     value = parse_json(body)
     if is_notification(value):
-        return replace(_notified(value), id=_digest(body))
+        found = _notified(value)
+        return replace(found, id=_digest(body)) if found.is_dated else found
     return _checked(Message(_model(Changes, value).said()))
+
+
+def is_binary(content_type: str, headers: Mapping[str, str]) -> bool:
+    """Whether the message is a CloudEvent whose attributes are headers."""
+    return content_type not in (SINGLE, BATCH) and "ce-specversion" in headers
 
 
 def meaning(body: bytes, headers: Mapping[str, str]) -> bytes:
@@ -173,7 +181,7 @@ def _notified(value: dict[str, Any]) -> Message:
     said = tuple(
         Said(one.url, "deleted" if one.is_removed else "changed", is_url=True) for one in found.objects
     )
-    return Message(said, found.skipped, is_test=found.is_test)
+    return Message(said, found.skipped, is_test=found.is_test, is_dated=found.is_dated)
 
 
 def _checked(message: Message) -> Message:

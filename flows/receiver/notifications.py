@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
@@ -23,11 +23,20 @@ class StoredObject(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """What a store says; `skipped` entries tell of nothing that changes an object."""
+    """What a store says.
+
+    Attributes:
+        objects: that were created or removed.
+        skipped: how many entries tell of nothing that changes an object.
+        is_test: whether the store only tries whether somebody listens.
+        is_dated: whether it says when it happened, or has a number of its own: then the same bytes are
+            the same message. The others may be true again tomorrow, word for word.
+    """
 
     objects: tuple[StoredObject, ...] = ()
     skipped: int = 0
     is_test: bool = False
+    is_dated: bool = False
 
 
 def is_notification(value: Any) -> bool:
@@ -55,13 +64,13 @@ def read_notification(value: dict[str, Any], *, envelopes: int = 0) -> Notificat
     if {"Type", "Message"} <= value.keys():
         return _unwrap(value, envelopes)
     if "detail-type" in value:
-        return _collect([_bridge_entry(value)])
+        return _collect([_bridge_entry(value)], is_dated=_is_dated(value, "detail", "time", "id"))
     if "Records" in value:
         records = value["Records"]
         if not isinstance(records, list):
             raise _unknown("Records is not a list")
-        return _collect(_record_entry(record) for record in records)
-    return _collect([_record_entry(value)])
+        return _collect(map(_record_entry, records), is_dated=any(map(_is_dated, records)))
+    return _collect([_record_entry(value)], is_dated=_is_dated(value))
 
 
 def _unwrap(value: dict[str, Any], envelopes: int) -> Notification:
@@ -74,13 +83,24 @@ def _unwrap(value: dict[str, Any], envelopes: int) -> Notification:
     inner = parse_json(text.encode("utf-8", "replace")) if isinstance(text, str) else None
     if not isinstance(inner, dict) or envelopes >= _MAX_ENVELOPES or not is_notification(inner):
         raise _unknown("the message in the SNS envelope is none")
-    return read_notification(inner, envelopes=envelopes + 1)
+    found = read_notification(inner, envelopes=envelopes + 1)
+    return replace(found, is_dated=found.is_dated or bool(value.get("MessageId")))
 
 
-def _collect(entries: Iterable[StoredObject | None]) -> Notification:
+def _collect(entries: Iterable[StoredObject | None], *, is_dated: bool) -> Notification:
     found = list(entries)
     objects = tuple(one for one in found if one is not None)
-    return Notification(objects, len(found) - len(objects))
+    return Notification(objects, len(found) - len(objects), is_dated=is_dated)
+
+
+def _is_dated(event: Any, holder: str = "s3", *marks: str) -> bool:
+    """Whether something in an event makes it one of a kind: its time, or the number of the object's state."""
+    if not isinstance(event, dict):
+        return False
+    part = event.get(holder)
+    changed = part.get("object") if isinstance(part, dict) else None
+    sequencer = changed.get("sequencer") if isinstance(changed, dict) else None
+    return bool(sequencer or any(event.get(mark) for mark in marks or ("eventTime",)))
 
 
 def _record_entry(record: Any) -> StoredObject | None:

@@ -10,10 +10,12 @@ from starlette.responses import Response
 
 from flows.receiver.answers import HealthAnswer, ReadyAnswer, RunAnswer, RunsAnswer
 from flows.receiver.authentication import authenticate
+from flows.receiver.core import Receiver
 from flows.receiver.describing import errors
 from flows.receiver.events import TheReceiver
 from flows.receiver.meters import CONTENT_TYPE, Within
 from flows.receiver.refusals import JsonResponse, RequestRefused
+from registry.collections import find_collection, list_sources
 from registry.connection import Database
 from registry.receiving import find_runs
 from schemas.errors import RevectorError
@@ -50,8 +52,14 @@ def get_run(request: Request, receiver: TheReceiver, id: UUID) -> JsonResponse:
     rows = [row for row in find_runs(receiver.db, id) if caller.sender.may_use(row["collection"])]
     if not rows:
         raise RequestRefused(404, "NotFound", "There is no such run.", advice="Check the id.")
-    answer = RunsAnswer(runs=[RunAnswer.model_validate(row) for row in rows])
+    answer = RunsAnswer(runs=[RunAnswer.of(row, _source_names(receiver, row["collection"])) for row in rows])
     return JsonResponse(answer.model_dump(mode="json"))
+
+
+def _source_names(receiver: Receiver, collection: str) -> dict[str, str]:
+    """Root of each source of a collection -> its name."""
+    found = find_collection(receiver.db, collection)
+    return {source.root_url: source.name for source in list_sources(receiver.db, found.id)} if found else {}
 
 
 @router.get(

@@ -6,7 +6,7 @@ import hmac
 import logging
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -41,7 +41,6 @@ class _Secrets:
     keys: tuple[bytes, ...] = ()
     stamp: Stamp | None = None
     is_sound: bool = True
-    seen: set[Stamp | None] = field(default_factory=set)
 
 
 def read_secrets(path: Path, *, auth: str) -> tuple[bytes, ...]:
@@ -51,14 +50,13 @@ def read_secrets(path: Path, *, auth: str) -> tuple[bytes, ...]:
         ConfigurationError: it cannot be read, or holds no secret, too many, or one that is none.
     """
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+        secrets = _lines(path)
     except (OSError, UnicodeDecodeError) as exc:
         why = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8"
         raise ConfigurationError(
             f"The file of secrets {path} cannot be read ({why}).",
             advice="Check webhook.senders in revector.toml, and who may read the file.",
         ) from exc
-    secrets = [line for line in lines if line and not line.startswith("#")]
     if not 1 <= len(secrets) <= MAX_SECRETS:
         raise ConfigurationError(
             f"The file {path} holds {len(secrets)} secrets.",
@@ -68,6 +66,21 @@ def read_secrets(path: Path, *, auth: str) -> tuple[bytes, ...]:
         return tuple(_key(secret, auth) for secret in secrets)
     except ConfigurationError as exc:
         raise ConfigurationError(f"In {path}: {exc.message}", advice=exc.advice) from exc
+
+
+def _lines(path: Path) -> list[str]:
+    lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _is_withdrawn(path: Path) -> bool:
+    """Whether the file is gone or holds no secret, which somebody meant; else it is only damaged."""
+    try:
+        return not _lines(path)
+    except FileNotFoundError:
+        return True
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def _key(secret: str, auth: str) -> bytes:
@@ -86,8 +99,9 @@ class Senders:
     """The senders of the settings with their keys; safe to use from several threads.
 
     Raises:
-        ConfigurationError: a file of secrets cannot be used. Later, when one is replaced by such a
-            file, the keys that were good stay, and the log says so.
+        ConfigurationError: a file of secrets cannot be used. Later, one that is deleted or holds no secret
+            any more locks its sender out; one that is damaged leaves the keys that were good in force.
+            The log says either.
     """
 
     def __init__(self, settings: Mapping[str, SenderSettings]) -> None:
@@ -121,12 +135,12 @@ class Senders:
         ]
 
 
-def _stamp(path: Path) -> Stamp | None:
+def _stamp(path: Path) -> Stamp:
     """What changes when a file does; of a mounted secret, what its links lead to."""
     try:
         found = path.stat()
-    except OSError:
-        return None
+    except OSError as exc:  # one that is gone is told from one that nobody may look at
+        return exc.errno or -1, -1, -1
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
@@ -137,10 +151,12 @@ def _reload(secrets: _Secrets) -> None:
         logger.info("secrets read again", extra={"sender": secrets.sender.name})
     except ConfigurationError as exc:
         secrets.is_sound = False
+        is_withdrawn = _is_withdrawn(secrets.settings.secrets)
+        if is_withdrawn:
+            secrets.keys = ()
+        result = "the sender is locked out" if is_withdrawn else "the earlier ones stay valid"
         logger.error(
-            "secrets cannot be read; the earlier ones stay valid: %s",
-            exc.message,
-            extra={"sender": secrets.sender.name},
+            "secrets cannot be read; %s: %s", result, exc.message, extra={"sender": secrets.sender.name}
         )
 
 

@@ -36,7 +36,8 @@ def read_key(secret: str) -> bytes:
     if len(key) < MIN_SECRET:
         raise ConfigurationError(
             f"A secret is shorter than {MIN_SECRET} bytes.",
-            advice='Make one: python -c "import secrets; print(secrets.token_urlsafe(32))"',
+            advice='Make one: python -c "import base64, os; '
+            "print('whsec_' + base64.b64encode(os.urandom(32)).decode())\"",
         )
     return key
 

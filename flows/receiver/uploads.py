@@ -8,16 +8,15 @@ from uuid import uuid4
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 
-from flows.receiver.accepting import require_collection, require_room, store
+from flows.receiver.accepting import require_collection, store
 from flows.receiver.answers import Accepted
 from flows.receiver.authentication import Caller, Verifier, sent_target
 from flows.receiver.bodies import stream_body
 from flows.receiver.core import Receiver
 from flows.receiver.inbox import Incoming
 from registry.collections import ensure_source, list_sources
-from registry.events import find_delivery
 from schemas.errors import EventRefused
-from schemas.event import Delivery, NamedChange
+from schemas.event import Action, Delivery, NamedChange
 from schemas.release import Collection
 from schemas.source import Source
 from tasks.sources.patterns import compile_patterns
@@ -39,7 +38,8 @@ async def receive(receiver: Receiver, request: Request, collection: str, path: s
         CollectionNotFound, EventConflict, EventRefused: see the classes; nothing is left behind.
     """
     verifier = await run_in_threadpool(Verifier, receiver, request, collection, with_target=True)
-    with receiver.upload_slot():
+    with receiver.upload_slot(verifier.stranger):
+        verifier.charge()  # before the body: who never ends it is never refused for its signature
         incoming = await run_in_threadpool(receiver.inbox.open)
         try:
             await _fill(receiver, request, verifier, incoming)
@@ -74,31 +74,31 @@ def _keep(
     collection = require_collection(receiver, name, create=True)
     assert collection is not None
     meaning = _meaning(target, incoming.finish())
-    with receiver.lock(caller.sender.name, caller.id):
-        delivery = _delivery(receiver, caller, collection, uri, meaning, is_removed=False)
-        if not _is_known(receiver, delivery):
-            require_room(receiver, collection)
-            receiver.inbox.place(incoming, name, uri)
-            receiver.meters.upload_bytes.inc(incoming.size)
-        return store(receiver, collection, delivery)
+    receiver.inbox.make_folder(name)  # a source whose folder is not there would fail every ingest
+    source = _inbox_source(receiver, collection)
+
+    def place() -> None:
+        receiver.inbox.place(incoming, name, uri)
+        receiver.meters.upload_bytes.inc(incoming.size)
+
+    return store(receiver, collection, _delivery(caller, source, uri, "changed", meaning), effect=place)
 
 
 def remove(receiver: Receiver, caller: Caller, name: str, path: str, target: str) -> Accepted:
     """Remove a document from the inbox, and say so; one that is not there is `unknown` at most.
 
+    Where nothing was uploaded yet nothing is stored: an inbox that is only named would fail every ingest.
+
     Raises:
         CollectionNotFound, EventConflict, EventRefused, RequestRefused: see the classes.
     """
     uri = _require_path(receiver, name, path)
-    collection = require_collection(receiver, name, create=True)
-    assert collection is not None
-    meaning = _meaning(target, b"")
-    with receiver.lock(caller.sender.name, caller.id):
-        delivery = _delivery(receiver, caller, collection, uri, meaning, is_removed=True)
-        if not _is_known(receiver, delivery):
-            require_room(receiver, collection)
-            receiver.inbox.remove(name, uri)
-        return store(receiver, collection, delivery)
+    collection = require_collection(receiver, name)
+    source = _find_inbox(receiver, collection) if collection else None
+    if collection is None or source is None:
+        return Accepted.nothing(caller.id or str(uuid4()), name, unknown=[uri])
+    delivery = _delivery(caller, source, uri, "deleted", _meaning(target, b""))
+    return store(receiver, collection, delivery, effect=lambda: receiver.inbox.remove(name, uri))
 
 
 def _require_path(receiver: Receiver, name: str, path: str) -> str:
@@ -124,28 +124,24 @@ def _meaning(target: str, content_sha256: bytes) -> bytes:
     return sha256(target.encode("utf-8", "surrogateescape") + b"\n" + content_sha256).digest()
 
 
-def _delivery(
-    receiver: Receiver, caller: Caller, collection: Collection, uri: str, meaning: bytes, *, is_removed: bool
-) -> Delivery:
+def _delivery(caller: Caller, source: Source, uri: str, action: Action, meaning: bytes) -> Delivery:
     """The delivery of one document; without an id of its sender's it is new each time."""
-    source = _inbox_source(receiver, collection)
     assert source.id is not None
-    change = NamedChange(source.id, uri, "deleted" if is_removed else "changed")
+    change = NamedChange(source.id, uri, action)
     return Delivery(caller.sender.name, caller.id or str(uuid4()), meaning, (change,))
 
 
 def _inbox_source(receiver: Receiver, collection: Collection) -> Source:
     """The inbox as a source. Looked up first: to register one waits for runs that show their release."""
     settings = receiver.settings.collection(collection.name)
+    known = _find_inbox(receiver, collection)
+    if known and (known.include, known.exclude) == (settings.include, settings.exclude):
+        return known
     root = receiver.inbox.folder(collection.name).as_posix()
-    for known in list_sources(receiver.db, collection.id):
-        is_same = (known.include, known.exclude) == (settings.include, settings.exclude)
-        if known.root_url == root and is_same:
-            return known
     wanted = Source(SOURCE_NAME, root, settings.include, settings.exclude)
     return ensure_source(receiver.db, collection.id, wanted)
 
 
-def _is_known(receiver: Receiver, delivery: Delivery) -> bool:
-    """Whether the message came before: then nothing is done for it, and `store` says which it is."""
-    return find_delivery(receiver.db, delivery.sender, delivery.id) is not None
+def _find_inbox(receiver: Receiver, collection: Collection) -> Source | None:
+    root = receiver.inbox.folder(collection.name).as_posix()
+    return next((one for one in list_sources(receiver.db, collection.id) if one.root_url == root), None)

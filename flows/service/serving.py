@@ -9,6 +9,7 @@ from contextlib import ExitStack
 import uvicorn
 
 from flows.receiver.app import create_app
+from flows.receiver.connections import BoundedProtocol
 from flows.service.dispatching import Dispatcher, dispatching
 from flows.session import open_session
 from schemas.settings import Settings
@@ -25,7 +26,7 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
     """Serve until SIGTERM or SIGINT; requests that are being answered are answered.
 
     Raises:
-        ConfigurationError: no sender may send, or a file of secrets cannot be used.
+        ConfigurationError: a file of secrets cannot be used. Without senders the log warns only.
         DatabaseUnavailable: see the class.
     """
     with ExitStack() as stack:
@@ -50,7 +51,8 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
                 server_header=False,
                 timeout_graceful_shutdown=10,
                 timeout_keep_alive=15,
-                limit_concurrency=200,
+                http=BoundedProtocol,
+                ws="none",  # nobody needs it, and it would leave the protocol's bounds
                 h11_max_incomplete_event_size=16 * 1024,
             )
         )

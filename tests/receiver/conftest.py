@@ -21,6 +21,7 @@ from registry.connection import Database, connect_admin
 from registry.opening import open_registry
 from schemas.settings import Settings
 from schemas.source import Source
+from tasks.sources.scratch import LOCK
 
 NOW = 1_800_000_000
 SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
@@ -123,9 +124,9 @@ class Caller:
             return connection.execute("SELECT count(*) FROM delivery").fetchone()[0]
 
     def files(self) -> dict[str, bytes]:
-        """All files under the inbox, half-written ones too."""
+        """All files under the inbox, half-written ones too; not the lock of their folder."""
         root = self.settings.home / "inbox"
-        found = (path for path in root.rglob("*") if path.is_file())
+        found = (path for path in root.rglob("*") if path.is_file() and path.name != LOCK)
         return {path.relative_to(root).as_posix(): path.read_bytes() for path in found}
 
     def assert_untouched(self) -> None:

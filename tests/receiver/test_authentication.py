@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hmac
 import os
 
@@ -156,7 +157,7 @@ def test_a_mounted_secret_is_followed_to_its_new_place(receiver, secrets, tmp_pa
     assert receiver.post(EVENT, secret=NEW_SECRET).status_code == 202
 
 
-@pytest.mark.parametrize("damage", ["", "# only comments\n", "short\n", f"{SECRET}\nshort\n", "whsec_%%%\n"])
+@pytest.mark.parametrize("damage", ["short\n", f"{SECRET}\nshort\n", "whsec_%%%\n"])
 def test_a_damaged_file_of_secrets_leaves_the_earlier_ones_valid_and_is_logged(
     receiver, secrets, caplog, damage
 ):
@@ -169,9 +170,28 @@ def test_a_damaged_file_of_secrets_leaves_the_earlier_ones_valid_and_is_logged(
     assert 'revector_secrets_sound{sender="hr"} 0.0' in receiver.client.get("/metrics").text
 
 
-def test_a_file_of_secrets_that_is_gone_leaves_the_earlier_ones_valid(receiver, secrets):
-    secrets["hr"].unlink()
+def test_a_file_of_secrets_that_nobody_may_read_leaves_the_earlier_ones_valid(receiver, secrets, monkeypatch):
+    secrets["hr"].write_text(f"{NEW_SECRET}\n")
+
+    def fail(self, *_args, **_options):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.read_text", fail)
     assert receiver.post(EVENT).status_code == 202
+
+
+@pytest.mark.parametrize("content", [None, "", "\n", "# only comments\n"])
+def test_who_has_no_secret_any_more_is_locked_out_and_that_is_logged(receiver, secrets, caplog, content):
+    if content is None:
+        secrets["hr"].unlink()
+    else:
+        secrets["hr"].write_text(content)
+    assert [receiver.post(EVENT).status_code for _ in range(2)] == [401] * 2
+    receiver.assert_untouched()
+    assert receiver.bearer(EVENT).status_code == 202, "others are not concerned"
+    (said,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert "locked out" in said.getMessage()
+    assert 'revector_secrets_sound{sender="hr"} 0.0' in receiver.client.get("/metrics").text
     secrets["hr"].write_text(f"{NEW_SECRET}\n")
     assert receiver.post(EVENT).status_code == 401
     assert receiver.post(EVENT, secret=NEW_SECRET).status_code == 202
@@ -191,8 +211,9 @@ def test_a_receiver_does_not_start_without_secrets(tmp_path, content):
     assert SECRET not in str(caught.value)
 
 
-def test_without_senders_nobody_may_send(configure):
+def test_without_senders_nobody_may_send_and_the_log_warns_at_the_start(configure, caplog):
     receiver = configure(senders={})
+    assert ["no sender is configured" in said.getMessage() for said in caplog.records] == [True]
     assert receiver.post(EVENT).status_code == 401
     assert receiver.bearer(EVENT).status_code == 401
     receiver.assert_untouched()

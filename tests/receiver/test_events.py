@@ -336,23 +336,44 @@ def test_a_batch_of_cloud_events_is_one_message(receiver):
     assert receiver.deliveries() == 1
 
 
+BINARY = {
+    "ce-specversion": "1.0",
+    "ce-id": "1",
+    "ce-source": "/archive",
+    "ce-type": "revector.document.deleted",
+    "ce-subject": "hr/%EA%B9%80%20100%25.pdf",
+}
+
+
+def _binary(receiver, **more: str):
+    headers = {"authorization": f"Bearer {BEARER}", **BINARY, **more}
+    return receiver.client.post("/v1/events/default", headers=headers)
+
+
 def test_a_binary_cloud_event_is_read_from_its_headers(receiver):
-    extra = {
-        "ce-specversion": "1.0",
-        "ce-id": "1",
-        "ce-source": "/archive",
-        "ce-type": "revector.document.deleted",
-        "ce-subject": "hr/%EA%B9%80%20100%25.pdf",
-    }
-    assert receiver.post(b"", extra=extra).status_code == 202
+    assert _binary(receiver).status_code == 202
     assert receiver.rows() == [("docs", "hr/김 100%.pdf", "deleted")]
 
 
 def test_a_binary_cloud_event_with_other_headers_is_another_message(receiver):
-    extra = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/a", "ce-type": "revector.document.deleted"}
-    assert receiver.post(b"", extra={**extra, "ce-subject": "a"}, id="m1").status_code == 202
-    assert receiver.post(b"", extra={**extra, "ce-subject": "b"}, id="m1").status_code == 409
-    assert receiver.rows() == [("docs", "a", "deleted")]
+    assert _binary(receiver, **{"webhook-id": "m1"}).status_code == 202
+    assert _binary(receiver, **{"webhook-id": "m1", "ce-subject": "b"}).status_code == 409
+    assert receiver.rows() == [("docs", "hr/김 100%.pdf", "deleted")]
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"changed": ["a"]}'])
+def test_headers_that_nobody_signed_say_nothing(receiver, body):
+    """Who overhears a signed message could add them, and make of "changed" the deletion of anything."""
+    done = receiver.post(body, extra=BINARY)
+    assert (done.status_code, _error(done)) == (422, "EventRefused")
+    assert "structured" in done.json()["error"]["advice"]
+    receiver.assert_untouched()
+
+
+def test_in_structured_mode_ce_headers_are_not_looked_at(receiver):
+    done = receiver.post(_event(subject="a"), content_type="application/cloudevents+json", extra=BINARY)
+    assert done.status_code == 202
+    assert receiver.rows() == [("docs", "a", "changed")]
 
 
 @pytest.mark.parametrize(
@@ -519,6 +540,34 @@ def test_a_store_that_repeats_itself_is_heard_once(stored):
     first, second = stored.bearer(message), stored.bearer(message)
     assert (first.status_code, second.status_code) == (202, 200)
     assert first.json()["id"] == "sha256:" + hashlib.sha256(json.dumps(message).encode()).hexdigest()
+    assert len(stored.rows()) == 1
+
+
+def _undated(envelope: str) -> dict:
+    object = {"bucket": {"name": "contracts"}, "object": {"key": "2026/a.pdf"}}
+    if envelope == "EventBridge":
+        return {"detail-type": "Object Created", "detail": object}
+    message = {"Records": [{"eventName": "ObjectCreated:Put", "s3": object}]}
+    return {"Type": "Notification", "Message": json.dumps(message)} if envelope == "SNS" else message
+
+
+@pytest.mark.parametrize("envelope", ["S3", "EventBridge", "SNS"])
+def test_what_a_store_says_without_a_time_or_number_is_new_each_time(stored, envelope):
+    """The object may have changed again: taken for a repetition, that would be lost for ever."""
+    first, second = stored.bearer(_undated(envelope)), stored.bearer(_undated(envelope))
+    assert (first.status_code, second.status_code) == (202, 202)
+    assert first.json()["id"] != second.json()["id"]
+    assert len(stored.rows()) == 2
+
+
+@pytest.mark.parametrize(
+    ("envelope", "mark"),
+    [("S3", "eventTime"), ("EventBridge", "id"), ("EventBridge", "time"), ("SNS", "MessageId")],
+)
+def test_what_a_store_says_with_a_time_or_number_is_known_again(stored, envelope, mark):
+    message = _undated(envelope)
+    (message["Records"][0] if envelope == "S3" else message)[mark] = "2026-11-21T04:00:00Z"
+    assert [stored.bearer(message).status_code for _ in range(2)] == [202, 200]
     assert len(stored.rows()) == 1
 
 

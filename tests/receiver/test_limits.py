@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import anyio
+import anyio.lowlevel
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.receiver.limits import MAX_BUCKETS, Buckets, client_key
+from flows.receiver.core import MAX_UPLOADS_PER_CLIENT
+from flows.receiver.limits import MAX_BUCKETS, Buckets, Slots, client_key
 from registry.collections import ensure_collection, ensure_source
 from schemas.errors import DatabaseUnavailable
 from schemas.source import Source
@@ -185,6 +187,88 @@ def test_who_sends_a_byte_now_and_then_is_not_waited_for(limited, monkeypatch, t
     anyio.run(receiver.client.app, scope, receive, send)
     assert sent[0]["status"] == 408
     receiver.assert_untouched()
+    strangers = receiver.client.app.state.receiver.strangers
+    assert [strangers.take("10.0.0.1") == 0 for _ in range(receiver.settings.webhook.burst)].count(False) == 1
+
+
+async def _answer(app, scope: dict) -> int:
+    """What a request with an empty body is answered with; `hold` in its scope is waited for first."""
+    sent = []
+
+    async def receive():
+        await scope.pop("hold", anyio.lowlevel.checkpoint)()
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message):
+        sent.append(message)
+
+    await app(scope, receive, send)
+    return sent[0]["status"]
+
+
+@pytest.mark.parametrize(("strangers", "answer"), [("10.0.0.1", 503), ("10.0.0.2", 202), ("127.0.0.1", 202)])
+def test_slow_strangers_of_one_address_leave_slots_to_others(limited, strangers, answer):
+    """Their signatures are wrong, which nobody knows before their bodies end."""
+    receiver = limited()
+    target = "/v1/documents/default?path=a.txt"
+    signed = receiver.headers(b"", target=f"POST {target}")
+    wrong = {**signed, "webhook-signature": "v1,AAAA"}
+    codes: list[int] = []
+
+    async def main() -> None:
+        done = anyio.Event()
+
+        async def hold() -> None:
+            scope = _scope(target, wrong) | {"client": (strangers, 5), "hold": done.wait}
+            codes.append(await _answer(receiver.client.app, scope))
+
+        async with anyio.create_task_group() as group:
+            for _ in range(MAX_UPLOADS_PER_CLIENT):
+                group.start_soon(hold)
+            inbox = receiver.client.app.state.receiver.uploads
+            while inbox.busy < MAX_UPLOADS_PER_CLIENT:
+                await anyio.lowlevel.checkpoint()
+            codes.append(await _answer(receiver.client.app, _scope(target, signed)))
+            done.set()
+
+    anyio.run(main)
+    assert codes == [answer] + [401] * MAX_UPLOADS_PER_CLIENT
+
+
+def test_a_stranger_is_charged_before_the_body_comes_and_a_sender_is_given_it_back(limited):
+    receiver = limited(requests_per_minute=60, burst=3)
+    for number in range(5):
+        receiver.clock.now += 1  # for the sender's own bucket
+        assert receiver.upload(f"{number}.txt", b"x").status_code == 202
+    strangers = receiver.client.app.state.receiver.strangers
+    assert [strangers.take("unknown") for _ in range(3)] == [0, 0, 0]
+    scope = _scope("/v1/documents/default?path=a", {"webhook-id": "m", "webhook-signature": "v1,AAAA"})
+    scope["client"] = ("testclient", 5)
+    scope["headers"].append((b"webhook-timestamp", str(int(receiver.clock.now)).encode()))
+    sent = []
+
+    async def receive():
+        raise AssertionError("the body was read")
+
+    async def send(message):
+        sent.append(message)
+
+    anyio.run(receiver.client.app, scope, receive, send)
+    assert sent[0]["status"] == 429
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a", "b", None]), st.booleans()), max_size=60))
+def test_slots_are_never_more_than_there_are(steps):
+    slots, taken = Slots(5, 2), []
+    for client, is_taking in steps:
+        if is_taking:
+            expected = len(taken) < 5 and (client is None or taken.count(client) < 2)
+            assert slots.take(client) == expected
+            taken += [client] * expected
+        elif client in taken:
+            slots.free(client)
+            taken.remove(client)
+    assert slots.busy == len(taken)
 
 
 @pytest.mark.parametrize("path", ["/v1/events/default", "/v1/documents/default"])

@@ -10,9 +10,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from flows.receiver.answers import AGAIN, ASK
 from flows.receiver.meters import RegistryMeters, Within
 from registry.collections import ensure_collection
 from registry.connection import Database
+from registry.events import defer_events
 from registry.opening import open_registry
 from registry.runs import finish_run, hold_new_run
 from schemas.errors import DatabaseUnavailable
@@ -22,7 +24,15 @@ from tests.receiver.conftest import OTHER_SECRET
 ROOT = Path(__file__).parents[2]
 
 
-def _run(db: Database, name: str, *, flow_run: UUID | None = None, **stats: int) -> UUID:
+def _run(
+    db: Database,
+    name: str,
+    *,
+    flow_run: UUID | None = None,
+    scope: str = "/srv/docs",
+    error: str | None = None,
+    **stats: int,
+) -> UUID:
     collection, run_id = ensure_collection(db, name), uuid4()
     with hold_new_run(
         db,
@@ -30,10 +40,10 @@ def _run(db: Database, name: str, *, flow_run: UUID | None = None, **stats: int)
         run_id,
         flow="ingest",
         trigger="event",
-        scope="/srv/docs",
+        scope=scope,
         prefect_flow_run_id=flow_run,
     ):
-        finish_run(db, run_id, "succeeded", stats=stats)
+        finish_run(db, run_id, "failed" if error else "succeeded", stats=stats, error=error)
     return run_id
 
 
@@ -42,6 +52,37 @@ def test_a_run_is_found_by_its_id(receiver):
     (found,) = receiver.get(f"/v1/runs/{run_id}").json()["runs"]
     assert (found["run_id"], found["collection"], found["state"]) == (str(run_id), "default", "succeeded")
     assert found["stats"] == {"added": 3}
+    assert (found["source"], found["error"]) == ("docs", None)
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        ("SourceUnavailable: sftp://kim:hunter2@host cannot be listed", "SourceUnavailable"),
+        ("cancelled (KeyboardInterrupt)", "cancelled"),
+        ("crashed", "crashed"),
+        ("no answer from hunter2", "failed"),
+        ("/srv/hunter2: gone", "failed"),
+    ],
+)
+def test_a_sender_sees_neither_places_nor_texts_of_errors(receiver, error, shown):
+    run_id = _run(receiver.db, "default", scope="sftp://kim:hunter2@host/docs", error=error)
+    done = receiver.get(f"/v1/runs/{run_id}")
+    (found,) = done.json()["runs"]
+    assert (found["state"], found["source"], found["error"]) == ("failed", None, shown)
+    assert "hunter2" not in done.text
+    assert "scope" not in found
+
+
+@pytest.mark.parametrize(("retry", "shown"), [(False, ASK), (True, AGAIN)])
+def test_a_sender_sees_that_an_event_failed_and_not_the_text_of_the_error(receiver, retry, shown):
+    receiver.post({"changed": ["a"]}, id="m1")
+    with receiver.db.connection() as connection:
+        (source,) = connection.execute("SELECT id FROM source").fetchone()
+    defer_events(receiver.db, source, error="There is nothing at /srv/hunter2.", retry=retry, attempts=5)
+    done = receiver.get("/v1/events/default/m1")
+    assert done.json()["events"][0]["error"] == shown
+    assert "hunter2" not in done.text
 
 
 def test_the_runs_of_a_flow_run_are_found_by_its_id(receiver):

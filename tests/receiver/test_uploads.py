@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 import unicodedata
 from collections.abc import Iterator
 
@@ -14,8 +15,10 @@ from hypothesis import strategies as st
 
 from flows.receiver.core import MAX_UPLOADS
 from flows.receiver.inbox import INCOMING, Inbox, quote_name
-from registry.collections import find_collection, get_collection, list_sources
+from registry.collections import ensure_collection, find_collection, get_collection, list_sources
+from registry.connection import Database, connect_admin
 from schemas.errors import DatabaseUnavailable
+from tasks.sources.scratch import LOCK
 from tests.receiver.conftest import OTHER_SECRET
 
 
@@ -71,6 +74,47 @@ def test_an_id_stands_for_one_upload(receiver):
         assert (done.status_code, _error(done)) == (409, "EventConflict")
     assert _arrived(receiver) == {"a.txt": b"old"}
     assert len(receiver.rows()) == 1
+
+
+def test_of_two_receivers_with_one_id_and_two_bodies_the_refused_one_replaces_nothing(
+    receiver, configure, monkeypatch
+):
+    """Both look at once: the first has placed its document and not yet stored its event."""
+    other, answers = configure(), []
+    inner = receiver.client.app.state.receiver.inbox
+    place, began = inner.place, threading.Event()
+
+    def slowly(*args):
+        place(*args)
+        began.set()
+        assert _waits_for_a_lock(receiver.db)
+
+    def second() -> None:
+        assert began.wait(30)
+        answers.append(other.upload("a.txt", b"second", id="m1"))
+
+    monkeypatch.setattr(inner, "place", slowly)
+    thread = threading.Thread(target=second)
+    thread.start()
+    first = receiver.upload("a.txt", b"first", id="m1")
+    thread.join(60)
+    assert (first.status_code, answers[0].status_code) == (202, 409)
+    assert _arrived(receiver) == {"a.txt": b"first"}
+    assert receiver.deliveries() == 1
+
+
+def _waits_for_a_lock(db: Database) -> bool:
+    """Wait until somebody does."""
+    query = (
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    with connect_admin(db.url) as admin:  # others do not see what a session waits for
+        for _ in range(3000):
+            if admin.execute(query).fetchone()[0]:
+                return True
+            admin.execute("SELECT pg_sleep(0.01)")
+    return False
 
 
 def test_the_name_of_a_document_is_nfc(receiver):
@@ -143,6 +187,17 @@ def test_a_form_is_refused_and_the_advice_says_what_to_do(receiver):
     assert (done.status_code, _error(done)) == (415, "MediaTypeRefused")
     assert "--data-binary" in done.json()["error"]["advice"]
     receiver.assert_untouched()
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "identity, br", "GZIP"])
+def test_what_is_compressed_is_not_taken_for_the_document(receiver, encoding):
+    for done in (
+        receiver.upload("a.txt", b"\x1f\x8b", extra={"content-encoding": encoding}),
+        receiver.post({"changed": ["a"]}, extra={"content-encoding": encoding}),
+    ):
+        assert (done.status_code, _error(done)) == (415, "MediaTypeRefused")
+    receiver.assert_untouched()
+    assert receiver.upload("a.txt", b"x", extra={"content-encoding": "Identity"}).status_code == 202
 
 
 def _pieces(size: int, count: int) -> Iterator[bytes]:
@@ -239,7 +294,7 @@ def test_while_the_database_is_away_no_document_is_taken(receiver, monkeypatch):
     def fail(*_args, **_options):
         raise DatabaseUnavailable("The database is not available: secret-host.")
 
-    monkeypatch.setattr("flows.receiver.uploads.find_delivery", fail)
+    monkeypatch.setattr("flows.receiver.accepting.accept_delivery", fail)
     done = receiver.upload("a.txt", b"x")
     assert (done.status_code, _error(done), done.headers["Retry-After"]) == (503, "DatabaseUnavailable", "5")
     assert "secret-host" not in done.text
@@ -249,22 +304,35 @@ def test_while_the_database_is_away_no_document_is_taken(receiver, monkeypatch):
 def test_more_uploads_at_once_than_the_disk_is_lent_for_are_sent_away(receiver):
     inner = receiver.client.app.state.receiver
     for _ in range(MAX_UPLOADS):
-        inner.uploads.acquire()
+        assert inner.uploads.take(None)
     done = receiver.upload("a.txt", b"x")
     assert (done.status_code, _error(done), done.headers["Retry-After"]) == (503, "Busy", "2")
     receiver.assert_untouched()
-    inner.uploads.release()
+    inner.uploads.free(None)
     assert receiver.upload("a.txt", b"x").status_code == 202
     assert receiver.upload("b.txt", b"x").status_code == 202, "the place is free again"
 
 
 def test_what_a_killed_receiver_left_is_swept_at_the_start(receiver, configure):
-    folder = receiver.settings.home / "inbox" / INCOMING
+    folder = receiver.settings.home / "inbox" / INCOMING / "of-a-process-that-is-gone"
     folder.mkdir(parents=True)
+    (folder / LOCK).touch()
     (folder / "half").write_bytes(b"half")
     receiver.upload("a.txt", b"x")
     configure()
     assert _arrived(receiver) == {"a.txt": b"x"}
+
+
+def test_a_receiver_that_starts_leaves_the_uploads_of_a_living_one_alone(receiver, configure):
+    inbox = receiver.client.app.state.receiver.inbox
+    incoming = inbox.open()
+    incoming.write(b"first half, ")
+    configure()
+    configure().upload("b.txt", b"x")
+    incoming.write(b"second half")
+    incoming.finish()
+    inbox.place(incoming, "default", "a.txt")
+    assert _arrived(receiver) == {"a.txt": b"first half, second half", "b.txt": b"x"}
 
 
 # --- removing ---------------------------------------------------------------------------------
@@ -281,9 +349,38 @@ def test_a_document_is_removed_and_its_event_recorded(receiver):
 
 
 def test_removing_what_is_not_there_says_so(receiver):
+    receiver.upload("b.txt", b"x")
     done = receiver.delete("a.txt")
     assert (done.status_code, done.json()["unknown"]) == (202, ["a.txt"])
-    assert receiver.rows() == [("inbox", "a.txt", "deleted")]
+    assert receiver.rows()[-1] == ("inbox", "a.txt", "deleted"), "the index may have it all the same"
+
+
+@pytest.mark.parametrize("name", ["default", "configured"])
+def test_removing_where_nothing_was_uploaded_creates_nothing(configure, db, name):
+    """A source whose folder is not there would fail each `ingest` without a path."""
+    receiver = configure(collections={"configured": {}})
+    known = ensure_collection(db, "default")
+    done = receiver.delete("a.txt", name, id="m1")
+    assert (done.status_code, done.json()) == (
+        202,
+        {
+            "id": "m1", "collection": name, "accepted": 0, "ignored": 0, "duplicate": False,
+            "unknown": ["a.txt"], "status": None,
+        },
+    )  # fmt: skip
+    receiver.assert_untouched()
+    assert list_sources(db, known.id) == []
+    assert find_collection(db, "configured") is None
+
+
+def test_the_folder_is_durable_before_its_source_is_registered(receiver, monkeypatch):
+    def fail(*_args):
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr("flows.receiver.inbox._sync_folder", fail)
+    assert receiver.upload("a.txt", b"x").status_code == 507
+    collection = get_collection(receiver.db, "default")
+    assert [source.name for source in list_sources(receiver.db, collection.id)] == ["docs"]
 
 
 def test_a_removal_that_comes_again_late_removes_nothing(receiver):
