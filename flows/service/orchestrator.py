@@ -85,7 +85,7 @@ class PrefectOrchestrator:
             if found.state is None or not found.state.is_final():
                 client.set_flow_run_state(flow_run_id, Crashed(message=f"revector: {why}"), force=True)
 
-    def crash_stuck(self, older_than: timedelta) -> list[UUID]:
+    def crash_stuck(self, older_than: timedelta, *, now: datetime | None = None) -> list[UUID]:
         """Declare runs crashed that a worker has taken and never started, because it died in between.
 
         Such a run is Pending and holds its place in the work pool for ever: Prefect looks for signs of life
@@ -93,8 +93,9 @@ class PrefectOrchestrator:
 
         Args:
             older_than: since they were taken and due; a worker takes runs some seconds before they are due.
+            now: the current time, unless a test says otherwise.
         """
-        now, stuck = datetime.now(UTC), []
+        now, stuck = now or datetime.now(UTC), []
         with _client() as client:
             alive: dict[str, set[str]] = {}
             for run in _pending(client):
