@@ -41,6 +41,16 @@ deployments:
       - {interval: 5, slug: often, active: false}
 """
 
+OTHERS = """
+name: others
+prefect-version: 3.8.8
+deployments:
+  - name: of-others
+    entrypoint: flows.maintenance:check
+    tags: [revector]
+    work_pool: {name: cpu}
+"""
+
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
@@ -118,6 +128,22 @@ def test_a_second_one_on_the_same_data_is_refused(service):
     )  # fmt: skip
     assert done.returncode == 2
     assert "runs already" in done.stderr
+
+
+def test_one_that_uses_the_server_of_another_leaves_its_pools_as_they_are(service):
+    def paused():
+        return {pool["name"]: pool["is_paused"] for pool in api(service, "POST", "/work_pools/filter")}
+
+    api(service, "PATCH", "/work_pools/cpu", is_paused=True)  # by an operator
+    with open_service(prefect_yaml=OTHERS) as other:
+        other.environment["PREFECT_API_URL"] = service.api
+        other.start()
+        assert paused() == {"cpu": True, "gpu": False}
+        assert other.stop() == 0
+        assert other.all_processes() == []
+        assert other.databases() == []
+    assert paused() == {"cpu": True, "gpu": False}
+    api(service, "PATCH", "/work_pools/cpu", is_paused=False)
 
 
 def test_events_survive_kills_of_everything(service):
