@@ -118,8 +118,8 @@ def _prepare(options: UpOptions, logs: Path, began: datetime | None) -> None:
     Args:
         options: for the file of deployments.
         logs: where to.
-        began: when a server of our own was started, None where it is another's. Whatever was taken before has
-            lost its worker: that of another machine could not have gone on without a server either.
+        began: when a server of our own was started, None where it is another's. Runs that were taken before
+            are looked at: our workers of then are gone.
     """
     from flows.service.deploying import deploy
     from flows.service.orchestrator import PrefectOrchestrator
