@@ -36,11 +36,7 @@ def load_settings(
     """
     environ = os.environ if environ is None else environ
     cwd = Path.cwd() if cwd is None else cwd
-    path = config or (Path(environ[f"{PREFIX}CONFIG"]) if environ.get(f"{PREFIX}CONFIG") else None)
-    if path is not None and not path.is_file():
-        raise ConfigurationError(f"There is no configuration file {path}.", advice="Check the path.")
-    if path is None and (cwd / CONFIG_FILE).is_file():
-        path = cwd / CONFIG_FILE
+    path = find_config(config, environ=environ, cwd=cwd)
     values = _place_paths(_read_toml(path), path.resolve().parent) if path else {}
     values |= _read_environment(environ)
     try:
@@ -48,6 +44,20 @@ def load_settings(
     except ValidationError as exc:
         raise ConfigurationError(_explain(exc, path), advice="See docs/CONFIGURATION.md.") from exc
     return settings.model_copy(update={"home": cwd / settings.home.expanduser()})
+
+
+def find_config(config: Path | None, *, environ: Mapping[str, str], cwd: Path) -> Path | None:
+    """The file that `load_settings` reads, for a process that runs in another folder; None where none is.
+
+    Raises:
+        ConfigurationError: the file that is named is missing.
+    """
+    named = config or (Path(environ[f"{PREFIX}CONFIG"]) if environ.get(f"{PREFIX}CONFIG") else None)
+    if named is not None and not named.is_file():
+        raise ConfigurationError(f"There is no configuration file {named}.", advice="Check the path.")
+    if named is None:
+        named = cwd / CONFIG_FILE if (cwd / CONFIG_FILE).is_file() else None
+    return named
 
 
 def require_prefect_file(path: Path) -> None:

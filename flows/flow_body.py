@@ -9,6 +9,8 @@ from typing import Any, TypeVar, cast
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
+from prefect.client.schemas.responses import OrchestrationResult
+from prefect.exceptions import Abort
 from prefect.states import Cancelled, Failed
 
 from flows.announcing import announce_failure, flush_announcements
@@ -28,8 +30,9 @@ T = TypeVar("T")
 def run_work(flow: str, collection: str, config: str | None, work: Callable[[ThisRun], T]) -> T:
     """Do a flow's work as the current flow run; returns what it returns, or the state the run ends in.
 
-    A scheduled run that has a newer one ends as Cancelled, before anything is touched. A failed one leaves a
-    report, an event, and a state whose message starts with what happened and says what to do.
+    A scheduled run that has a newer one ends as Cancelled, and its process with it, before anything is
+    touched. A failed one leaves a report, an event, and a state whose message starts with what happened and
+    says what to do.
 
     Args:
         flow: name of the flow.
@@ -41,7 +44,7 @@ def run_work(flow: str, collection: str, config: str | None, work: Callable[[Thi
     forward_logs()
     if newer := _find_newer(run):
         log.info("%s", newer)
-        return cast("T", Cancelled(message=newer))  # what Prefect makes of it: the end of the run
+        _end_as_cancelled(run, newer)
     try:
         with log_context(flow=flow, collection=collection or None, flow_run=str(run.id) if run.id else None):
             done = work(run)
@@ -66,6 +69,20 @@ def _find_newer(run: ThisRun) -> str | None:
         log.warning("Missed runs were not looked for (%s: %s).", type(exc).__name__, exc)
         return None
     return newer
+
+
+def _end_as_cancelled(run: ThisRun, why: str) -> None:
+    """End the process of a run that has nothing to do; returning the state would log it as a failure.
+
+    Raises:
+        Abort: what Prefect raises itself where its server ends a run; the process ends with exit code 0.
+    """
+    assert run.flow_run is not None
+    with get_client(sync_client=True) as client:
+        done: OrchestrationResult[Any] = client.set_flow_run_state(run.flow_run.id, Cancelled(message=why))
+    end = Abort(why)
+    end.state = done.state  # type: ignore[attr-defined]  # the engine reads it: what the run has ended in
+    raise end
 
 
 def _fail(error: Exception, run: ThisRun, flow: str, collection: str, config: str | None) -> State[Any]:

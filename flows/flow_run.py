@@ -51,13 +51,23 @@ def this_run() -> ThisRun:
     return ThisRun(context.flow_run if context else None)
 
 
-def name_run(describe: Callable[[Mapping[str, Any]], str]) -> Callable[[], str]:
-    """A `flow_run_name` made of the run's parameters and of why it runs."""
+def name_run(
+    describe: Callable[[Mapping[str, Any]], str],
+    *,
+    says_why: Callable[[Mapping[str, Any]], bool] = lambda _: True,
+) -> Callable[[], str]:
+    """A `flow_run_name` made of the run's parameters and of why it runs.
+
+    Args:
+        describe: what it does.
+        says_why: whether schedule or person is the cause, by the parameters; else the description has it.
+    """
 
     def make() -> str:
         context = FlowRunContext.get()
-        parameters = context.parameters if context else None
-        return f"{describe(parameters or {})} ({this_run().trigger})"
+        parameters = (context.parameters if context else None) or {}
+        why = f" ({this_run().trigger})" if says_why(parameters) else ""
+        return f"{describe(parameters)}{why}"
 
     return make
 

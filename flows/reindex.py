@@ -11,7 +11,7 @@ from prefect import flow
 from flows.announcing import announce_release
 from flows.flow_body import run_work
 from flows.flow_parameters import CollectionName, Config, form_field
-from flows.flow_run import ThisRun, name_run, note_outcome, rename_run, with_session
+from flows.flow_run import ThisRun, name_run, note_outcome, rename_run, settings_of, with_session
 from flows.ingest import require_sound
 from flows.reindexing import ReindexReport, apply_events, reindex_documents
 from flows.reporting.artifacts import progress_artifact
@@ -19,7 +19,7 @@ from flows.reporting.reindex import leave_reindex_reports
 from flows.session import Session
 from registry.collections import get_collection
 from registry.events import count_pending
-from schemas.errors import RevectorError
+from schemas.errors import ConfigurationError, RevectorError
 from tasks.steps import prefect_steps
 
 Uris = Annotated[
@@ -34,22 +34,33 @@ SourceName = Annotated[
     str | None,
     form_field(title="Source", description="Its name; needed for paths where the collection has several."),
 ]
+Tenant = Annotated[
+    str | None,
+    form_field(
+        title="Tenant",
+        description="Refused if the worker serves another one. Left out: the one that the worker serves.",
+    ),
+]
 
 
 def _describe(parameters: Mapping[str, Any]) -> str:
     uris = parameters.get("uris")
-    what = "pending events" if uris is None else _count(len(uris), "path")
+    what = "events" if uris is None else _count(len(uris), "path")
     return f"reindex {parameters.get('collection')}: {what}"
 
 
 @flow(
     name="reindex",
-    flow_run_name=name_run(_describe),
+    flow_run_name=name_run(_describe, says_why=lambda parameters: parameters.get("uris") is not None),
     description="Look at the documents that events, or a person, have named; nothing else is listed.",
     persist_result=False,
 )
 def reindex(
-    collection: CollectionName, uris: Uris = None, source: SourceName = None, config: Config = None
+    collection: CollectionName,
+    uris: Uris = None,
+    source: SourceName = None,
+    config: Config = None,
+    tenant: Tenant = None,
 ) -> ReindexReport:
     """Bring named documents up to date.
 
@@ -58,12 +69,32 @@ def reindex(
         uris: paths of files or folders below the source; None is what events have named.
         source: name of the source of these paths.
         config: a configuration file instead of `revector.toml`.
+        tenant: whom it is for; None is whom the settings name.
     """
 
     def work(run: ThisRun) -> ReindexReport:
-        return with_session(config, lambda session: _reindex(session, run, collection, uris, source))
+        _require_tenant(tenant, config)
+        return with_session(
+            config,
+            lambda session: _reindex(session, run, collection, uris, source),
+            # events that failed wait for their own next try: now nothing is due, and the run would be green
+            again=uris is not None,
+        )
 
     return run_work("reindex", collection, config, work)
+
+
+def _require_tenant(tenant: str | None, config: str | None) -> None:
+    """Refuse work for somebody else.
+
+    Raises:
+        ConfigurationError: the settings here name another tenant.
+    """
+    if tenant is not None and tenant != (serves := settings_of(config).tenant):
+        raise ConfigurationError(
+            f"This run is for the tenant {tenant!r}, but the worker that took it serves {serves!r}.",
+            advice="Give each tenant a Prefect server, or pools, of its own.",
+        )
 
 
 def _reindex(

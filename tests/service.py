@@ -129,6 +129,15 @@ class Service:
                     found.append(process)
         return found
 
+    def databases(self) -> list[psutil.Process]:
+        """The embedded PostgreSQL of this home, while it runs."""
+        found = []
+        for process in psutil.process_iter():
+            with _gone():
+                if "postgres" in process.name() and str(self.home) in " ".join(process.cmdline()):
+                    found.append(process)
+        return found
+
     def find(self, pattern: str) -> list[psutil.Process]:
         """Its processes whose command line has the pattern."""
         found = []

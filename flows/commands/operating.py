@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,9 @@ import typer
 
 from flows.commands.shared import app, report_errors
 from flows.configuration import load_settings, require_prefect_file
-from schemas.errors import ConfigurationError, RevectorError
+from schemas.errors import ConfigurationError
+
+log = logging.getLogger(__name__)
 
 PrefectFile = Annotated[Path, typer.Option("--prefect-file", metavar="FILE", help="Deployments to register.")]
 
@@ -43,9 +46,10 @@ def up(
         print("Starting database, Prefect server, worker and receiver ...", flush=True)
         try:
             run_up(load_settings(ctx.obj), options, stop=stop, announce=announce)
-        except RevectorError:
-            if not stop.is_set():  # else what was being started was ended with us
+        except Exception as exc:
+            if not stop.is_set():
                 raise
+            log.info("what was being started was ended: %s: %s", type(exc).__name__, exc)
         print("Stopped.")
 
 

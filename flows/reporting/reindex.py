@@ -6,6 +6,7 @@ from collections import Counter
 
 from flows.reindexing import ReindexReport
 from flows.reporting.artifacts import leave_markdown, leave_table
+from flows.reporting.ingest import rejections_table
 from flows.reporting.markdown import artifact_key, report_markdown
 from flows.reporting.runs import runs_table
 from flows.session import Session
@@ -27,7 +28,7 @@ _ORDER = ("unknown", "rejected", "partial", "held", "ignored", "deleted", "chang
 
 
 def leave_reindex_reports(session: Session, report: ReindexReport) -> None:
-    """The report, a row for each document, and the last runs."""
+    """The report, a row for each document, what was rejected, and the last runs."""
     name, tenant = report.collection, session.settings.tenant
     leave_markdown(
         reindex_markdown(report),
@@ -38,6 +39,12 @@ def leave_reindex_reports(session: Session, report: ReindexReport) -> None:
         outcomes_table(report),
         key=artifact_key("outcomes", name, tenant=tenant),
         description=f"what became of each document that was named: collection {name}",
+    )
+    rejections = [one for run in report.runs for one in run.rejections]
+    leave_table(
+        rejections_table(rejections),
+        key=artifact_key("rejections", name, tenant=tenant),
+        description=f"{len(rejections)} rejected, in part or as a whole: collection {name}",
     )
     runs = latest_runs(session.db, get_collection(session.db, name).id)
     leave_table(

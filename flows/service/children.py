@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,11 @@ FIRST_PAUSE_S = 1.0
 MOST_PAUSE_S = 30.0
 HEALTHY_S = 60.0
 """A process that ran so long is started again at once, and its earlier deaths are forgotten."""
+FINISH = signal.SIGUSR1
+"""At this a worker of ours (`flows.service.worker`) takes nothing more and finishes what it has."""
+
+LOG_BYTES = 20_000_000
+"""A log that is longer is kept as `NAME.log.1`, in place of the one before, and begins anew."""
 
 LAUNCH = """
 import ctypes, os, signal, sys
@@ -69,11 +75,26 @@ class Child:
             )
         self.started = time.monotonic()
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self.process is not None and self.process.poll() is None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it was started and has ended, however."""
+        return self.process is not None and self.process.poll() is not None
+
+    def tell(self, number: signal.Signals) -> None:
+        """Send it a signal, if it runs."""
+        if self.process is not None:
+            self.process.send_signal(number)
+
     def watch(self) -> None:
-        """Start it again where it has died; ever later, if it dies again and again."""
+        """Start it again where it has died, ever later if it dies again and again; keep its log short."""
+        rotate(self.log_file)
         now = time.monotonic()
-        if self.process is not None and self.process.poll() is not None:
-            code = self.process.returncode
+        if self.process is not None and (code := self.process.poll()) is not None:
             self.deaths = 1 if now - self.started > HEALTHY_S else self.deaths + 1
             pause = min(FIRST_PAUSE_S * 2.0 ** (self.deaths - 1), MOST_PAUSE_S)
             log.warning("%s ended (%s); again in %.0f s: %s", self.name, _how(code), pause, self.log_file)
@@ -85,8 +106,8 @@ class Child:
         """SIGTERM, then SIGKILL for its whole group."""
         if self.process is None:
             return
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+        if self.is_running:
+            self.tell(signal.SIGTERM)
             try:
                 self.process.wait(self.grace_s)
             except subprocess.TimeoutExpired:
@@ -94,6 +115,24 @@ class Child:
         _kill_group(self.process.pid)
         self.process.wait()
         self.process = None
+
+
+def rotate(log_file: Path, *, most_bytes: int = LOG_BYTES) -> bool:
+    """Copy a log that has become too long to `NAME.log.1` and empty it; whether that was so.
+
+    Whoever writes it has it open for appending, and goes on in the emptied file.
+    """
+    try:
+        if log_file.stat().st_size <= most_bytes:
+            return False
+        shutil.copyfile(log_file, log_file.with_name(f"{log_file.name}.1"))
+        os.truncate(log_file, 0)
+    except FileNotFoundError:
+        return False
+    except OSError as exc:  # a full disk: what runs matters more
+        log.warning("%s is not rotated: %s", log_file, exc)
+        return False
+    return True
 
 
 def _how(code: int) -> str:

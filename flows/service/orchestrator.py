@@ -5,17 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterTags,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, StateType, WorkerStatus
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.states import Crashed
 
+from flows.catching_up import TAG
 from schemas.errors import PrefectUnavailable
 
 DEPLOYMENT = "reindex/reindex"
+WORKER = "prefect.worker.name"
+"""The label by which a worker says that a run is its own; it does so within a second of taking it."""
+PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +84,52 @@ class PrefectOrchestrator:
                 return
             if found.state is None or not found.state.is_final():
                 client.set_flow_run_state(flow_run_id, Crashed(message=f"revector: {why}"), force=True)
+
+    def crash_stuck(self, older_than: timedelta, *, now: datetime | None = None) -> list[UUID]:
+        """Declare runs crashed that a worker has taken and never started, because it died in between.
+
+        Such a run is Pending and holds its place in the work pool for ever: Prefect looks for signs of life
+        only of runs that have given one. Of all our deployments, not only of `reindex`.
+
+        Args:
+            older_than: since they were taken and due; a worker takes runs some seconds before they are due.
+            now: the current time, unless a test says otherwise.
+        """
+        now, stuck = now or datetime.now(UTC), []
+        with _client() as client:
+            alive: dict[str, set[str]] = {}
+            for run in _pending(client):
+                pool = run.work_pool_name
+                if pool is None or _taken(run) + older_than > now:
+                    continue
+                if pool not in alive:
+                    alive[pool] = _workers_alive(client, pool)
+                if run.labels.get(WORKER) not in alive[pool]:
+                    why = "revector: the worker that had taken it is gone"
+                    client.set_flow_run_state(run.id, Crashed(message=why), force=True)
+                    stuck.append(run.id)
+        return stuck
+
+
+def _pending(client: SyncPrefectClient) -> list[FlowRun]:
+    pending = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PENDING]))
+    return client.read_flow_runs(
+        flow_run_filter=FlowRunFilter(state=pending),
+        deployment_filter=DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG])),
+        limit=PAGE,
+    )
+
+
+def _taken(run: FlowRun) -> datetime:
+    """When it was taken, or due if that is later."""
+    assert run.state is not None
+    return max(run.state.timestamp, run.expected_start_time or run.state.timestamp)
+
+
+def _workers_alive(client: SyncPrefectClient, pool: str) -> set[str]:
+    """Names; a worker is alive for three of its heartbeats (90 s) after the last one."""
+    found = client.read_workers_for_work_pool(pool, limit=PAGE)
+    return {worker.name for worker in found if worker.status == WorkerStatus.ONLINE}
 
 
 @contextmanager

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.objects import WorkerStatus
 from prefect.exceptions import ObjectAlreadyExists
 from prefect.workers.process import ProcessWorker
 
+from flows.service.worker import name_prefix
+
 LIMITS: dict[str, int | None] = {"cpu": None, "gpu": 1}
 """Pool -> how many runs at a time; further ones wait. One that is there keeps the limit it was given."""
+
+PAGE = 200
 
 
 def ensure_pools() -> None:
@@ -28,29 +31,17 @@ def ensure_pools() -> None:
                 continue
 
 
-def set_paused(pools: Sequence[str], *, is_paused: bool) -> None:
-    """Let workers take runs of these pools, or no more."""
+def forget_workers() -> list[str]:
+    """Take workers of this machine that are gone out of the UI: each start of one has a name of its own."""
+    forgotten = []
     with get_client(sync_client=True) as client:
-        for pool in pools:
-            client.update_work_pool(pool, WorkPoolUpdate(is_paused=is_paused))
-
-
-def count_at_work(pools: Sequence[str]) -> int:
-    """How many runs of these pools have been taken by a worker and have not ended."""
-    from prefect.client.schemas.filters import (
-        FlowRunFilter,
-        FlowRunFilterState,
-        FlowRunFilterStateType,
-        WorkPoolFilter,
-        WorkPoolFilterName,
-    )
-    from prefect.client.schemas.objects import StateType
-
-    states = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
-    with get_client(sync_client=True) as client:
-        found = client.read_flow_runs(
-            flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=states))),
-            work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=list(pools))),
-            limit=100,
-        )
-    return len(found)
+        for pool in LIMITS:
+            for worker in client.read_workers_for_work_pool(pool, limit=PAGE):
+                if worker.status == WorkerStatus.OFFLINE and worker.name.startswith(name_prefix(pool)):
+                    client.request(
+                        "DELETE",
+                        "/work_pools/{work_pool_name}/workers/{name}",
+                        path_params={"work_pool_name": pool, "name": worker.name},
+                    )
+                    forgotten.append(worker.name)
+    return forgotten

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-from contextlib import ExitStack
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import uvicorn
 
@@ -22,6 +25,19 @@ NO_PREFECT = (
 )
 
 
+class Server(uvicorn.Server):
+    """One after which this process goes on: uvicorn's ends it by the signal that has ended the server."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop serving at SIGTERM or SIGINT, and forget that it came."""
+        with super().capture_signals():
+            try:
+                yield
+            finally:
+                self._captured_signals.clear()
+
+
 def serve(settings: Settings, *, host: str | None = None, port: int | None = None) -> None:
     """Serve until SIGTERM or SIGINT; requests that are being answered are answered.
 
@@ -29,6 +45,9 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
         ConfigurationError: a file of secrets cannot be used. Without senders the log warns only.
         DatabaseUnavailable: see the class.
     """
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(0)
+    )  # before and after it serves: the database is let go
     with ExitStack() as stack:
         session = stack.enter_context(open_session(settings))
         dispatcher = None
@@ -41,7 +60,7 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
         app = create_app(settings, session.db, on_accept=dispatcher.wake if dispatcher else None)
         if dispatcher:
             stack.enter_context(dispatching(dispatcher))
-        server = uvicorn.Server(
+        server = Server(
             uvicorn.Config(
                 app,
                 host=host or settings.webhook.host,

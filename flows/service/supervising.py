@@ -13,12 +13,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 
-from flows.configuration import require_prefect_file
-from flows.service.children import Child
+from flows.configuration import find_config, require_prefect_file
+from flows.service.children import FINISH, Child
 from flows.session import open_session
 from schemas.errors import ConfigurationError, PrefectUnavailable
 from schemas.settings import Settings
@@ -29,6 +30,9 @@ HOST = "127.0.0.1"
 START_S = 180.0
 WATCH_S = 0.5
 LOCK = "up.lock"
+POOLS = ("cpu", "gpu")
+RECEIVER = (sys.executable, "-m", "flows.cli", "--verbose", "webhook")
+"""Its log tells of each message and each flow run that it asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,44 +81,55 @@ def run_up(
         stack.enter_context(open_session(settings))  # the embedded database lives as long as this
         logs = settings.home / "logs"
         logs.mkdir(parents=True, exist_ok=True)
-        environment = _environment(settings, options, logs)
+        environment = _environment(settings, options)
         children: list[Child] = []
         stack.callback(_end_all, children)
+        began = datetime.now(UTC)
         api = environment["PREFECT_API_URL"]
-        if "PREFECT_API_URL" not in os.environ:
+        if is_own_server := "PREFECT_API_URL" not in os.environ:
             children.append(_server(environment, folder, logs))
             children[-1].start()
-        _await(f"{api}/health", children[:1], "The Prefect server", stop)
+        if not _await(f"{api}/health", children[:1], "The Prefect server", stop):
+            return
         # from here on this process talks to the server too, and so do the programs it calls
         os.environ.update(environment)
-        from flows.service.deploying import deploy
-        from flows.service.pools import LIMITS, set_paused
-
-        if missed := deploy(options.prefect_file, log_file=logs / "deploy.log"):
-            log.info("%d runs that were missed are superseded by later ones", missed)
+        _prepare(options, logs, began if is_own_server else None)
         if stop.is_set():
             return
-        pools = list(LIMITS)
-        set_paused(pools, is_paused=False)  # whoever ended before has paused them
         port = _port(options, settings)
-        receiver = Child(
-            "receiver",
-            [*_revector(options), "webhook", *port],
-            environment,
-            folder,
-            logs / "webhook.log",
-        )
-        workers = [_worker(pool, environment, folder, logs) for pool in pools]
+        receiver = Child("receiver", [*RECEIVER, *port], environment, folder, logs / "webhook.log")
+        workers = [_worker(pool, environment, folder, logs) for pool in POOLS]
+        children += [*workers, receiver]
+        stack.callback(_drain, workers, receiver, options.drain_s)
         for child in (*workers, receiver):
             child.start()
-        children += [*workers, receiver]
-        stack.callback(_drain, pools, receiver, options.drain_s)
         address = f"http://{settings.webhook.host}:{port[1]}"
-        _await(f"{address}/health", [receiver], "The receiver", stop)
+        if not _await(f"{address}/health", [receiver], "The receiver", stop):
+            return
         announce(Addresses(api.removesuffix("/api"), api, address, logs))
         while not stop.wait(WATCH_S):
             for child in children:
                 child.watch()
+
+
+def _prepare(options: UpOptions, logs: Path, began: datetime | None) -> None:
+    """What the server has to know before a worker starts.
+
+    Args:
+        options: for the file of deployments.
+        logs: where to.
+        began: when a server of our own was started, None where it is another's. Runs that were taken before
+            are looked at: our workers of then are gone.
+    """
+    from flows.service.deploying import deploy
+    from flows.service.orchestrator import PrefectOrchestrator
+    from flows.service.pools import forget_workers
+
+    if missed := deploy(options.prefect_file, log_file=logs / "deploy.log"):
+        log.info("%d runs that were missed are superseded by later ones", missed)
+    forget_workers()
+    if began and (stuck := PrefectOrchestrator().crash_stuck(datetime.now(UTC) - began)):
+        log.warning("%d runs had been taken and never started; they are Crashed", len(stuck))
 
 
 @contextmanager
@@ -131,7 +146,7 @@ def _only_one(home: Path) -> Iterator[None]:
         yield
 
 
-def _environment(settings: Settings, options: UpOptions, logs: Path) -> dict[str, str]:
+def _environment(settings: Settings, options: UpOptions) -> dict[str, str]:
     """What all children see: paths that do not depend on a folder, and nothing that phones home."""
     environment = dict(os.environ)
     environment |= {
@@ -146,8 +161,8 @@ def _environment(settings: Settings, options: UpOptions, logs: Path) -> dict[str
     }
     if settings.log == "json":
         environment["PREFECT_LOGGING_HANDLERS_CONSOLE_FORMATTER"] = "json"
-    if options.config is not None:
-        environment["REVECTOR_CONFIG"] = str(options.config.resolve())
+    if config := find_config(options.config, environ=os.environ, cwd=Path.cwd()):
+        environment["REVECTOR_CONFIG"] = str(config.resolve())  # they run in the folder of prefect.yaml
     if "PREFECT_API_URL" not in environment:
         port = _free_port(options.ui_port, "--ui-port")
         environment["PREFECT_API_URL"] = f"http://{HOST}:{port}/api"
@@ -172,11 +187,6 @@ def _port(options: UpOptions, settings: Settings) -> list[str]:
     return ["--port", str(_free_port(port, "--port", settings.webhook.host))]
 
 
-def _revector(options: UpOptions) -> list[str]:
-    config = ["--config", str(options.config.resolve())] if options.config else []
-    return [sys.executable, "-m", "flows.cli", *config]
-
-
 def _server(environment: dict[str, str], folder: Path, logs: Path) -> Child:
     port = environment["PREFECT_API_URL"].removesuffix("/api").rsplit(":", 1)[1]
     command = [
@@ -194,43 +204,44 @@ def _server(environment: dict[str, str], folder: Path, logs: Path) -> Child:
 
 
 def _worker(pool: str, environment: dict[str, str], folder: Path, logs: Path) -> Child:
-    name = f"{socket.gethostname()}-{pool}"
-    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, "--name", name]
+    command = [sys.executable, "-m", "flows.service.worker", pool]
     return Child(f"worker {pool}", command, environment, folder, logs / f"worker-{pool}.log", grace_s=30)
 
 
-def _await(url: str, children: list[Child], name: str, stop: threading.Event) -> None:
-    """Until it answers."""
+def _await(url: str, children: list[Child], name: str, stop: threading.Event) -> bool:
+    """Wait until it answers; False where `stop` came first."""
     until = time.monotonic() + START_S
     while not stop.is_set():
         try:
             if httpx.get(url, timeout=5).is_success:
-                return
+                return True
         except httpx.HTTPError:
             pass
-        if time.monotonic() > until or any(child.process and child.process.poll() for child in children):
+        if time.monotonic() > until or any(child.has_ended for child in children):
             where = f" See {children[0].log_file}." if children else ""
             raise PrefectUnavailable(
                 f"{name} does not come up at {url}.{where}", advice="Correct what its log says."
             )
         stop.wait(0.2)
+    return False
 
 
-def _drain(pools: list[str], receiver: Child, drain_s: float) -> None:
-    """Accept nothing more, start nothing more, wait for what is at work."""
-    from flows.service.pools import count_at_work, set_paused
+def _drain(workers: list[Child], receiver: Child, drain_s: float) -> None:
+    """Accept nothing more, start nothing more, wait for what our workers are at.
 
+    The pools stay as they are: whoever has paused one wants that, and others may work for them too.
+    """
     receiver.end()
+    for worker in workers:
+        worker.tell(FINISH)
     until = time.monotonic() + drain_s
-    try:
-        set_paused(pools, is_paused=True)
-        while (at_work := count_at_work(pools)) > 0:
-            if time.monotonic() > until:
-                log.warning("%d runs are ended; the next ones resume what they have stored", at_work)
-                return
-            time.sleep(WATCH_S)
-    except Exception as exc:  # whatever the server says: it is ended all the same
-        log.warning("the Prefect server does not answer (%s): runs are ended", type(exc).__name__)
+    while at_work := [worker.name for worker in workers if worker.is_running]:
+        if time.monotonic() > until:
+            log.warning(
+                "runs of %s are ended; the next ones resume what they have stored", ", ".join(at_work)
+            )
+            return
+        time.sleep(WATCH_S)
 
 
 def _end_all(children: list[Child]) -> None:

@@ -30,7 +30,7 @@ from tests.service import Service, open_service
 
 TARGETS = {
     "receiver": r"flows\.cli.* webhook",
-    "worker": r"prefect worker start",
+    "worker": r"flows\.service\.worker",
     "server": r"flows\.service\.prefect_server",
     "flow": r"prefect flow-run execute|prefect\.engine|flow_engine",
 }

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from registry.collections import get_collection
+from registry.embedded import stop_embedded
 from registry.runs import latest_runs
 from registry.search import search_collection
 from tests.acceptance.chaos import index_first, run_chaos
@@ -38,6 +39,16 @@ deployments:
     work_pool: {name: cpu}
     schedules:
       - {interval: 5, slug: often, active: false}
+"""
+
+OTHERS = """
+name: others
+prefect-version: 3.8.8
+deployments:
+  - name: of-others
+    entrypoint: flows.maintenance:check
+    tags: [revector]
+    work_pool: {name: cpu}
 """
 
 
@@ -101,7 +112,7 @@ def test_an_uploaded_file_becomes_searchable_and_goes_again(service):
     service.wait(lambda: found(service, "ospreys") == [], 120)
 
 
-@pytest.mark.parametrize("pattern", [r"flows\.cli.* webhook", r"prefect worker start --pool gpu"])
+@pytest.mark.parametrize("pattern", [r"flows\.cli.* webhook", r"flows\.service\.worker gpu"])
 def test_what_is_killed_is_started_again(service, pattern):
     (before,) = service.find(pattern)
     before.kill()
@@ -117,6 +128,22 @@ def test_a_second_one_on_the_same_data_is_refused(service):
     )  # fmt: skip
     assert done.returncode == 2
     assert "runs already" in done.stderr
+
+
+def test_one_that_uses_the_server_of_another_leaves_its_pools_as_they_are(service):
+    def paused():
+        return {pool["name"]: pool["is_paused"] for pool in api(service, "POST", "/work_pools/filter")}
+
+    api(service, "PATCH", "/work_pools/cpu", is_paused=True)  # by an operator
+    with open_service(prefect_yaml=OTHERS) as other:
+        other.environment["PREFECT_API_URL"] = service.api
+        other.start()
+        assert paused() == {"cpu": True, "gpu": False}
+        assert other.stop() == 0
+        assert other.all_processes() == []
+        assert other.databases() == []
+    assert paused() == {"cpu": True, "gpu": False}
+    api(service, "PATCH", "/work_pools/cpu", is_paused=False)
 
 
 def test_events_survive_kills_of_everything(service):
@@ -139,7 +166,7 @@ def test_schedules_fire_and_what_was_missed_is_caught_up_once(service):
         ]
 
     service.wait(lambda: len(runs("Completed")) >= 1, 90)
-    (worker,) = service.find(r"prefect worker start --pool cpu")
+    (worker,) = service.find(r"flows\.service\.worker cpu")
     os.kill(worker.pid, signal.SIGSTOP)
     began = time.time()
     service.wait(lambda: time.time() > began + 26, 60)
@@ -194,8 +221,10 @@ def test_on_sigterm_what_is_at_work_is_finished_and_nothing_is_left(service):
     service.wait(
         lambda: [run for run in service.flow_runs() if run["state_name"] in ("Pending", "Running")], 60
     )
+    stop_embedded(service.home)  # this process has used it as well
     assert service.stop() == 0
     assert service.all_processes() == []
+    assert service.databases() == []
     with service.session() as session:
         collection = get_collection(session.db, "default")
         assert latest_runs(session.db, collection.id)[0]["state"] in ("succeeded", "unchanged")
