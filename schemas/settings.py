@@ -170,6 +170,7 @@ class WebhookSettings(_Section):
     max_wait_s: float = Field(default=30.0, ge=0, le=86_400)
     attempts: int = Field(default=10, ge=1)
     keep_days: int = Field(default=30, ge=1)
+    metrics: Literal["private", "open", "off"] = "private"
     senders: dict[str, SenderSettings] = {}
 
 

@@ -13,6 +13,7 @@ from flows.receiver.messages import BATCH, SINGLE, Changes, CloudEvent
 MEANINGS = {
     400: "The body is not JSON, or broke off.",
     401: "The sender is not known. A collection that does not exist looks the same without a secret.",
+    403: "Not for whoever asks from there.",
     404: "There is no such thing, or it is not the sender's.",
     408: "The body stopped coming.",
     409: "The id was used for something else, the path is taken, or nothing was ingested yet.",

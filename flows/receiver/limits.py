@@ -99,6 +99,20 @@ def is_this_machine(address: str) -> bool:
         return False
 
 
+def is_private(address: str) -> bool:
+    """Whether an address is of this machine or of a network that the internet does not reach.
+
+    >>> is_private("127.0.0.1"), is_private("172.18.0.3"), is_private("fd00::1"), is_private("8.8.8.8")
+    (True, True, True, False)
+    """
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return (mapped or parsed).is_private
+
+
 def client_key(address: str) -> str:
     """What counts as one client: an address, or the /64 of an IPv6 one, all of which one host may have.
 

@@ -13,6 +13,7 @@ from flows.receiver.authentication import authenticate
 from flows.receiver.core import Receiver
 from flows.receiver.describing import errors
 from flows.receiver.events import TheReceiver
+from flows.receiver.limits import is_private
 from flows.receiver.meters import CONTENT_TYPE, Within
 from flows.receiver.refusals import JsonResponse, RequestRefused
 from registry.collections import find_collection, list_sources
@@ -23,6 +24,20 @@ from schemas.errors import RevectorError
 router = APIRouter(tags=["operations"])
 
 READY_S = 3.0
+WITHHELD = "Something is: the log, and /ready from a private address, say what."
+FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+
+
+def _may_observe(request: Request, receiver: Receiver) -> bool:
+    """Whether names of collections and hosts are for whoever asks: by default nobody from outside.
+
+    What a proxy passes on is from outside, whatever address the proxy itself has.
+    """
+    allowed = receiver.webhook.metrics
+    if allowed == "private":
+        is_near = request.client is not None and is_private(request.client.host)
+        return is_near and not any(name in request.headers for name in FORWARDED)
+    return allowed == "open"
 
 
 def make_probe(db: Database, is_ready: Callable[[], list[str]] | None) -> Within[list[str]]:
@@ -76,12 +91,14 @@ async def get_health() -> JsonResponse:
     responses={**errors(500), 503: {"model": ReadyAnswer, "description": "Not now."}},
     summary="Whether requests can be served",
 )
-def get_ready(request: Request) -> JsonResponse:
+def get_ready(request: Request, receiver: TheReceiver) -> JsonResponse:
     """Asks the database and what the receiver was started with."""
     try:
         problems = request.app.state.probe()
     except TimeoutError as exc:
         problems = [f"The database gives {exc}."]
+    if problems and not _may_observe(request, receiver):
+        problems = [WITHHELD]
     answer = ReadyAnswer(ready=not problems, problems=problems)
     return JsonResponse(answer.model_dump(), status_code=503 if problems else 200)
 
@@ -90,11 +107,18 @@ def get_ready(request: Request) -> JsonResponse:
     "/metrics",
     response_class=Response,
     responses={
-        **errors(500),
+        **errors(403, 500),
         200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "Prometheus text."},
     },
     summary="Metrics for Prometheus",
 )
-def get_metrics(receiver: TheReceiver) -> Response:
-    """Counters of this process, and gauges read from the registry now."""
+def get_metrics(request: Request, receiver: TheReceiver) -> Response:
+    """Counters of this process, and gauges read from the registry now. They name collections and senders."""
+    if not _may_observe(request, receiver):
+        raise RequestRefused(
+            403,
+            "NotObservable",
+            "Metrics are not for everybody.",
+            advice="Scrape the receiver itself, from this machine or a private network; see webhook.metrics.",
+        )
     return Response(receiver.meters.exposition(), headers={"Content-Type": CONTENT_TYPE})

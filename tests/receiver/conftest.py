@@ -60,7 +60,11 @@ class Caller:
             on_accept=lambda: self.woken.append(1),
             is_ready=lambda: self.problems,
         )
-        self.client = TestClient(app, raise_server_exceptions=False)
+        self.client = TestClient(app, raise_server_exceptions=False, client=("127.0.0.1", 50000))
+
+    def from_address(self, host: str) -> TestClient:
+        """A client of the same app, somewhere else."""
+        return TestClient(self.client.app, raise_server_exceptions=False, client=(host, 50000))
 
     def headers(
         self, body: bytes, *, id: str = "", secret: str = SECRET, target: str = "", at: float | None = None

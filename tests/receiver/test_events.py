@@ -246,6 +246,17 @@ def test_a_collection_may_have_a_korean_name(receiver):
     assert receiver.get(done.json()["status"]).json()["events"][0]["uri"] == "김.pdf"
 
 
+def test_a_collection_with_a_slash_in_its_name_is_not_reached_and_no_other_is_meant(receiver):
+    for name in ("docs", "docs/hr"):
+        made = ensure_collection(receiver.db, name)
+        ensure_source(receiver.db, made.id, Source("docs", f"/srv/{name}"))
+    body = b'{"changed":["a"]}'
+    headers = receiver.headers(body)
+    assert receiver.client.post("/v1/events/docs%2Fhr", content=body, headers=headers).status_code == 405
+    assert receiver.upload("a.txt", b"x", "docs%2Fhr").status_code == 404
+    receiver.assert_untouched()
+
+
 # --- what becomes of a message --------------------------------------------------------------
 
 

@@ -241,9 +241,9 @@ def test_a_stranger_is_charged_before_the_body_comes_and_a_sender_is_given_it_ba
         receiver.clock.now += 1  # for the sender's own bucket
         assert receiver.upload(f"{number}.txt", b"x").status_code == 202
     strangers = receiver.client.app.state.receiver.strangers
-    assert [strangers.take("unknown") for _ in range(3)] == [0, 0, 0]
+    assert [strangers.take("127.0.0.1") for _ in range(3)] == [0, 0, 0]
     scope = _scope("/v1/documents/default?path=a", {"webhook-id": "m", "webhook-signature": "v1,AAAA"})
-    scope["client"] = ("testclient", 5)
+    scope["client"] = ("127.0.0.1", 5)
     scope["headers"].append((b"webhook-timestamp", str(int(receiver.clock.now)).encode()))
     sent = []
 

@@ -12,6 +12,7 @@ import pytest
 
 from flows.receiver.answers import AGAIN, ASK
 from flows.receiver.meters import RegistryMeters, Within
+from flows.receiver.observing import WITHHELD
 from registry.collections import ensure_collection
 from registry.connection import Database
 from registry.events import defer_events
@@ -205,6 +206,38 @@ def test_metrics_show_the_release_that_is_served(world):
     assert found["revector_documents"] == 1
     assert found["revector_release"] == 1
     assert found["revector_release_timestamp_seconds"] > 1_700_000_000
+
+
+NEAR = ["127.0.0.1", "::1", "10.0.0.7", "172.18.0.3", "::ffff:192.168.1.5", "fd00::7"]
+FAR = ["8.8.8.8", "2a00:1450::7", "testclient", ""]
+
+
+@pytest.mark.parametrize("host", NEAR)
+def test_metrics_are_for_this_machine_and_private_networks(receiver, host):
+    assert receiver.from_address(host).get("/metrics").status_code == 200
+
+
+@pytest.mark.parametrize("host", FAR)
+def test_strangers_see_no_names_in_metrics_and_no_hosts_in_problems(receiver, host):
+    far = receiver.from_address(host)
+    done = far.get("/metrics")
+    assert (done.status_code, done.json()["error"]["class"]) == (403, "NotObservable")
+    assert far.get("/ready").json() == {"ready": True, "problems": []}
+    receiver.problems.append("Nobody answers at db.internal.")
+    done = far.get("/ready")
+    assert (done.status_code, done.json()["problems"]) == (503, [WITHHELD])
+
+
+@pytest.mark.parametrize("name", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"])
+def test_what_a_proxy_passes_on_is_from_outside(receiver, name):
+    assert receiver.client.get("/metrics", headers={name: "10.0.0.7"}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("setting", "host", "status"), [("open", "8.8.8.8", 200), ("off", "127.0.0.1", 403), ("off", "::1", 403)]
+)
+def test_metrics_may_be_for_all_or_nobody(configure, setting, host, status):
+    assert configure(metrics=setting).from_address(host).get("/metrics").status_code == status
 
 
 def test_two_receivers_in_one_process_count_apart(configure):

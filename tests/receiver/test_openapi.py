@@ -102,7 +102,8 @@ class Signed:
         async def again():
             return {"type": "http.request", "body": body, "more_body": False}
 
-        await self._receiver.client.app({**scope, "headers": kept + added}, again, send)
+        near = {"client": ("127.0.0.1", 5), "headers": kept + added}
+        await self._receiver.client.app({**scope, **near}, again, send)
 
 
 OPERATIONS = [
