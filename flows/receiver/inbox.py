@@ -106,7 +106,7 @@ class Inbox:
     def open(self) -> Incoming:
         """A new document, empty."""
         with self._lock, _translated():
-            if self._scratch is None:
+            if self._scratch is None or not self._scratch.folder.is_dir():  # somebody may tidy up
                 self._scratch = Scratch(self.root / INCOMING)
                 weakref.finalize(self, self._scratch.close)
             folder = self._scratch.folder

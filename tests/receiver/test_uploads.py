@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import threading
 import unicodedata
 from collections.abc import Iterator
@@ -333,6 +334,13 @@ def test_a_receiver_that_starts_leaves_the_uploads_of_a_living_one_alone(receive
     incoming.finish()
     inbox.place(incoming, "default", "a.txt")
     assert _arrived(receiver) == {"a.txt": b"first half, second half", "b.txt": b"x"}
+
+
+def test_an_upload_does_not_need_the_folder_of_the_one_before(receiver):
+    receiver.upload("a.txt", b"x")
+    shutil.rmtree(receiver.settings.home / "inbox" / INCOMING)
+    assert receiver.upload("b.txt", b"y").status_code == 202
+    assert _arrived(receiver) == {"a.txt": b"x", "b.txt": b"y"}
 
 
 # --- removing ---------------------------------------------------------------------------------
