@@ -183,6 +183,7 @@ def test_schedules_fire_and_what_was_missed_is_caught_up_once(service):
     service.wait(lambda: len(missed("Completed", "Cancelled", "Failed", "Crashed")) == late, 120)
     assert (len(missed("Completed")), len(missed("Cancelled"))) == (1, late - 1)
     assert all("superseded" in run["state"]["message"] for run in missed("Cancelled"))
+    assert "unexpected exception" not in (service.home / "logs" / "worker-cpu.log").read_text()
 
 
 def test_two_workers_keep_the_order_and_the_limit_of_queued_runs(service):
