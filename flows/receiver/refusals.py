@@ -34,7 +34,7 @@ STATUS: dict[type[RevectorError], int] = {
 NAMES = {404: "NotFound", 405: "MethodNotAllowed"}
 
 
-class RequestRefused(RevectorError):
+class RequestRefused(Exception):
     """A request is answered with an error and has had no effect.
 
     Args:
@@ -48,7 +48,9 @@ class RequestRefused(RevectorError):
     def __init__(
         self, status: int, name: str, message: str, *, advice: str = "", retry_s: float | None = None
     ) -> None:
-        super().__init__(message, advice=advice)
+        super().__init__(message)
+        self.message = message
+        self.advice = advice
         self.status = status
         self.name = name
         self.retry_s = retry_s

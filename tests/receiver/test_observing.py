@@ -15,7 +15,7 @@ from flows.receiver.meters import RegistryMeters, Within
 from flows.receiver.observing import WITHHELD
 from registry.collections import ensure_collection
 from registry.connection import Database
-from registry.events import defer_events
+from registry.events import give_back_events
 from registry.opening import open_registry
 from registry.runs import finish_run, hold_new_run
 from schemas.errors import DatabaseUnavailable
@@ -80,7 +80,8 @@ def test_a_sender_sees_that_an_event_failed_and_not_the_text_of_the_error(receiv
     receiver.post({"changed": ["a"]}, id="m1")
     with receiver.db.connection() as connection:
         (source,) = connection.execute("SELECT id FROM source").fetchone()
-    defer_events(receiver.db, source, error="There is nothing at /srv/hunter2.", retry=retry, attempts=5)
+    why = "There is nothing at /srv/hunter2."
+    give_back_events(receiver.db, None, source_id=source, error=why, retry=retry, attempts=5)
     done = receiver.get("/v1/events/default/m1")
     assert done.json()["events"][0]["error"] == shown
     assert "hunter2" not in done.text
