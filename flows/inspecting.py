@@ -7,6 +7,8 @@ from typing import Any
 
 from flows.session import Session
 from registry.collections import count_duplicates, get_collection, list_collections, list_sources
+from registry.connection import Database
+from registry.dispatch import list_waiting
 from registry.election import list_clusters
 from registry.history import find_release, require_whole
 from registry.rollback import count_holds
@@ -43,6 +45,7 @@ def collection_status(session: Session, name: str) -> dict[str, Any]:
             {"name": source.name, "root": source.root_url}
             for source in list_sources(session.db, collection.id)
         ],
+        "waiting": waiting_events(session.db, collection.id),
         "staged_runs": list_staged_runs(session.db, collection.id),
         "last_run": last
         and {
@@ -50,6 +53,18 @@ def collection_status(session: Session, name: str) -> dict[str, Any]:
             for key in ("run_id", "flow", "trigger", "state", "started_at", "finished_at", "error")
         },
     }
+
+
+def waiting_events(db: Database, collection_id: int) -> dict[str, Any] | None:
+    """Events that are pending, since when, and why if something is wrong; None where there are none."""
+    for found in list_waiting(db, collection_id):
+        return {
+            "events": found.events,
+            "since": found.since,
+            "failures": found.failures,
+            "trouble": found.trouble,
+        }
+    return None
 
 
 def list_duplicates(session: Session, name: str, reference: str | None = None) -> dict[str, Any]:

@@ -268,7 +268,7 @@ def _shortened(uris: Sequence[str]) -> str:
 
 def print_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, empty: str) -> None:
     """Rows under their column names, aligned."""
-    cells = [[_cell(row.get(column)) for column in columns] for row in rows]
+    cells = [[shown(row.get(column)) for column in columns] for row in rows]
     if not cells:
         print(empty)
         return
@@ -277,7 +277,8 @@ def print_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, em
         print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
 
 
-def _cell(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value as a table has it: times are local, to the second."""
     if value is None:
         return "-"
     if isinstance(value, datetime):

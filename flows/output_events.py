@@ -52,9 +52,27 @@ def print_reindex(report: ReindexReport) -> None:
         print("No events wait.")
 
 
-def events_json(collection: str, events: Iterable[Mapping[str, Any]], *, retried: int) -> dict[str, Any]:
+def events_json(
+    collection: str,
+    events: Iterable[Mapping[str, Any]],
+    *,
+    retried: int,
+    waiting: Mapping[str, Any] | None,
+) -> dict[str, Any]:
     """Events, newest first; `retried` is how many that had failed are pending again."""
-    return {"collection": collection, "events": [dict(event) for event in events], "retried": retried}
+    rows = [dict(event) for event in events]
+    return {"collection": collection, "events": rows, "retried": retried, "waiting": waiting}
+
+
+def print_waiting(waiting: Mapping[str, Any]) -> None:
+    """How many events are pending, and what holds them up, as `flows.inspecting.waiting_events` has it."""
+    events = waiting["events"]
+    print(
+        f"{events} {'event waits' if events == 1 else 'events wait'}, since {output.shown(waiting['since'])}."
+    )
+    if waiting["trouble"]:
+        failures = f" ({waiting['failures']} flow runs in a row)" if waiting["failures"] > 1 else ""
+        print(f"What holds them up{failures}: {printable(waiting['trouble'])}")
 
 
 def print_events(events: Sequence[Mapping[str, Any]]) -> None:

@@ -11,6 +11,7 @@ from flows.named import CONFLICT, places
 from flows.pipeline import Progress, ignore_progress, ingest_location
 from flows.session import Session
 from registry.collections import get_collection, list_sources
+from registry.dispatch import end_trouble
 from registry.events import claim_events, give_back_events, pending_sources, settle_events
 from registry.runs import mark_crashed_runs
 from schemas.errors import MassDeletion, RevectorError, SourceNotFound, SourceUnavailable
@@ -203,6 +204,8 @@ def apply_events(
         report.add(source, done, naming.outcomes)
         report.events += naming.settled
         report.retried += naming.retried
+    if report.events:
+        end_trouble(session.db, found.id)
     if last is not None and not report.runs:
         raise last
     return report

@@ -1,4 +1,4 @@
-"""Which flow run was last asked for on behalf of a collection's events."""
+"""Which flow run was last asked for on behalf of a collection's events, and why events wait."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from registry.queries import load
 from schemas.release import RunState
 
 _SQL = load("dispatch")
+MAX_TROUBLE = 1000
 
 
 class Dispatch(NamedTuple):
@@ -24,12 +25,14 @@ class Dispatch(NamedTuple):
         flow_run_id: None while the answer is not known.
         asked_at: when.
         failures: how many before it, in a row, did not complete.
+        trouble: why events wait; None where nothing is known to be wrong.
     """
 
     key: UUID
     flow_run_id: UUID | None
     asked_at: datetime
     failures: int
+    trouble: str | None
 
 
 @contextmanager
@@ -63,6 +66,44 @@ def note_dispatch(db: Database, collection_id: int, key: UUID, flow_run_id: UUID
     values = {"tenant": db.tenant_id, "collection": collection_id, "key": key, "flow_run": flow_run_id}
     with db.connection() as connection:
         connection.execute(_SQL["note_dispatch"], values)
+
+
+def note_trouble(db: Database, collection_id: int, trouble: str) -> None:
+    """Write down why a collection's events wait, for whoever looks."""
+    values = {"tenant": db.tenant_id, "collection": collection_id, "trouble": trouble[:MAX_TROUBLE]}
+    with db.connection() as connection:
+        connection.execute(_SQL["note_trouble"], values)
+
+
+def end_trouble(db: Database, collection_id: int) -> None:
+    """A run has settled events: what was wrong before is over."""
+    with db.connection() as connection:
+        connection.execute(_SQL["end_trouble"], {"tenant": db.tenant_id, "collection": collection_id})
+
+
+class Waiting(NamedTuple):
+    """Events of a collection that are pending.
+
+    Attributes:
+        collection: its name.
+        events: how many.
+        since: when the oldest came.
+        failures: flow runs in a row that were asked for and did not settle any.
+        trouble: why they wait; None where nothing is known to be wrong.
+    """
+
+    collection: str
+    events: int
+    since: datetime
+    failures: int
+    trouble: str | None
+
+
+def list_waiting(db: Database, collection_id: int | None = None) -> list[Waiting]:
+    """Of each collection with events that are pending, or of one."""
+    values = {"tenant": db.tenant_id, "collection": collection_id}
+    with db.connection() as connection:
+        return [Waiting(*row) for row in connection.execute(_SQL["waiting"], values).fetchall()]
 
 
 def runs_of_flow_run(db: Database, flow_run_id: UUID) -> list[tuple[RunState, datetime]]:

@@ -68,7 +68,8 @@ def events(
     as_json: Json = False,
 ) -> None:
     """What has been said of a collection's documents, newest first, and what came of it."""
-    from flows.output_events import events_json, print_events
+    from flows.inspecting import waiting_events
+    from flows.output_events import events_json, print_events, print_waiting
     from registry.collections import get_collection
     from registry.events import list_events, retry_events
 
@@ -76,10 +77,14 @@ def events(
         found = get_collection(session.db, collection)
         retried = retry_events(session.db, found.id) if retry else 0
         rows = list_events(session.db, found.id, state=state.value if state else None, most=most)
+        waiting = waiting_events(session.db, found.id)
     if as_json:
-        output.print_json(events_json(collection, rows, retried=retried))
+        output.print_json(events_json(collection, rows, retried=retried, waiting=waiting))
         return
     print_events(rows)
+    if waiting and waiting["trouble"]:
+        print()
+        print_waiting(waiting)
     if retry:
         print(f"\n{retried} events that had failed are pending again.")
         if retried and not os.environ.get("PREFECT_API_URL"):

@@ -88,7 +88,10 @@ def ingest(
 @app.command()
 def search(
     ctx: typer.Context,
-    text: Annotated[str, typer.Argument(help="What to look for; leave it out with --image.")] = "",
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="TEXT", help="What to look for; leave it out with --image."),
+    ] = None,
     k: Annotated[int, typer.Option("-k", min=1, max=1000, help="Number of hits.")] = 5,
     collection: Collection = "default",
     mode: Annotated[Mode, typer.Option("--mode", help="Vectors, keywords, or both.")] = Mode.hybrid,
@@ -112,6 +115,7 @@ def search(
     from flows.searching import search_image, search_text
     from schemas.filters import parse_conditions
 
+    text = " ".join(words or ())
     with report_errors(as_json):
         require_utf8(*(where or ()))
         conditions = parse_conditions(where or ())
@@ -134,6 +138,7 @@ def search(
 def status(ctx: typer.Context, collection: Collection = "default", as_json: Json = False) -> None:
     """The current release of a collection, its sources and its last run."""
     from flows.inspecting import collection_status
+    from flows.output_events import print_waiting
 
     with session_for(ctx, as_json, collection) as session:
         data = collection_status(session, collection)
@@ -148,6 +153,9 @@ def status(ctx: typer.Context, collection: Collection = "default", as_json: Json
         print(f"\nNear-duplicates: {hidden} hidden, {flagged} flagged (revector duplicates)")
     print()
     output.print_table(data["sources"], ["name", "root"], empty="No sources.")
+    if waiting := data["waiting"]:
+        print()
+        print_waiting(waiting)
     for run_id in data["staged_runs"]:
         print(f"\nHeld back by its gate: run {run_id} (revector diff, revector activate)")
     if run := data["last_run"]:

@@ -16,6 +16,7 @@ from schemas.event import Action, DeliveryStatus, EventState
 _CLASS = re.compile(r"[A-Za-z]\w*(?=:)|cancelled|crashed")
 ASK = "It was not applied; the operator sees why: revector events --state failed."
 AGAIN = "The last try failed; it is tried again."
+WAITS = "Something holds it up; the operator sees what: revector events."
 
 
 class ErrorFacts(BaseModel):
@@ -83,18 +84,20 @@ class DeliveryAnswer(BaseModel):
     collection: str
     received_at: datetime
     state: EventState
+    trouble: str | None = Field(description="Whether something is known to hold up what is pending.")
     events: list[EventAnswer] = Field(description="At most 1,000.")
     runs: list[UUID]
 
     @classmethod
-    def of(cls, status: DeliveryStatus) -> DeliveryAnswer:
-        """The answer for a status."""
+    def of(cls, status: DeliveryStatus, *, is_held_up: bool) -> DeliveryAnswer:
+        """The answer for a status; `is_held_up` is about the collection."""
         events = [EventAnswer.of(event) for event in status.events]
         return cls(
             id=status.id,
             collection=status.collection,
             received_at=status.received_at,
             state=status.state,
+            trouble=WAITS if is_held_up and status.state == "pending" else None,
             events=events,
             runs=[UUID(run) for run in status.runs],
         )

@@ -15,7 +15,8 @@ from flows.receiver.signing import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER
 
 _ID = re.compile(r"[\x21-\x7e]{1,256}")
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
-_ADVICE = "Sign it by Standard Webhooks: headers webhook-id, webhook-timestamp and webhook-signature."
+_UNSIGNED = "Sign it by Standard Webhooks: headers webhook-id, webhook-timestamp and webhook-signature."
+_ADVICE = "Check the secret, the clock, and that the bytes, method and path signed are those sent."
 
 
 class Caller(NamedTuple):
@@ -71,7 +72,7 @@ class Verifier:
             if find_bearer(self._bearer, self._tokens) is None:
                 raise self._unknown("no sender that may do this has that token")
         else:
-            raise self._unknown("it is not signed")
+            raise self._unknown("it is not signed", advice=_UNSIGNED)
 
     @property
     def stranger(self) -> str | None:
@@ -91,9 +92,9 @@ class Verifier:
 
     def _require_fresh(self, timestamp: str) -> str:
         if not self._id:
-            raise self._unknown("webhook-id is missing")
+            raise self._unknown("webhook-id is missing", advice=_UNSIGNED)
         if not _TIMESTAMP.fullmatch(timestamp):
-            raise self._unknown("webhook-timestamp is not a number of seconds")
+            raise self._unknown("webhook-timestamp is not a number of seconds", advice=_UNSIGNED)
         window = self._receiver.webhook.replay_window_s
         if abs(self._receiver.clock() - int(timestamp)) > window:
             raise self._unknown(f"webhook-timestamp is more than {window} s away from the clock here")
@@ -122,10 +123,10 @@ class Verifier:
             raise _too_many(wait)
         return Caller(sender, self._id, is_signed=bool(self._signature))
 
-    def _unknown(self, why: str) -> RequestRefused:
+    def _unknown(self, why: str, *, advice: str = _ADVICE) -> RequestRefused:
         if not self._is_charged and (wait := self._receiver.strangers.take(self._client)):
             return _too_many(wait)
-        return RequestRefused(401, "NotAuthenticated", f"The sender is not known: {why}.", advice=_ADVICE)
+        return RequestRefused(401, "NotAuthenticated", f"The sender is not known: {why}.", advice=advice)
 
 
 def authenticate(receiver: Receiver, request: Request, collection: str | None) -> Caller:

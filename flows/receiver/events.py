@@ -15,6 +15,8 @@ from flows.receiver.core import Receiver, the_receiver
 from flows.receiver.describing import errors, message_body
 from flows.receiver.messages import SINGLE, is_binary, meaning, read_message
 from flows.receiver.refusals import JsonResponse, RequestRefused
+from registry.collections import find_collection
+from registry.dispatch import read_dispatch
 from registry.events import find_delivery
 from schemas.errors import EventRefused
 
@@ -89,7 +91,10 @@ def get_event(request: Request, receiver: TheReceiver, collection: str, id: str)
         raise RequestRefused(
             404, "NotFound", "You have sent no such message to this collection.", advice="Check the id."
         )
-    return JsonResponse(DeliveryAnswer.of(found).model_dump(mode="json"))
+    known = find_collection(receiver.db, collection)
+    asked = read_dispatch(receiver.db, known.id) if known else None
+    is_held_up = asked is not None and asked.trouble is not None
+    return JsonResponse(DeliveryAnswer.of(found, is_held_up=is_held_up).model_dump(mode="json"))
 
 
 def require_plain_body(request: Request) -> str:

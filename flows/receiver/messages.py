@@ -193,6 +193,8 @@ def _checked(message: Message) -> Message:
 
 
 def _model(model: type[M], value: Any) -> M:
+    if not isinstance(value, dict):
+        raise EventRefused("The message is not a JSON object.", advice="See /openapi.json for its form.")
     try:
         return model.model_validate(value)
     except ValidationError as exc:

@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 
 from registry.collections import list_collections
 from registry.connection import Database
+from registry.dispatch import list_waiting
 from registry.events import count_events
 from registry.receiving import count_runs
 
@@ -149,7 +150,14 @@ class RegistryMeters(Collector):
         yield from gauges
 
     def _gauges(self) -> list[Metric]:
-        return [*self._events(), *self._collections(), self._runs()]
+        return [*self._events(), self._failures(), *self._collections(), self._runs()]
+
+    def _failures(self) -> Metric:
+        return _gauge(
+            "revector_dispatch_failures", "Flow runs for events that wait, in a row, that settled none.",
+            ["collection"],
+            [([waiting.collection], waiting.failures) for waiting in list_waiting(self._db)],
+        )  # fmt: skip
 
     def _events(self) -> list[Metric]:
         rows = count_events(self._db)

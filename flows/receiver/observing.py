@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Request
@@ -61,14 +62,22 @@ def make_probe(db: Database, is_ready: Callable[[], list[str]] | None) -> Within
     responses=errors(401, 404, 422, 429, 500, 503),
     summary="Ask what a run did",
 )
-def get_run(request: Request, receiver: TheReceiver, id: UUID) -> JsonResponse:
+def get_run(request: Request, receiver: TheReceiver, id: str) -> JsonResponse:
     """A run by its own id, or the runs of a Prefect flow run by that one's."""
     caller = authenticate(receiver, request, None)
-    rows = [row for row in find_runs(receiver.db, id) if caller.sender.may_use(row["collection"])]
+    rows = [row for row in _find_runs(receiver, id) if caller.sender.may_use(row["collection"])]
     if not rows:
         raise RequestRefused(404, "NotFound", "There is no such run.", advice="Check the id.")
     answer = RunsAnswer(runs=[RunAnswer.of(row, _source_names(receiver, row["collection"])) for row in rows])
     return JsonResponse(answer.model_dump(mode="json"))
+
+
+def _find_runs(receiver: Receiver, id: str) -> list[dict[str, Any]]:
+    """An id that no run can have is that of none."""
+    try:
+        return find_runs(receiver.db, UUID(id))
+    except ValueError:
+        return []
 
 
 def _source_names(receiver: Receiver, collection: str) -> dict[str, str]:

@@ -15,6 +15,7 @@ from flows.receiver.bodies import stream_body
 from flows.receiver.core import Receiver
 from flows.receiver.inbox import Incoming
 from registry.collections import ensure_source, list_sources
+from registry.receiving import find_unknown
 from schemas.errors import EventRefused
 from schemas.event import Action, Delivery, NamedChange
 from schemas.release import Collection
@@ -95,14 +96,40 @@ def remove(receiver: Receiver, caller: Caller, name: str, path: str, target: str
     uri = _require_path(receiver, name, path)
     collection = require_collection(receiver, name)
     source = _find_inbox(receiver, collection) if collection else None
+    if collection is not None and source is None:
+        _require_ours(receiver, collection, uri)
     if collection is None or source is None:
         return Accepted.nothing(caller.id or str(uuid4()), name, unknown=[uri])
     delivery = _delivery(caller, source, uri, "deleted", _meaning(target, b""))
-    return store(receiver, collection, delivery, effect=lambda: receiver.inbox.remove(name, uri))
+
+    def effect() -> None:
+        if not receiver.inbox.remove(name, uri):
+            _require_ours(receiver, collection, uri)
+
+    return store(receiver, collection, delivery, effect=effect)
+
+
+def _require_ours(receiver: Receiver, collection: Collection, uri: str) -> None:
+    """Raise EventRefused where a document of that name was not uploaded: it would come back."""
+    inbox = receiver.inbox.folder(collection.name).as_posix()
+    known = [
+        source
+        for source in list_sources(receiver.db, collection.id)
+        if source.id is not None and not find_unknown(receiver.db, source.id, [uri], most=1)
+    ]
+    if known and all(source.root_url != inbox for source in known):
+        raise EventRefused(
+            f"{uri[:200]!r} was not uploaded: it is a document of the source {known[0].name!r}.",
+            advice="Remove it there, and say so by POST /v1/events.",
+        )
 
 
 def _require_path(receiver: Receiver, name: str, path: str) -> str:
     """The uri of a document in the inbox; raises EventRefused where the index would not take it."""
+    if not path:
+        raise EventRefused(
+            "The request does not say which document.", advice="Add ?path=FOLDER/NAME, percent-encoded."
+        )
     uri = require_uri(path)
     if any(len(part.encode()) > MAX_NAME_BYTES for part in uri.split("/")):
         raise EventRefused(

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
@@ -23,6 +23,7 @@ from registry.dispatch import (
     hold_dispatch,
     next_dispatch,
     note_dispatch,
+    note_trouble,
     read_dispatch,
     runs_of_flow_run,
 )
@@ -45,6 +46,9 @@ MOST_RETRY_S = 300.0
 CANCELLED_S = 300.0
 """Whoever cancels a run has time to pause the deployment, or to mend the source."""
 
+PAUSED = "The deployment reindex/reindex is paused in Prefect."
+NOT_TAKEN = "waits to be taken: the pool is busy with other runs or paused, or it has no worker."
+
 
 class FlowRun(Protocol):
     """What is known of a flow run."""
@@ -57,6 +61,11 @@ class FlowRun(Protocol):
     @property
     def since(self) -> datetime:
         """When it came into that state."""
+        ...
+
+    @property
+    def why(self) -> str:
+        """What it says of that state; may be empty."""
         ...
 
 
@@ -118,8 +127,12 @@ class Dispatcher:
         self._clock = clock
         self._wake = threading.Event()
         self._stopped = threading.Event()
-        self.trouble = ""
-        """Why the last step failed; "" where it did not."""
+        self._troubles: dict[str, str] = {}
+
+    @property
+    def trouble(self) -> str:
+        """What failed when it was tried last; "" where nothing did."""
+        return "; ".join(self._troubles.values())
 
     def wake(self) -> None:
         """Something was accepted: look sooner."""
@@ -134,15 +147,10 @@ class Dispatcher:
         """Dispatch and tidy up until `stop`; trouble is logged once, and tried again."""
         tidied, failures = 0.0, 0
         while not self._stopped.is_set():
-            try:
-                if time.monotonic() - tidied >= TIDY_S:
-                    tidied = time.monotonic()  # not again at once: the step must have its turn
-                    self.tidy()
-                self.step()
-                failures, self.trouble = 0, self._over(failures)
-            except Exception as error:  # the database or the server is away: they come back
-                failures += 1
-                self._complain(error)
+            if time.monotonic() - tidied >= TIDY_S:
+                tidied = time.monotonic()
+                self._try("finding dead runs", self.tidy)
+            failures = 0 if self._try("dispatching events", self.step) else failures + 1
             self._wake.wait(min(STEP_S * 2 ** min(failures, 4), 10.0))
             self._wake.clear()
 
@@ -162,6 +170,8 @@ class Dispatcher:
                         asked.append(flow_run)
             except Exception as error:
                 trouble = trouble or error
+                with suppress(RevectorError):  # the database may be what is away
+                    note_trouble(self._db, due.id, _said(error))
         if trouble:
             raise trouble
         return asked
@@ -184,9 +194,11 @@ class Dispatcher:
         if last is not None and last.flow_run_id is not None:
             seen = self._orchestrator.look(last.flow_run_id)
             if seen is not None and seen.state not in FINAL and not self._has_died(last.flow_run_id, seen):
+                self._note_waiting(due, last.flow_run_id, seen)
                 return None
             if seen is not None and not self._has_done_something(due, last, seen):
                 failures = last.failures + 1
+                note_trouble(self._db, due.id, _ended(last.flow_run_id, seen))
                 if seen.state in FINAL and self._clock() < seen.since + self._pause(seen.state, failures):
                     return None
         return self._ask(due, next_dispatch(self._db, due.id, failures=failures))
@@ -200,7 +212,14 @@ class Dispatcher:
         if flow_run is not None:
             note_dispatch(self._db, due.id, key, flow_run)
             log.info("collection %s: %d events: flow run %s", due.name, due.events, flow_run)
+        else:
+            note_trouble(self._db, due.id, PAUSED)
         return flow_run
+
+    def _note_waiting(self, due: PendingCollection, flow_run_id: UUID, seen: FlowRun) -> None:
+        """Say so where a flow run waits for long: nobody may be there who would take it."""
+        if seen.state == "SCHEDULED" and self._clock() >= seen.since + self._stuck:
+            note_trouble(self._db, due.id, f"Flow run {flow_run_id} {NOT_TAKEN}")
 
     def _pause(self, state: str, failures: int) -> timedelta:
         if state == "CANCELLED":
@@ -221,16 +240,29 @@ class Dispatcher:
         self._orchestrator.declare_crashed(flow_run_id, why)
         return True
 
-    def _complain(self, error: Exception) -> None:
-        says = error.message if isinstance(error, RevectorError) else f"{type(error).__name__}: {error}"
-        if says != self.trouble:
-            log.warning("events wait: %s", says)
-        self.trouble = says
+    def _try(self, what: str, work: Callable[[], object]) -> bool:
+        """Whether it works; trouble is logged when it begins, changes and ends."""
+        try:
+            work()
+        except Exception as error:  # the database or the server is away: they come back
+            says = _said(error)
+            if says != self._troubles.get(what):
+                log.warning("%s fails, and is tried again: %s", what, says)
+            self._troubles[what] = says
+            return False
+        if self._troubles.pop(what, None):
+            log.info("%s works again", what)
+        return True
 
-    def _over(self, failures: int) -> str:
-        if failures:
-            log.info("events are dispatched again")
-        return ""
+
+def _said(error: Exception) -> str:
+    return error.message if isinstance(error, RevectorError) else f"{type(error).__name__}: {error}"
+
+
+def _ended(flow_run_id: UUID, seen: FlowRun) -> str:
+    """What a flow run that has settled nothing says for itself."""
+    why = seen.why or "it settled no event"
+    return f"Flow run {flow_run_id} is {seen.state.capitalize()}: {why}"
 
 
 @contextmanager

@@ -32,10 +32,11 @@ PAGE = 200
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """State of a flow run, and since when."""
+    """State of a flow run, since when, and what is said of it."""
 
     state: str
     since: datetime
+    why: str = ""
 
 
 class PrefectOrchestrator:
@@ -73,7 +74,7 @@ class PrefectOrchestrator:
                 return None
         if found.state is None:
             return Seen("SCHEDULED", found.created or datetime.now(UTC))
-        return Seen(found.state.type.value, found.state.timestamp)
+        return Seen(found.state.type.value, found.state.timestamp, found.state.message or "")
 
     def declare_crashed(self, flow_run_id: UUID, why: str) -> None:
         """Force the state Crashed, unless it has ended already."""

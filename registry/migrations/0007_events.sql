@@ -42,7 +42,7 @@ CREATE INDEX event_uri_idx ON event (source_id, uri);
 
 -- The last flow run that was asked for on behalf of a collection's events. Its idempotency key is written down
 -- before it is asked for, so a dispatcher that dies in between asks for the same one again.
--- failures: how many in a row did not complete.
+-- failures: how many in a row did not complete. trouble: why events wait, NULL where they do not.
 CREATE TABLE dispatch (
     collection_id int PRIMARY KEY,
     tenant_id     int NOT NULL,
@@ -50,6 +50,7 @@ CREATE TABLE dispatch (
     flow_run_id   uuid,
     asked_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
     failures      int NOT NULL DEFAULT 0,
+    trouble       text,
     FOREIGN KEY (tenant_id, collection_id) REFERENCES collection (tenant_id, id)
 );
 

@@ -10,6 +10,7 @@ import pytest
 
 from flows.reindexing import ReindexReport
 from registry.collections import get_collection, list_sources
+from registry.dispatch import note_trouble
 from registry.events import accept_delivery, list_events
 from registry.opening import open_registry
 from schemas.errors import RevectorError
@@ -176,3 +177,27 @@ def test_errors_are_answered_in_json_too(run, monkeypatch):
     monkeypatch.setattr("flows.commands.running.run_reindex", fail)
     code, out, _ = run("reindex", "--pending", "--json")
     assert (code, json.loads(out)["error"]["message"]) == (1, "It failed.")
+
+
+def test_what_holds_events_up_is_shown_by_events_and_status(run, run_json, docs, say, registry):
+    run_json("ingest", str(docs))
+    assert run_json("status")["waiting"] is None
+    say(("a.md", "changed"))
+    note_trouble(registry, get_collection(registry, "default").id, "Flow run x is Crashed:\nno memory")
+    for command in ("events", "status"):
+        _, out, _ = run(command)
+        assert "1 event waits, since 2" in out
+        assert "What holds them up: Flow run x is Crashed:\\nno memory" in out
+        waiting = run_json(command)["waiting"]
+        assert (waiting["events"], waiting["failures"]) == (1, 0)
+    run_json("reindex", "--pending")
+    assert run_json("status")["waiting"] is None
+    say(("a.md", "changed"))
+    assert run_json("status")["waiting"]["trouble"] is None, "a run has settled events since"
+
+
+def test_words_of_a_question_need_no_quotes(run_json, docs):
+    run_json("ingest", str(docs))
+    apart = run_json("search", "when", "do", "storks", "leave", "--mode", "keyword")
+    assert apart == run_json("search", "when do storks leave", "--mode", "keyword")
+    assert apart["hits"]

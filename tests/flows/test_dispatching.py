@@ -12,6 +12,7 @@ import pytest
 
 from flows.service.dispatching import CANCELLED_S, Dispatcher, dispatching
 from registry.collections import ensure_collection, ensure_source
+from registry.dispatch import list_waiting
 from registry.events import accept_delivery, claim_events, settle_events
 from registry.runs import finish_run, hold_new_run
 from schemas.errors import PrefectUnavailable
@@ -26,6 +27,7 @@ NOW = datetime.now(UTC)
 class Seen:
     state: str
     since: datetime
+    why: str = ""
 
 
 class FakePrefect:
@@ -106,6 +108,12 @@ class Scene:
         self.prefect.runs[flow_run] = Seen("COMPLETED", NOW)
         return len(claimed)
 
+    @property
+    def trouble(self):
+        """Why the collection's events wait, and after how many flow runs in vain."""
+        (waiting,) = list_waiting(self.db, self.collection)
+        return waiting.trouble, waiting.failures
+
 
 @pytest.fixture
 def scene(db):
@@ -145,16 +153,20 @@ def test_while_prefect_is_down_events_wait(scene):
     scene.prefect.is_down = True
     with pytest.raises(PrefectUnavailable):
         scene.dispatcher.step()
+    assert scene.trouble == ("down", 0)
     scene.prefect.is_down = False
     assert len(scene.dispatcher.step()) == 1
+    assert scene.trouble == (None, 0)
 
 
 def test_while_the_deployment_is_paused_events_wait(scene):
     scene.deliver()
     scene.prefect.is_paused = True
     assert scene.dispatcher.step() == []
+    assert "is paused" in scene.trouble[0]
     scene.prefect.is_paused = False
     assert len(scene.dispatcher.step()) == 1
+    assert scene.trouble == (None, 0)
 
 
 def test_a_flow_run_that_failed_is_followed_by_another_ever_later(scene):
@@ -285,3 +297,49 @@ def test_trouble_with_one_collection_is_not_another_ones(scene):
     with pytest.raises(PrefectUnavailable):
         scene.dispatcher.step()
     assert asked == [("other", "default")]
+
+
+def test_why_flow_runs_end_in_vain_is_kept_for_whoever_looks_until_one_has_done_something(scene):
+    scene.deliver()
+    (flow_run,) = scene.dispatcher.step()
+    assert scene.trouble == (None, 0)
+    for failures in (1, 2, 3):
+        scene.prefect.runs[flow_run] = Seen("CRASHED", scene.now, "exited with status code 1")
+        scene.dispatcher.step()
+        scene.now += timedelta(seconds=10)
+        before, (flow_run,) = flow_run, scene.dispatcher.step()
+        assert scene.trouble == (f"Flow run {before} is Crashed: exited with status code 1", failures)
+    scene.apply(flow_run)
+    scene.deliver("b.txt")
+    scene.dispatcher.step()
+    assert scene.trouble == (None, 0)
+
+
+def test_a_flow_run_that_nobody_takes_is_told_after_a_while(scene):
+    scene.deliver()
+    (flow_run,) = scene.dispatcher.step()
+    scene.prefect.runs[flow_run] = Seen("SCHEDULED", scene.now)
+    scene.now += timedelta(seconds=99)
+    scene.dispatcher.step()
+    assert scene.trouble == (None, 0)
+    scene.now += timedelta(seconds=2)
+    scene.dispatcher.step()
+    assert "waits to be taken" in scene.trouble[0]
+
+
+def test_trouble_is_logged_when_it_begins_and_when_it_ends(scene, caplog):
+    caplog.set_level("INFO", logger="flows.service.dispatching")
+    scene.prefect.is_down = True
+    scene.deliver()
+    with dispatching(scene.dispatcher) as dispatcher:
+        while not dispatcher.trouble:
+            threading.Event().wait(0.01)
+        for _ in range(20):
+            dispatcher.wake()
+            threading.Event().wait(0.01)
+        scene.prefect.is_down = False
+        while dispatcher.trouble:
+            dispatcher.wake()
+            threading.Event().wait(0.01)
+    said = [record.getMessage() for record in caplog.records if "dispatching events" in record.getMessage()]
+    assert said == ["dispatching events fails, and is tried again: down", "dispatching events works again"]

@@ -17,6 +17,7 @@ from registry.collections import (
     get_collection,
     list_sources,
 )
+from registry.dispatch import end_trouble, note_trouble
 from registry.events import claim_events, settle_events
 from registry.receiving import find_unknown
 from registry.runs import hold_new_run
@@ -175,6 +176,12 @@ def test_what_is_no_message_is_refused_as_a_whole(receiver, said):
     receiver.assert_untouched()
 
 
+def test_a_message_that_is_no_object_is_told_so_in_plain_words(receiver):
+    assert (
+        receiver.post([{"changed": ["a"]}]).json()["error"]["message"] == "The message is not a JSON object."
+    )
+
+
 def test_one_bad_name_refuses_the_whole_message(receiver):
     assert receiver.post({"changed": ["good.txt", "../bad.txt"]}).status_code == 422
     receiver.assert_untouched()
@@ -283,6 +290,19 @@ def test_a_sender_sees_what_became_of_its_message(receiver):
         ("b", "unknown", RUN),
     ]
     assert asked["runs"] == [RUN]
+
+
+def test_a_sender_sees_that_something_holds_its_message_up_and_not_what(receiver):
+    receiver.post({"changed": ["a"]}, id="m1")
+    assert receiver.get("/v1/events/default/m1").json()["trouble"] is None
+    collection = get_collection(receiver.db, "default")
+    note_trouble(receiver.db, collection.id, "no deployment at http://kim:hunter2@prefect")
+    done = receiver.get("/v1/events/default/m1")
+    assert "operator" in done.json()["trouble"]
+    assert "hunter2" not in done.text
+    assert 'revector_dispatch_failures{collection="default"} 0.0' in receiver.client.get("/metrics").text
+    end_trouble(receiver.db, collection.id)
+    assert receiver.get("/v1/events/default/m1").json()["trouble"] is None
 
 
 def test_nobody_sees_the_messages_of_another_sender_or_collection(receiver):

@@ -19,8 +19,9 @@ from flows.receiver.inbox import INCOMING, Inbox, quote_name
 from registry.collections import ensure_collection, find_collection, get_collection, list_sources
 from registry.connection import Database, connect_admin
 from schemas.errors import DatabaseUnavailable
+from schemas.settings import Settings
 from tasks.sources.scratch import LOCK
-from tests.receiver.conftest import OTHER_SECRET
+from tests.receiver.conftest import OTHER_SECRET, Caller
 
 
 def _error(done):
@@ -363,6 +364,11 @@ def test_removing_what_is_not_there_says_so(receiver):
     assert receiver.rows()[-1] == ("inbox", "a.txt", "deleted"), "the index may have it all the same"
 
 
+def test_a_request_that_names_no_document_is_told_how(receiver):
+    for done in (receiver.upload("", b"x"), receiver.delete("")):
+        assert (done.status_code, "path=" in done.json()["error"]["advice"]) == (422, True)
+
+
 @pytest.mark.parametrize("name", ["default", "configured"])
 def test_removing_where_nothing_was_uploaded_creates_nothing(configure, db, name):
     """A source whose folder is not there would fail each `ingest` without a path."""
@@ -405,6 +411,22 @@ def test_only_documents_are_removed(receiver, path):
     receiver.upload("hr/a.txt", b"x")
     assert receiver.delete(path).status_code == 422
     assert _arrived(receiver) == {"hr/a.txt": b"x"}
+
+
+def test_documents_of_other_sources_are_not_removed_and_that_is_said(world, clock, secrets):
+    """It was not uploaded: DELETE would say that it is done, and the next ingest would find it."""
+    world.write("a.txt", "Storks nest on chimneys.")
+    world.ingest()
+    webhook = {"senders": {"hr": {"secrets": secrets["hr"]}}}
+    settings = Settings.model_validate({"home": world.session.settings.home, "webhook": webhook})
+    receiver = Caller(world.session.db, settings, clock)
+    receiver.start()
+    for _ in range(2):  # before there is an inbox, and with one
+        done = receiver.delete("a.txt")
+        assert (done.status_code, _error(done)) == (422, "EventRefused")
+        assert world.folder.name in done.json()["error"]["message"]
+        receiver.upload("b.txt", b"x")
+    assert [uri for _, uri, action in receiver.rows() if action == "deleted"] == []
 
 
 def test_a_folder_is_not_removed(receiver):
