@@ -50,6 +50,7 @@ def test_what_databases_out_there_have_applied_is_never_changed():
         "0004_formats": "a0e850d850a8721036d6d03b0ae742722329c5712cc274dd317c8107724bd28a",
         "0005_filters": "c98736b20aa5de0fc54f1947cc05abb1c35c5344b85d566a46f0466a52089e21",
         "0006_images": "7830a8c7412da3cf0185831e5fb2a21eaa333768b593f856a18d03a32109c217",
+        "0007_events": "dc9c9fca657e77a565a5f37247e822a5d2bbbd8cda11a9a1eb40268cf25db37e",
     }
     folder = Path(registry.migrate.__file__).with_name("migrations")
     present = {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.sql")}
