@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from flows.prototyping import image_collection
-from flows.session import Session, require_same_space
+from flows.session import Session
 from registry.prototypes import get_set
 from schemas.errors import DocumentError, FetchFailed, SpaceMismatch
 from tasks.embedding.resolve import Card
@@ -37,8 +37,7 @@ def classify_images(
     """
     collection = image_collection(session, name)
     found = get_set(session.db, collection.id, version)
-    card = session.resolve_card(name, collection.kind)
-    require_same_space(session.db, collection, card)
+    card = session.serving(collection).card
     if found.space_id != collection.active_space_id:
         raise SpaceMismatch(
             f"Version {found.version} of the prototypes was made with another model than the images.",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 from uuid import UUID
 
-from flows.session import Session, require_same_space
+from flows.session import Session
 from registry.activation import Elect
 from registry.blobs import BlobStore
 from registry.connection import Connection
@@ -47,8 +47,7 @@ def embed_stored(
 ) -> EmbedResult:
     """Vectors for stored chunks of a collection with its own model."""
     assert collection.active_space_id is not None
-    card = session.resolve_card(collection.name, collection.kind)
-    require_same_space(session.db, collection, card)
+    card = session.serving(collection).card
     return embed_chunks(
         session.db,
         collection.id,

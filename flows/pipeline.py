@@ -128,7 +128,7 @@ def _open_target(workspace: Workspace, collection_name: str) -> RunTarget:
     collection = ensure_collection(db, collection_name, kind=workspace.kind)
     source = ensure_source(db, collection.id, workspace.scope.source)
     workspace.scope = replace(workspace.scope, source=source)
-    space_id = ensure_space(db, workspace.card.space())
+    space_id = ensure_space(db, workspace.space)
     ensure_vector_partition(db, space_id, collection.id)
     mark_crashed_runs(db, collection.id)
     assert source.id is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from flows.classifying import embed_image
@@ -11,12 +11,14 @@ from flows.session import Session
 from registry.collections import get_collection, get_space
 from registry.history import find_release
 from registry.search import search_collection, space_of_release
-from schemas.errors import ConfigurationError, SpaceMismatch
+from schemas.errors import ConfigurationError, SpaceSwitched
 from schemas.filters import Condition
 from schemas.release import Collection
 from schemas.search import Hit, SearchMode
 from tasks.embedding.resolve import Card
 from tasks.querying import query_weight
+
+SEARCH_ATTEMPTS = 3
 
 
 def search_text(
@@ -50,39 +52,35 @@ def search_text(
     db = session.db
     collection = get_collection(db, collection_name)
     release = None if as_of is None else find_release(db, collection, as_of).number
-    space_id = None if mode == "keyword" else space_of_release(db, collection, release)
-    if space_id is None:
-        return search_collection(db, collection, k=k, text=text, release=release, where=where)
-    card = session.resolve_card(collection.name, collection.kind)
-    _require_model_of(session, collection, release, space_id, card)
-    embedder = session.load_embedder(card, session.settings)
-    vector = embedder.embed_query(text)
-    is_hybrid = mode == "hybrid"
-    return search_collection(
-        db,
-        collection,
-        k=k,
-        release=release,
-        text=text if is_hybrid else None,
-        vector=vector,
-        space_id=space_id,
-        vector_weight=query_weight(text, card, embedder) if is_hybrid else 1.0,
-        where=where,
-    )
 
-
-def _require_model_of(
-    session: Session, collection: Collection, release: int | None, space_id: int, card: Card
-) -> None:
-    """Refuse to compare a query with vectors of another model."""
-    space = get_space(session.db, space_id)
-    if space.fingerprint != card.space().fingerprint:
-        where = f"Collection {collection.name!r}" if release is None else f"Release {release}"
-        raise SpaceMismatch(
-            f"{where} holds vectors of {space.model} ({space.revision}), "
-            f"but {card.name} ({card.revision}) is configured.",
-            advice="Set the model back, or search by keywords: --mode keyword.",
+    def search() -> list[Hit]:
+        space_id = None if mode == "keyword" else space_of_release(db, collection, release)
+        if space_id is None:
+            return search_collection(db, collection, k=k, text=text, release=release, where=where)
+        card = _model_of(session, collection, release, space_id)
+        embedder = session.load_embedder(card, session.settings)
+        vector = embedder.embed_query(text)
+        is_hybrid = mode == "hybrid"
+        return search_collection(
+            db,
+            collection,
+            k=k,
+            release=release,
+            text=text if is_hybrid else None,
+            vector=vector,
+            space_id=space_id,
+            vector_weight=query_weight(text, card, embedder) if is_hybrid else 1.0,
+            where=where,
         )
+
+    return _in_one_space(search)
+
+
+def _model_of(session: Session, collection: Collection, release: int | None, space_id: int) -> Card:
+    """The configured model that a release's vectors were made with."""
+    what = f"Collection {collection.name!r}" if release is None else f"Release {release}"
+    space = get_space(session.db, space_id)
+    return session.choose_space(collection.name, collection.kind, space, what=what).card
 
 
 def search_image(
@@ -102,12 +100,25 @@ def search_image(
     """
     collection = image_collection(session, collection_name)
     release = None if as_of is None else find_release(session.db, collection, as_of).number
-    space_id = space_of_release(session.db, collection, release)
-    if space_id is None:
-        return []
-    card = session.resolve_card(collection.name, collection.kind)
-    _require_model_of(session, collection, release, space_id, card)
-    vector = embed_image(session, path, card)
-    return search_collection(
-        session.db, collection, k=k, release=release, vector=vector, space_id=space_id, where=where
-    )
+
+    def search() -> list[Hit]:
+        space_id = space_of_release(session.db, collection, release)
+        if space_id is None:
+            return []
+        card = _model_of(session, collection, release, space_id)
+        vector = embed_image(session, path, card)
+        return search_collection(
+            session.db, collection, k=k, release=release, vector=vector, space_id=space_id, where=where
+        )
+
+    return _in_one_space(search)
+
+
+def _in_one_space(search: Callable[[], list[Hit]]) -> list[Hit]:
+    """What `search` finds; the collection may be switched to another model while it embeds its query."""
+    for _ in range(SEARCH_ATTEMPTS - 1):
+        try:
+            return search()
+        except SpaceSwitched:
+            continue
+    return search()

@@ -8,11 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from registry.collections import find_collection, get_space, list_sources
+from flows.spaces import Choice, active_space, choose_space, chunk_card
+from registry.collections import find_collection, list_sources
 from registry.connection import Database
 from registry.embedded import prepare_home
 from registry.opening import open_registry
-from schemas.errors import ConfigurationError, SpaceMismatch
+from schemas.embedding import EmbeddingSpace
+from schemas.errors import ConfigurationError
 from schemas.release import Collection, Kind
 from schemas.settings import CollectionSettings, DuplicateSettings, Settings
 from tasks.dedup.elect import election_fingerprint
@@ -43,9 +45,16 @@ class Session:
     clock_ns: Callable[[], int] = time.time_ns
     timer: Callable[[], float] = time.perf_counter
 
-    def resolve_card(self, collection_name: str, kind: Kind) -> Card:
-        """The model that is configured for a collection; raises ModelNotAvailable."""
-        return resolve.resolve_card(kind, self.settings.collection(collection_name).model_for(kind))
+    def choose_space(
+        self, name: str, kind: Kind, space: EmbeddingSpace | None, *, what: str | None = None
+    ) -> Choice:
+        """The configured model of a collection that a space is of; see `flows.spaces.choose_space`."""
+        what = what or f"Collection {name!r}"
+        return choose_space(self.settings.collection(name), kind, space, what=what)
+
+    def serving(self, collection: Collection) -> Choice:
+        """The model that a collection's current release is of; raises as `choose_space`."""
+        return self.choose_space(collection.name, collection.kind, active_space(self.db, collection))
 
 
 @contextmanager
@@ -82,15 +91,15 @@ def open_workspace(
     known = list_sources(session.db, collection.id) if collection else []
     scope = locate(location, known, include=settings.include, exclude=settings.exclude)
     kind = kind_of(collection_name, collection, settings, kind)
-    card = session.resolve_card(collection_name, kind)
-    if collection:
-        require_same_space(session.db, collection, card)
+    choice = session.choose_space(collection_name, kind, active_space(session.db, collection))
     workspace = Workspace(
         session.db,
         session.settings,
         settings,
         scope,
-        card,
+        choice.card,
+        space=choice.space,
+        chunk_card=chunk_card(settings, kind, choice.card),
         kind=kind,
         clock_ns=session.clock_ns,
         nested=find_nested(scope, known, home=session.settings.home.resolve()),
@@ -127,16 +136,3 @@ def _is_election_due(collection: Collection | None, settings: DuplicateSettings)
     if collection is None or collection.current_release == 0:
         return False
     return collection.election != election_fingerprint(settings)
-
-
-def require_same_space(db: Database, collection: Collection, card: Card) -> None:
-    """Refuse to mix vectors of two models in one collection."""
-    if collection.active_space_id is None:
-        return
-    active = get_space(db, collection.active_space_id)
-    if active.fingerprint != card.space().fingerprint:
-        raise SpaceMismatch(
-            f"Collection {collection.name!r} holds vectors of {active.model} ({active.revision}), "
-            f"but {card.name} ({card.revision}) is configured.",
-            advice="Set the model back, or ingest into a new collection with --collection NAME.",
-        )

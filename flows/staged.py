@@ -88,10 +88,10 @@ def _staged(session: Session, collection_name: str, run_id: UUID) -> tuple[Colle
 
 def _configured_space(session: Session, collection: Collection) -> int:
     """The space of a first release: that of the configured model."""
-    card = session.resolve_card(collection.name, collection.kind)
-    found = find_space(session.db, card.space())
+    choice = session.choose_space(collection.name, collection.kind, None)
+    found = find_space(session.db, choice.space)
     if found is None:
         raise ConfigurationError(
-            f"{card.name} is not the model this run embedded with.", advice="Set the model back."
+            f"{choice.card.name} is not the model this run embedded with.", advice="Set the model back."
         )
     return found

@@ -12,10 +12,11 @@ from registry.election import begin_election
 from registry.queries import load
 from registry.vectors import vector_table
 from schemas.digest import entry_digest, release_digest, update_state
-from schemas.errors import SpaceMismatch, VectorsMissing
+from schemas.errors import SpaceSwitched, VectorsMissing
 from schemas.release import Activation, Overtaken, Release
 
 _SQL = load("releases")
+MOST_UNEMBEDDED = 4096
 
 Elect = Callable[[Connection], None]
 """Decides about duplicates among what would be shown, and writes it into the run's staged rows."""
@@ -31,6 +32,7 @@ def apply_staged(
     note: str = "",
     elect: Elect | None = None,
     election: bytes | None = None,
+    switch: bool = False,
 ) -> Activation:
     """Show what the run staged as a new release. The cost follows what changed.
 
@@ -40,19 +42,27 @@ def apply_staged(
     Args:
         connection: in a transaction that holds the collection.
         values: tenant, collection and run.
-        space_id: the space of the vectors; must be the collection's own.
+        space_id: the space of the vectors.
         fingerprint: of the space.
         kind: of the release: ingest, rollback, purge or reembed.
         note: for the history.
         elect: holds the election, unless the run held it on the release that is still current;
             None where the staged rows say themselves who won.
         election: the settings of the last election, where not those of the run or the collection.
+        switch: whether the collection may have another space active until now: then all that is shown
+            has its vectors in this one, or nothing changes.
 
     Raises:
         VectorsMissing: a staged chunk that would be shown has no vector (invariant 1).
-        SpaceMismatch: the collection's space was switched meanwhile.
+        SpaceSwitched: see the class.
     """
-    current, state = _locked_state(connection, values, space_id)
+    current, state, active = _locked_state(connection, values)
+    is_switch = active not in (None, space_id)
+    if is_switch and not switch:
+        raise SpaceSwitched(
+            "The collection's embedding model was switched while this run embedded with another.",
+            advice="Run it again: it embeds with the other one what has no vector there yet.",
+        )
     is_stale = elect is not None and not _is_elected(connection, values, current)
     if is_stale:
         begin_election(connection, values)
@@ -62,7 +72,7 @@ def apply_staged(
     _require_vectors(connection, values, space_id)
     pairs = connection.execute(_SQL["changed_entries"], values).fetchall()
     elected = election if election is not None else _elected_by(connection, values)
-    if not pairs:
+    if not pairs and not is_switch:
         connection.execute(_SQL["update_election"], {**values, "election": elected})
         return Activation(None, overtaken)
     new = [entry_digest(*row[:3]) for row in pairs if row[0]]
@@ -87,6 +97,9 @@ def apply_staged(
         },
         previous,
     )
+    if is_switch:
+        connection.execute(_SQL["end_use"], {**values, "space": active})
+        _require_all_vectors(connection, values, space_id)
     return Activation(
         release,
         overtaken,
@@ -120,16 +133,12 @@ def get_release(connection: Connection, values: dict[str, Any], number: int) -> 
     return Release(*row) if row else None
 
 
-def _locked_state(connection: Connection, values: dict[str, Any], space_id: int) -> tuple[int, bytes]:
+def _locked_state(connection: Connection, values: dict[str, Any]) -> tuple[int, bytes, int | None]:
+    """(current release, state of the digest, active space)."""
     row = connection.execute(_SQL["lock_state"], values).fetchone()
     assert row is not None
     current, active_space, state = row
-    if active_space not in (None, space_id):
-        raise SpaceMismatch(
-            "The collection's embedding model was switched while this run embedded with another.",
-            advice="Run it again with the configured model.",
-        )
-    return int(current), bytes(state)
+    return int(current), bytes(state), active_space
 
 
 def _is_elected(connection: Connection, values: dict[str, Any], current: int) -> bool:
@@ -150,6 +159,26 @@ def _require_vectors(connection: Connection, values: dict[str, Any], space_id: i
         raise VectorsMissing(
             f"{len(missing)} staged chunks have no vector; nothing was activated.",
             advice="Run the ingest again: it embeds what is missing.",
+            chunks=missing,
+        )
+
+
+def list_unembedded(
+    connection: Connection, values: dict[str, Any], space_id: int, *, most: int = MOST_UNEMBEDDED
+) -> list[int]:
+    """Chunks that the current release shows and that have no vector in the space, in order."""
+    query = sql.SQL(_SQL["unembedded"]).format(
+        vectors=vector_table(space_id), collection=sql.Literal(values["collection"])
+    )
+    return [chunk for (chunk,) in connection.execute(query, {**values, "most": most})]
+
+
+def _require_all_vectors(connection: Connection, values: dict[str, Any], space_id: int) -> None:
+    """Of a switch: also what did not change is to be found in the space."""
+    if missing := list_unembedded(connection, values, space_id):
+        raise VectorsMissing(
+            f"{len(missing)} chunks have no vector of the model that is to serve; nothing was switched.",
+            advice="Run it again: it embeds what is missing.",
             chunks=missing,
         )
 

@@ -164,6 +164,9 @@ def get_space(db: Database, space_id: int) -> EmbeddingSpace:
 
 
 def ensure_vector_partition(db: Database, space_id: int, collection_id: int) -> None:
-    """Create the partition that holds a collection's vectors of a space, if it is not there."""
+    """Create the partition that holds a collection's vectors of a space, if it is not there; it is in use."""
     with db.transaction() as connection:
         connection.execute(_SQL["create_vector_partition"], {"space": space_id, "collection": collection_id})
+        connection.execute(
+            _SQL["use_space"], {"tenant": db.tenant_id, "space": space_id, "collection": collection_id}
+        )

@@ -124,7 +124,7 @@ def delete_tag(db: Database, collection: Collection, name: str) -> int:
 
 
 def require_whole(connection: Connection, tenant_id: int, collection: Collection, *numbers: int) -> None:
-    """Refuse releases that do not exist or that purge has taken parts of; 0 is the empty start.
+    """Refuse releases that do not exist or that purge has taken parts, or vectors, of; 0 is the empty start.
 
     Raises:
         ReleaseNotFound, ReleaseIncomplete: see the classes.
@@ -133,7 +133,8 @@ def require_whole(connection: Connection, tenant_id: int, collection: Collection
         _SQL["release_missing"],
         {"tenant": tenant_id, "collection": collection.id, "numbers": list(numbers)},
     ).fetchall()
-    missing: dict[int, int] = dict(rows)
+    missing: dict[int, int] = {number: lost for number, lost, _ in rows}
+    dropped = {number for number, _, is_dropped in rows if is_dropped}
     for number in numbers:
         if number and number not in missing:
             raise ReleaseNotFound(
@@ -145,6 +146,11 @@ def require_whole(connection: Connection, tenant_id: int, collection: Collection
                 f"Release {number} cannot be shown any more: {lost} documents of it are purged or forgotten.",
                 advice="`revector history` shows which releases are whole. To keep one, tag it.",
                 missing=lost,
+            )
+        if number in dropped:
+            raise ReleaseIncomplete(
+                f"Release {number} cannot be shown any more: the vectors of its model are purged.",
+                advice="Single documents come back with `revector rollback --document URI`.",
             )
 
 

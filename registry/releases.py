@@ -52,7 +52,7 @@ def activate_run(
     Raises:
         VectorsMissing: a chunk that would be shown has none (invariant 1); nothing is activated.
         RunLost: the run was taken for dead meanwhile.
-        SpaceMismatch: the collection's space was switched meanwhile.
+        SpaceSwitched: see the class.
     """
     fingerprint = get_space(db, space_id).fingerprint
     values: dict[str, Any] = {"tenant": db.tenant_id, "collection": collection_id, "run": run_id}

@@ -43,6 +43,8 @@ def roll_back(
 ) -> RolledBack:
     """Show what release `to` showed; 0 is the empty start. One transaction; the cost follows what changed.
 
+    If that was embedded with another model, the collection goes back to its vectors as well.
+
     What it takes out of view is held: an ingest leaves those documents alone until their
     files change. A rollback to what is shown already makes no release.
 
@@ -57,11 +59,12 @@ def roll_back(
         ReleaseNotFound, ReleaseIncomplete: see the classes.
         RunStopped: another release has come meanwhile.
     """
-    space_id, fingerprint = _space(db, collection)
+    active_id, _ = _space(db, collection)
     values = _values(db, collection, run_id)
     with db.transaction() as connection:
         _begin(connection, values, collection)
         require_whole(connection, db.tenant_id, collection, to)
+        space_id = space_of(connection, values, to) or active_id
         current = get_collection_by_id(connection, db.tenant_id, collection.id).current_release
         if only_from not in (None, current):
             raise RunStopped(
@@ -72,7 +75,8 @@ def roll_back(
         row = connection.execute(_SQL["election_of_release"], {**values, "to": to}).fetchone()
         election = bytes(row[0]) if row else b""
         note = f"to release {to}"
-        done = _apply(connection, values, space_id, fingerprint, note=note, election=election)
+        fingerprint = get_space(db, space_id).fingerprint
+        done = _apply(connection, values, space_id, fingerprint, note=note, election=election, switch=True)
         _require_equal(connection, values, done, to)
     refresh_statistics(db, done.activation)
     return done
@@ -178,6 +182,12 @@ def _previous(uri: str, shown: list[tuple[Any, ...]]) -> tuple[int, int, int]:
     return latest[1], latest[2], latest[3]
 
 
+def space_of(connection: Connection, values: dict[str, Any], number: int) -> int | None:
+    """The space of a release; None where there is no such release."""
+    row = connection.execute(_SQL["space_of_release"], {**values, "to": number}).fetchone()
+    return int(row[0]) if row else None
+
+
 def _space(db: Database, collection: Collection) -> tuple[int, bytes]:
     if collection.active_space_id is None:
         raise ConfigurationError(
@@ -204,9 +214,18 @@ def _apply(
     note: str,
     elect: Elect | None = None,
     election: bytes | None = None,
+    switch: bool = False,
 ) -> RolledBack:
     activation = apply_staged(
-        connection, values, space_id, fingerprint, kind="rollback", note=note, elect=elect, election=election
+        connection,
+        values,
+        space_id,
+        fingerprint,
+        kind="rollback",
+        note=note,
+        elect=elect,
+        election=election,
+        switch=switch,
     )
     if activation.release:
         connection.execute(_SQL["create_holds"], {**values, "release": activation.release.number})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from registry.history import require_whole
 from registry.hits import describe
 from registry.queries import load
 from registry.vectors import vector_table
-from schemas.errors import SpaceMismatch
+from schemas.errors import SpaceSwitched
 from schemas.filters import Condition
 from schemas.grams import gram_hashes, query_grams
 from schemas.release import Collection
@@ -66,7 +67,7 @@ def search_collection(
 
     Raises:
         ReleaseNotFound, ReleaseIncomplete: see the classes.
-        SpaceMismatch: the release's vectors are of another space than the query's.
+        SpaceSwitched: the release's vectors are of another space than the query's.
     """
     with db.transaction() as connection:
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
@@ -152,7 +153,7 @@ def _find_scope(
 def _require_space(scope: Scope, space_id: int | None) -> None:
     """Vectors of two models cannot be compared, even where they have the same length."""
     if space_id not in (None, scope.space_id):
-        raise SpaceMismatch(
+        raise SpaceSwitched(
             f"Release {scope.number} of collection {scope.collection.name!r} holds vectors of another "
             "model than the query's.",
             advice="Search again with the release's model, or by keywords: --mode keyword.",
@@ -177,10 +178,31 @@ def vector_hits(
     vector: NDArray[np.float32],
     dtype: str,
     most: int,
+    *,
+    space_id: int | None = None,
+    exact: bool = False,
 ) -> list[tuple[int, float]]:
-    """(chunk id, cosine) of the nearest chunks that the current release shows; call in a transaction."""
+    """(chunk id, cosine) of the nearest chunks that the current release shows; call in a transaction.
+
+    Args:
+        connection: in a transaction.
+        tenant_id: whose collection.
+        collection: where to look.
+        vector: (D,) float32 unit vector.
+        dtype: column type of the space.
+        most: how many.
+        space_id: another space than the active one: what a search would find there.
+        exact: read all vectors, whatever index there is.
+    """
     scope = _find_scope(connection, tenant_id, collection, None)
-    return _vector_hits(scope, vector, dtype, most) if scope else []
+    if scope is None:
+        return []
+    scope = scope if space_id is None else replace(scope, space_id=space_id)
+    if exact:
+        return _run_vector_statement(
+            scope, "exact_hits", dtype, scope.values(query=format_vector(vector), most=most)
+        )
+    return _vector_hits(scope, vector, dtype, most)
 
 
 def _vector_hits(scope: Scope, vector: NDArray[np.float32], dtype: str, most: int) -> list[tuple[int, float]]:

@@ -61,6 +61,12 @@ class SpaceMismatch(ConfigurationError):
     """The configured model is not the one the collection's vectors were made with."""
 
 
+class SpaceSwitched(SpaceMismatch):
+    """The collection was switched to another model while a run or a search worked with the one before."""
+
+    retryable = True
+
+
 class CollectionNotFound(ConfigurationError):
     """No collection has that name."""
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from schemas.duplicate import DEFAULT_RULES, MIN_DIFFERENCE, THRESHOLD, Policy, Rule
+from schemas.embedding import DEFAULT_EF_CONSTRUCTION, DEFAULT_M
 from schemas.path_template import parse_template
 from schemas.release import Kind
 
@@ -106,11 +107,43 @@ class MetadataSettings(_Section):
         return paths
 
 
+class VectorSettings(_Section):
+    """How vectors are stored and indexed; `auto` is as they are, or float32 as far as it can be indexed."""
+
+    dtype: Literal["auto", "vector", "halfvec", "bit"] = "auto"
+    m: int = Field(default=DEFAULT_M, ge=2, le=100)
+    ef_construction: int = Field(default=DEFAULT_EF_CONSTRUCTION, ge=4, le=1000)
+
+    @model_validator(mode="after")
+    def _fits(self) -> VectorSettings:
+        if self.ef_construction < 2 * self.m:
+            raise ValueError("ef_construction must be at least twice m")
+        return self
+
+
+class NextSettings(_Section):
+    """What `revector reembed` changes a collection to; what is left out stays."""
+
+    model: str | None = Field(default=None, min_length=1)
+    vectors: VectorSettings | None = None
+
+
+class ReembedSettings(_Section):
+    """How `revector reembed` behaves beside searches, and what it must not fall below."""
+
+    duty: float = Field(default=1.0, gt=0, le=1)
+    queries: int = Field(default=50, ge=0, le=1000)
+    min_overlap: float = Field(default=0.0, ge=0, le=1)
+
+
 class CollectionSettings(_Section):
     """One collection."""
 
     kind: Kind | None = None
     model: str | None = Field(default=None, min_length=1)
+    vectors: VectorSettings = VectorSettings()
+    next: NextSettings | None = None
+    reembed: ReembedSettings = ReembedSettings()
     mask: Literal["none"] = "none"
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = DEFAULT_EXCLUDE
@@ -127,6 +160,15 @@ class CollectionSettings(_Section):
     def model_for(self, kind: Kind) -> str:
         """The model's name: as configured, or the default of such collections."""
         return self.model or DEFAULT_MODELS[kind]
+
+    def next_model_for(self, kind: Kind) -> str:
+        """The model's name that a reembed changes to."""
+        return (self.next and self.next.model) or self.model_for(kind)
+
+    @property
+    def next_vectors(self) -> VectorSettings:
+        """How a reembed stores and indexes vectors."""
+        return (self.next and self.next.vectors) or self.vectors
 
 
 class LimitSettings(_Section):

@@ -9,12 +9,14 @@ from unicodedata import normalize
 from uuid import UUID
 
 from registry.collections import get_collection_by_id
-from registry.connection import Connection
+from registry.connection import Connection, Database
 from registry.gate import staged_facts
 from registry.search import search_open
 from schemas.errors import ConfigurationError, GateFailed
 from schemas.gate import FEW_CHARACTERS, Canary, StagedFacts
 from schemas.settings import GateSettings
+from tasks.embedding.base import Embedder
+from tasks.embedding.resolve import Card
 from tasks.prototypes.guarding import judge_classes
 from tasks.querying import query_weight
 from tasks.workspace import Workspace
@@ -123,40 +125,67 @@ def prepare_canaries(workspace: Workspace) -> Callable[[Connection], None] | Non
         None where no canaries are configured. The function raises `GateFailed` where too many
         queries do not find their document.
     """
-    limits = workspace.collection.gate
-    if limits.canaries is None:
+    if workspace.collection.gate.canaries is None:
         return None
-    canaries = load_canaries(limits.canaries)
-    vectors = [workspace.embedder.embed_query(canary.query) for canary in canaries]
-    weights = [query_weight(canary.query, workspace.card, workspace.embedder) for canary in canaries]
     target = workspace.require_target()
+    ask = prepare_questions(
+        workspace.db,
+        workspace.collection.gate,
+        target.collection_id,
+        target.space_id,
+        card=workspace.card,
+        embedder=workspace.embedder,
+    )
 
-    def ask(connection: Connection) -> None:
-        collection = get_collection_by_id(connection, workspace.db.tenant_id, target.collection_id)
+    def gate(connection: Connection) -> None:
+        if failures := ask(connection):
+            raise _failed(target.run_id, failures)
+
+    return gate
+
+
+def prepare_questions(
+    db: Database, limits: GateSettings, collection_id: int, space_id: int, *, card: Card, embedder: Embedder
+) -> Callable[[Connection], list[str]]:
+    """What asks the canary queries, embedded here, of a space, and says what is wrong.
+
+    Args:
+        db: the registry.
+        limits: with canaries.
+        collection_id: where to search.
+        space_id: that the collection has when they are asked.
+        card: of the model.
+        embedder: the model.
+    """
+    assert limits.canaries is not None
+    canaries = load_canaries(limits.canaries)
+    vectors = [embedder.embed_query(canary.query) for canary in canaries]
+    weights = [query_weight(canary.query, card, embedder) for canary in canaries]
+
+    def ask(connection: Connection) -> list[str]:
+        collection = get_collection_by_id(connection, db.tenant_id, collection_id)
         lost = []
         for canary, vector, weight in zip(canaries, vectors, weights, strict=True):
             hits = search_open(
                 connection,
-                workspace.db.tenant_id,
+                db.tenant_id,
                 collection,
                 k=canary.k,
                 text=canary.query,
                 vector=vector,
-                space_id=target.space_id,
+                space_id=space_id,
                 vector_weight=weight,
             )
             # one that another document stands for is found with it
             if all(canary.document not in (*hit.documents, *hit.duplicates) for hit in hits):
                 lost.append(f"{canary.query!r} does not find {canary.document} among {canary.k}")
         found = len(canaries) - len(lost)
-        if found < limits.min_canary_share * len(canaries):
-            raise _failed(
-                target.run_id,
-                [
-                    f"{found} of {len(canaries)} canary queries find their document "
-                    f"(gate.min_canary_share = {limits.min_canary_share:g}): {'; '.join(lost[:10])}"
-                ],
-            )
+        if found >= limits.min_canary_share * len(canaries):
+            return []
+        return [
+            f"{found} of {len(canaries)} canary queries find their document "
+            f"(gate.min_canary_share = {limits.min_canary_share:g}): {'; '.join(lost[:10])}"
+        ]
 
     return ask
 

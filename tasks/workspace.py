@@ -15,6 +15,7 @@ from registry.blobs import BlobStore
 from registry.connection import Database
 from registry.staging import StageTarget
 from schemas.chunk import ChunkingPolicy
+from schemas.embedding import EmbeddingSpace
 from schemas.errors import ConfigurationError
 from schemas.release import Kind
 from schemas.settings import CollectionSettings, Settings
@@ -63,6 +64,8 @@ class Workspace:
         card: Card,
         *,
         kind: Kind,
+        space: EmbeddingSpace,
+        chunk_card: Card,
         clock_ns: Callable[[], int],
         nested: Sequence[Source] = (),
         reelect: bool = False,
@@ -73,6 +76,8 @@ class Workspace:
         self.collection = collection
         self.scope = scope
         self.card = card
+        self.space = space
+        self.chunk_card = chunk_card
         self.kind = kind
         self.clock_ns = clock_ns
         self.nested = nested
@@ -128,7 +133,7 @@ class Workspace:
 
     @cached_property
     def policy(self) -> ChunkingPolicy:
-        """Chunk limits: the collection's own where set, else the model's.
+        """Chunk limits: the collection's own where set, else those of the model that chunks are cut for.
 
         Raises:
             ConfigurationError: a limit is larger than the model allows, or min is over max.
@@ -161,8 +166,8 @@ class Workspace:
 
     @property
     def _text_card(self) -> ModelCard:
-        assert isinstance(self.card, ModelCard), "images have no tokens"
-        return self.card
+        assert isinstance(self.chunk_card, ModelCard), "images have no tokens"
+        return self.chunk_card
 
     @cached_property
     def ocr(self) -> OcrPlan:

@@ -72,7 +72,7 @@ def load_once(load: LoadEmbedder) -> LoadEmbedder:
     loaded: dict[bytes, Embedder] = {}
 
     def load_or_take(card: Card, settings: Settings) -> Embedder:
-        key = card.space().fingerprint
+        key = card.space().fingerprint  # storage is no matter of the model
         if key not in loaded:
             loaded[key] = load(card, settings)
         return loaded[key]

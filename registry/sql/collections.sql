@@ -67,15 +67,19 @@ UPDATE source SET absorbed_by = %(by)s WHERE tenant_id = %(tenant)s AND id = %(s
 SELECT id, fingerprint FROM embedding_space WHERE fingerprint = %(fingerprint)s
 
 -- name: get_space
-SELECT modality, provider, model, revision, dim, dtype, normalised, document_prompt, query_prompt
+SELECT modality, provider, model, revision, dim, dtype, normalised, document_prompt, query_prompt, m, ef_construction
 FROM embedding_space WHERE id = %(space)s
 
 -- name: create_space
 INSERT INTO embedding_space (modality, provider, model, revision, dim, dtype, normalised,
-                             document_prompt, query_prompt, fingerprint)
+                             document_prompt, query_prompt, m, ef_construction, fingerprint)
 VALUES (%(modality)s, %(provider)s, %(model)s, %(revision)s, %(dim)s, %(dtype)s, %(normalised)s,
-        %(document_prompt)s, %(query_prompt)s, %(fingerprint)s)
+        %(document_prompt)s, %(query_prompt)s, %(m)s, %(ef_construction)s, %(fingerprint)s)
 ON CONFLICT (fingerprint) DO NOTHING
+
+-- name: use_space
+INSERT INTO collection_space (tenant_id, collection_id, space_id) VALUES (%(tenant)s, %(collection)s, %(space)s)
+ON CONFLICT (collection_id, space_id) DO UPDATE SET used_at = clock_timestamp()
 
 -- name: create_vector_partition
 SELECT create_vector_partition(%(space)s, %(collection)s)

@@ -49,6 +49,16 @@ WHERE NOT EXISTS (
     SELECT FROM {vectors} v WHERE v.collection_id = %(collection)s AND v.chunk_id = c.chunk_id)
 ORDER BY c.chunk_id
 
+-- name: unembedded
+SELECT s.chunk_id FROM visible s
+WHERE s.tenant_id = %(tenant)s AND s.collection_id = %(collection)s
+  AND NOT EXISTS (SELECT FROM {vectors} v WHERE v.collection_id = {collection} AND v.chunk_id = s.chunk_id)
+ORDER BY s.chunk_id LIMIT %(most)s
+
+-- name: end_use
+UPDATE collection_space SET used_at = clock_timestamp()
+WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND space_id = %(space)s
+
 -- name: create_release
 INSERT INTO release (tenant_id, collection_id, number, run_id, kind, space_id, digest, documents, chunks, note,
                      election)

@@ -56,6 +56,10 @@ WHERE d.tenant_id = %(tenant)s AND d.collection_id = %(collection)s AND d.uri = 
   AND (%(source)s::text IS NULL OR s.name = %(source)s)
 ORDER BY s.name, v.version, a.from_release
 
+-- name: space_of_release
+SELECT space_id FROM release
+WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND number = %(to)s
+
 -- name: election_of_release
 SELECT election FROM release
 WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND number = %(to)s

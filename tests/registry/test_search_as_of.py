@@ -10,7 +10,7 @@ import pytest
 
 import registry.search
 from flows.searching import search_text
-from registry.collections import ensure_space, get_collection
+from registry.collections import ensure_space, ensure_vector_partition, get_collection
 from registry.search import search_collection, search_open
 from schemas.errors import ReleaseIncomplete, ReleaseNotFound, SpaceMismatch
 from tests.releases import fill_releases
@@ -172,6 +172,7 @@ def test_the_query_must_be_of_the_models_space(world):
     db = world.session.db
     collection, query = get_collection(db, "default"), world.embedder.embed_query("heron")
     other = ensure_space(db, replace(world.embedder.space(), revision="2"))
+    ensure_vector_partition(db, other, collection.id)
     with pytest.raises(SpaceMismatch):
         search_collection(db, collection, k=1, release=1, vector=query, space_id=other)
     with db.connection() as connection:  # as a collection looks after its model was changed

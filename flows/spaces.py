@@ -1,0 +1,141 @@
+"""Which model, and which way to store its vectors, a collection is to be read and written with.
+
+A collection keeps to its active space. `model` and `vectors` of its settings name a space; `next` names
+another one, which `revector reembed` changes to. Whichever of the two is active serves, so that a change,
+and its rollback, need no edit of the settings at the moment of the switch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from registry.collections import get_space
+from registry.connection import Database
+from schemas.embedding import MAX_INDEXED_DIM, MAX_STORED_DIM, Dtype, EmbeddingSpace
+from schemas.errors import ConfigurationError, ModelNotAvailable, SpaceMismatch
+from schemas.release import Collection, Kind
+from schemas.settings import CollectionSettings, VectorSettings
+from tasks.embedding import resolve
+from tasks.embedding.resolve import Card
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A model that is on this machine, and the space of its vectors."""
+
+    card: Card
+    space: EmbeddingSpace
+
+
+def choose_space(
+    settings: CollectionSettings, kind: Kind, active: EmbeddingSpace | None, *, what: str
+) -> Choice:
+    """The configured model whose space is the active one; without one, the model that is configured.
+
+    Args:
+        settings: of the collection.
+        kind: of its items.
+        active: its space, None before the first release.
+        what: holds vectors of that space; for messages.
+
+    Raises:
+        ModelNotAvailable: the model is not here.
+        SpaceMismatch: the vectors were made with none of the models that are configured.
+        ConfigurationError: its vectors cannot be stored as configured.
+    """
+    found, away = [], None
+    for model, vectors in _candidates(settings, kind):
+        try:
+            choice = _choice(model, vectors, kind, active)
+        except ModelNotAvailable as exc:  # it may be the other one that serves
+            away = away or exc
+            continue
+        if active is None or choice.space == active:
+            return choice
+        found.append(choice.card)
+    if away is not None or active is None:
+        raise away or AssertionError("one is always configured")
+    configured = " or ".join(f"{card.name} ({card.revision})" for card in found)
+    raise SpaceMismatch(
+        f"{what} holds vectors of {_described(active)}, but {configured} is configured.",
+        advice="Set the model back. To change it, name the new one as `next` and run `revector reembed`, "
+        "or ingest into a new collection with --collection NAME. Keyword search needs none: --mode keyword.",
+    )
+
+
+def choose_next(settings: CollectionSettings, kind: Kind, active: EmbeddingSpace, *, name: str) -> Choice:
+    """What a reembed changes to.
+
+    Raises:
+        ConfigurationError: nothing is named, or it cannot be stored as configured.
+        ModelNotAvailable: the model is not here.
+    """
+    if settings.next is None:
+        raise ConfigurationError(
+            f"No model is named that collection {name!r} should change to.",
+            advice=f'Name it in revector.toml: [collections.{name}.next], then model = "...".',
+        )
+    return _choice(settings.next_model_for(kind), settings.next_vectors, kind, active)
+
+
+def chunk_card(settings: CollectionSettings, kind: Kind, card: Card) -> Card:
+    """The model whose tokens and limit chunks are cut by: `model`, also while another one embeds.
+
+    So a change of the embedding model leaves chunks as they are, until `model` itself is changed.
+    """
+    if settings.next is None or settings.next.model is None or kind == "images":
+        return card
+    return resolve.resolve_card(kind, settings.model_for(kind))
+
+
+def active_space(db: Database, collection: Collection | None) -> EmbeddingSpace | None:
+    """The space that a collection's current release shows; None before the first."""
+    if collection is None or collection.active_space_id is None:
+        return None
+    return get_space(db, collection.active_space_id)
+
+
+def _candidates(settings: CollectionSettings, kind: Kind) -> Iterator[tuple[str, VectorSettings]]:
+    yield settings.model_for(kind), settings.vectors
+    if settings.next is not None:
+        yield settings.next_model_for(kind), settings.next_vectors
+
+
+def _choice(model: str, vectors: VectorSettings, kind: Kind, active: EmbeddingSpace | None) -> Choice:
+    card = resolve.resolve_card(kind, model)
+    return Choice(card, fit_space(card.space(), vectors, active))
+
+
+def fit_space(
+    space: EmbeddingSpace, vectors: VectorSettings, active: EmbeddingSpace | None = None
+) -> EmbeddingSpace:
+    """The space with its vectors stored as configured.
+
+    Raises:
+        ConfigurationError: no index takes vectors of that length, stored so.
+
+    >>> fit_space(EmbeddingSpace("text", "p", "m", "r", 3072), VectorSettings()).dtype
+    'halfvec'
+    """
+    dtype: Dtype
+    if vectors.dtype != "auto":
+        dtype = vectors.dtype
+    elif active is not None and active.has_same_vectors(space):
+        dtype = active.dtype
+    else:
+        dtype = "vector" if space.dim <= MAX_INDEXED_DIM["vector"] else "halfvec"
+    fitted = replace(space, dtype=dtype, m=vectors.m, ef_construction=vectors.ef_construction)
+    if fitted != active and space.dim > min(MAX_INDEXED_DIM[dtype], MAX_STORED_DIM):
+        fits = [name for name, most in MAX_INDEXED_DIM.items() if space.dim <= min(most, MAX_STORED_DIM)]
+        raise ConfigurationError(
+            f"{space.model} makes vectors of {space.dim} dimensions; stored as {dtype}, at most "
+            f"{MAX_INDEXED_DIM[dtype]} can be indexed.",
+            advice=f'Set vectors.dtype = "{fits[0]}".' if fits else "Use a model with shorter vectors.",
+        )
+    return fitted
+
+
+def _described(space: EmbeddingSpace) -> str:
+    stored = "" if space.dtype == "vector" else f", {space.dtype}"
+    return f"{space.model} ({space.revision}{stored})"

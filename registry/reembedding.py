@@ -1,0 +1,162 @@
+"""Another embedding space beside the active one: what it lacks, and the switch to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from registry.activation import apply_staged, list_unembedded
+from registry.collections import get_space
+from registry.connection import Connection, Database
+from registry.locks import lock_collection
+from registry.queries import load
+from registry.staging import require_running
+from registry.vectors import vector_partition, vector_table
+from schemas.release import Activation, Release
+
+_SQL = load("reembedding")
+
+
+class CollectionSpace(NamedTuple):
+    """A space that a collection has vectors in.
+
+    Attributes:
+        space_id: of the space.
+        model, dtype, dim: of its vectors.
+        is_active: whether the current release shows it.
+        last_release: the last release that showed it; None where none did.
+        tags: of releases that showed it.
+        used_at: when a run last wrote into it, or it was switched away from.
+    """
+
+    space_id: int
+    model: str
+    dtype: str
+    dim: int
+    is_active: bool
+    last_release: int | None
+    tags: list[str]
+    used_at: datetime
+
+
+def list_collection_spaces(db: Database, collection_id: int) -> list[CollectionSpace]:
+    """The spaces of a collection, oldest first."""
+    with db.connection() as connection:
+        rows = connection.execute(_SQL["collection_spaces"], _values(db, collection_id)).fetchall()
+    return [CollectionSpace(*row) for row in rows]
+
+
+def count_unembedded(db: Database, collection_id: int, space_id: int) -> tuple[int, int]:
+    """How many chunks the current release shows, and how many of them have no vector in the space."""
+    query = sql.SQL(_SQL["count_unembedded"]).format(
+        vectors=vector_table(space_id), collection=sql.Literal(collection_id)
+    )
+    with db.connection() as connection:
+        row = connection.execute(query, _values(db, collection_id)).fetchone()
+    assert row is not None
+    return int(row[0]), int(row[1])
+
+
+def find_unembedded(db: Database, collection_id: int, space_id: int, *, most: int) -> list[int]:
+    """Chunks that the current release shows and that have no vector in the space; at most so many."""
+    with db.connection() as connection:
+        return list_unembedded(connection, _values(db, collection_id), space_id, most=most)
+
+
+def convert_vectors(db: Database, collection_id: int, old: int, new: int, ids: list[int]) -> int:
+    """Give chunks the vector that they have in another space of the same model, stored the new way."""
+    query = sql.SQL(_SQL["convert_vectors"]).format(
+        old=vector_table(old),
+        new=vector_partition(new, collection_id),
+        fresh=vector_table(new),
+        collection=sql.Literal(collection_id),
+        kind=sql.Identifier(get_space(db, new).column_type),
+    )
+    with db.transaction() as connection:
+        lock_collection(connection, collection_id)
+        return connection.execute(query, {**_values(db, collection_id), "ids": ids}).rowcount
+
+
+def sample_chunks(db: Database, collection_id: int, *, most: int) -> list[tuple[int, str]]:
+    """(id, text) of chunks that the current release shows, the same ones as long as it shows them."""
+    with db.connection() as connection:
+        rows = connection.execute(_SQL["sample_chunks"], {**_values(db, collection_id), "most": most})
+        return [(id_, text) for id_, text in rows]
+
+
+def count_truncated(db: Database, collection_id: int, most: int) -> int:
+    """How many chunks that are shown have more tokens than so many, as the model counted that cut them."""
+    with db.connection() as connection:
+        row = connection.execute(
+            _SQL["count_truncated"], {**_values(db, collection_id), "most": most}
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def shown_vector(db: Database, collection_id: int, space_id: int) -> NDArray[np.float32] | None:
+    """(D,) float32: the vector of some chunk that is shown; None where none is."""
+    query = sql.SQL(_SQL["shown_vector"]).format(
+        vectors=vector_table(space_id), collection=sql.Literal(collection_id)
+    )
+    with db.connection() as connection:
+        row = connection.execute(query, _values(db, collection_id)).fetchone()
+    return np.asarray(json.loads(row[0]), dtype=np.float32) if row else None
+
+
+def switch_space(
+    db: Database,
+    collection_id: int,
+    run_id: UUID,
+    space_id: int,
+    *,
+    note: str,
+    inspect: Callable[[Connection], None] | None = None,
+) -> Activation:
+    """Let searches read another space: a release that shows the same, in one transaction.
+
+    Args:
+        db: the registry.
+        collection_id: whose state changes.
+        run_id: the run that does it.
+        space_id: the space that is to serve.
+        note: for the history.
+        inspect: looks at the new state before anybody else can; what it raises undoes it.
+
+    Raises:
+        VectorsMissing: a chunk that is shown has no vector there; `chunks` in the facts are some of them.
+        RunLost: the run was taken for dead meanwhile.
+    """
+    fingerprint = get_space(db, space_id).fingerprint
+    values = {**_values(db, collection_id), "run": run_id}
+    with db.transaction() as connection:
+        lock_collection(connection, collection_id)
+        done = connection.execute(load("releases")["release_of_run"], values).fetchone()
+        if done:  # a retry after the connection broke between commit and answer
+            return Activation(Release(*done))
+        require_running(connection, values)
+        activation = apply_staged(
+            connection, values, space_id, fingerprint, kind="reembed", note=note, switch=True
+        )
+        if inspect is not None:
+            inspect(connection)
+    return activation
+
+
+def keep_comparison(db: Database, collection_id: int, space_id: int, comparison: dict[str, Any]) -> None:
+    """Write down how the space compares with the one before it."""
+    values = {**_values(db, collection_id), "space": space_id, "comparison": Jsonb(comparison)}
+    with db.connection() as connection:
+        connection.execute(_SQL["keep_comparison"], values)
+
+
+def _values(db: Database, collection_id: int) -> dict[str, Any]:
+    return {"tenant": db.tenant_id, "collection": collection_id}
