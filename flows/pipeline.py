@@ -18,7 +18,7 @@ from registry.runs import (
     list_rejections,
     mark_crashed_runs,
 )
-from schemas.errors import GateFailed, RunStopped
+from schemas.errors import GateFailed, RunStopped, SpaceSwitched
 from schemas.plan import ChangePlan, Named
 from schemas.release import Kind, RunState
 from schemas.report import RunReport
@@ -86,13 +86,52 @@ def ingest_location(
     just these uris are tried, even if they were rejected before. `kind` is what a new collection is to hold.
     With `naming`, only what it names is listed; the run is then a "reindex".
 
+    Where the collection is switched to another model meanwhile, a second run does it with that one.
+
     Raises:
         RunStopped: a guard or gate held; the previous release serves on.
         RevectorError: see the classes; nothing of the run is visible.
     """
+
+    def run() -> RunReport:
+        return _run(
+            session,
+            steps,
+            location,
+            collection,
+            {"allow_deletions": allow_deletions, "reapply": reapply, "only": only},
+            kind=kind,
+            naming=naming,
+            trigger=trigger,
+            prefect_flow_run_id=prefect_flow_run_id,
+            progress=progress,
+        )
+
+    try:
+        return run()
+    except SpaceSwitched:
+        if naming is not None:  # whoever names is told, and asks again
+            raise
+        return run()
+
+
+def _run(
+    session: Session,
+    steps: Steps,
+    location: str,
+    collection: str,
+    options: dict[str, Any],
+    *,
+    kind: Kind | None,
+    naming: Naming | None,
+    trigger: str,
+    prefect_flow_run_id: UUID | None,
+    progress: Progress,
+) -> RunReport:
+    """One run of `ingest_location`; `options` are those of the plan."""
     with open_workspace(session, location, collection, kind=kind) as workspace:
         target = _open_target(workspace, collection)
-        workspace.target, workspace.allow_deletions = target, allow_deletions
+        workspace.target, workspace.allow_deletions = target, options["allow_deletions"]
         report = RunReport(str(target.run_id), collection, workspace.scope.source.name)
         held = hold_new_run(
             session.db,
@@ -106,7 +145,6 @@ def ingest_location(
         with held:
             started = session.timer()
             try:
-                options = {"allow_deletions": allow_deletions, "reapply": reapply, "only": only}
                 if naming:
                     look_at(workspace, naming.claim(target.run_id))
                 outcome = _ingest(session, workspace, steps, report, options, progress)

@@ -287,8 +287,8 @@ def _switch(
     def inspect(connection: Connection) -> None:
         if ask is not None and (failures := ask(connection)):
             raise GateFailed(
-                f"The new model was not taken: {'. '.join(failures)}. Searches still read the old vectors.",
-                advice="Choose another model, or change the canaries. What is embedded stays for the next try.",
+                f"The new model was not taken, searches read the old vectors: {'. '.join(failures)}.",
+                advice="Choose another model, or change the canaries; what is embedded stays.",
                 failures=failures,
             )
 

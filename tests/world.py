@@ -31,6 +31,7 @@ class World:
     def __init__(self, folder: Path, session: Session, models: FakeModels) -> None:
         self.folder = folder
         self.session = session
+        self.models = models
         self.embedder = models.texts
         self.image_embedder = models.images
 
@@ -73,6 +74,18 @@ class World:
     def ingest(self, path: Path | None = None, collection: str = "default", **options: Any) -> RunReport:
         with plain_steps() as steps:
             return ingest_location(self.session, steps, str(path or self.folder), collection, **options)
+
+    def ingest_with(self, path: Path | None = None, **changes: Any) -> RunReport:
+        """An ingest with steps replaced: `ingest_with(step=lambda original: function)`."""
+        with plain_steps() as steps:
+            replaced = {name: change(getattr(steps, name)) for name, change in changes.items()}
+            return ingest_location(
+                self.session,
+                replace(steps, **replaced),
+                str(path or self.folder),
+                "default",
+                allow_deletions=True,
+            )
 
     def keyword(self, text: str, k: int = 5, collection: str = "default") -> list[Hit]:
         found = get_collection(self.session.db, collection)

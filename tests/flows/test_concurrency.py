@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
-from flows.pipeline import ingest_location
 from registry.collections import get_collection
 from registry.runs import latest_runs, mark_crashed_runs
 from schemas.errors import DatabaseUnavailable, RunLost, SpaceMismatch
-from tasks.batch import plain_steps
 from tests.world import World
 
 
 @pytest.fixture
 def ingest_with(world):
     """Ingests with one step replaced: `ingest_with(step=lambda original: function)`."""
-
-    def run(path=None, **changes):
-        with plain_steps() as steps:
-            replaced = {name: change(getattr(steps, name)) for name, change in changes.items()}
-            return ingest_location(
-                world.session,
-                replace(steps, **replaced),
-                str(path or world.folder),
-                "default",
-                allow_deletions=True,
-            )
-
-    return run
+    return world.ingest_with
 
 
 def _after(original, action):

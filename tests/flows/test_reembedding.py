@@ -1,0 +1,210 @@
+"""A change of the embedding model: beside what serves, in one transaction, and back."""
+
+from __future__ import annotations
+
+import pytest
+
+from flows.reembedding import reembed_collection
+from flows.rollback import rollback_collection
+from flows.searching import search_text
+from registry.collections import get_collection, get_space
+from registry.reembedding import count_unembedded, find_unembedded, list_collection_spaces
+from schemas.errors import ConfigurationError, GateFailed, SpaceMismatch
+from tests.model_folders import make_model_folder
+
+TEXTS = {
+    "storks.txt": "Storks nest on chimneys and leave for the south in August.",
+    "lease.txt": "The lease ends in June; the deposit is paid back within thirty days.",
+    "휴가.txt": "연차 휴가는 입사 일 년 뒤부터 열다섯 날이 주어진다.",
+}
+
+
+@pytest.fixture
+def indexed(world, tmp_path):
+    """Three documents, and a second model that the settings name as the next one."""
+    for name, text in TEXTS.items():
+        world.write(name, text)
+    world.ingest()
+    model = make_model_folder(tmp_path / "better", dim=96)
+    world.next = {"next": {"model": str(model)}}
+    world.configure(**world.next)
+    return world
+
+
+def _space(world):
+    collection = get_collection(world.session.db, "default")
+    return get_space(world.session.db, collection.active_space_id)
+
+
+def _found(world, text="when do storks leave", **options):
+    return [hit.uri for hit in search_text(world.session, text, "default", k=1, mode="vector", **options)]
+
+
+def test_a_collection_is_switched_and_shows_the_same_by_another_model(indexed):
+    report = reembed_collection(indexed.session, "default")
+    assert (report.state, report.release, report.chunks, report.embedded) == ("succeeded", 2, 3, 3)
+    assert (_space(indexed).model, _space(indexed).dim) == ("better", 96)
+    assert _found(indexed) == ["storks.txt"]
+    assert indexed.models.others["better"].embedded == 3
+    assert indexed.embedder.embedded == 3, "the old model embeds nothing but queries"
+    release = indexed.releases()[0]
+    assert (release.kind, release.documents, release.chunks) == ("reembed", 3, 3)
+    assert release.digest != indexed.releases()[1].digest, "a release says what its vectors are of"
+
+
+def test_a_second_call_finds_nothing_to_do(indexed):
+    reembed_collection(indexed.session, "default")
+    report = reembed_collection(indexed.session, "default")
+    assert (report.state, report.release) == ("unchanged", None)
+    assert len(indexed.releases()) == 2
+
+
+def test_runs_go_on_with_the_old_model_until_the_switch_and_with_the_new_one_after_it(indexed):
+    indexed.write("new.txt", "A heron stands in the reeds.")
+    assert indexed.ingest().chunks.embedded == 1
+    assert (indexed.embedder.embedded, indexed.models.others) == (4, {})
+    reembed_collection(indexed.session, "default")
+    indexed.write("more.txt", "A crane dances in the meadow.")
+    report = indexed.ingest()
+    assert (report.documents.added, report.documents.unchanged, report.chunks.embedded) == (1, 4, 1)
+    assert indexed.models.others["better"].embedded == 5
+    assert indexed.embedder.embedded == 4
+
+
+def test_a_rollback_switches_back_and_forth_and_embeds_nothing(indexed):
+    reembed_collection(indexed.session, "default")
+    embedded = indexed.embedder.embedded, indexed.models.others["better"].embedded
+    rollback_collection(indexed.session, "default", "last")
+    assert _space(indexed).model == "all-MiniLM-L6-v2"
+    assert _found(indexed) == ["storks.txt"]
+    back, _, first = indexed.releases()
+    assert back.digest == first.digest
+    rollback_collection(indexed.session, "default", "2")
+    assert _space(indexed).model == "better"
+    assert (indexed.embedder.embedded, indexed.models.others["better"].embedded) == embedded
+    assert indexed.ingest().documents.unchanged == 3
+
+
+def test_an_earlier_release_is_searched_with_its_own_model(indexed):
+    reembed_collection(indexed.session, "default")
+    assert _found(indexed, as_of="1") == ["storks.txt"]
+    indexed.configure(model=indexed.next["next"]["model"])
+    with pytest.raises(SpaceMismatch, match=r"Release 1 holds vectors of all-MiniLM-L6-v2"):
+        _found(indexed, as_of="1")
+
+
+def test_what_was_embedded_before_a_kill_is_not_embedded_again(indexed):
+    class Killed(BaseException):
+        pass
+
+    def die(stage, done, total):
+        if stage == "switch":
+            raise Killed
+
+    with pytest.raises(Killed):
+        reembed_collection(indexed.session, "default", progress=die)
+    assert _space(indexed).model == "all-MiniLM-L6-v2"
+    assert _found(indexed) == ["storks.txt"]
+    report = reembed_collection(indexed.session, "default")
+    assert (report.state, report.kept, report.embedded) == ("succeeded", 3, 0)
+
+
+def test_a_release_that_lands_meanwhile_is_caught_up_with(indexed):
+    def land(stage, done, total):
+        if (stage, done) == ("switch", 0):
+            indexed.write("late.txt", "An owl hoots at night.")
+            assert indexed.ingest().release == 2
+
+    report = reembed_collection(indexed.session, "default", progress=land)
+    assert (report.release, report.embedded) == (3, 4)
+    assert _found(indexed, "owl hoots at night") == ["late.txt"]
+
+
+def test_a_run_that_began_before_the_switch_embeds_with_the_new_model_after_it(indexed):
+    indexed.write("late.txt", "An owl hoots at night.")
+
+    def switched(step):
+        def check(workspace):
+            reembed_collection(indexed.session, "default")
+            return step(workspace)
+
+        return check
+
+    report = indexed.ingest_with(check_gate=switched)
+    assert (report.state, report.release) == ("succeeded", 3)
+    assert _found(indexed, "owl hoots at night") == ["late.txt"]
+    assert indexed.models.others["better"].embedded == 4
+
+
+def test_the_same_vectors_stored_another_way_need_no_model(world):
+    world.write("storks.txt", TEXTS["storks.txt"])
+    world.ingest()
+    world.configure(next={"vectors": {"dtype": "halfvec"}})
+    report = reembed_collection(world.session, "default")
+    assert (report.state, report.converted, report.embedded) == ("succeeded", 1, 0)
+    assert _space(world).dtype == "halfvec"
+    assert _found(world) == ["storks.txt"]
+
+
+def test_canaries_that_are_lost_leave_everything_as_it_was(indexed, tmp_path):
+    canaries = tmp_path / "canaries.toml"
+    canaries.write_text('[[canary]]\nquery = "storks"\ndocument = "nowhere.txt"\n')
+    indexed.configure(**indexed.next, gate={"canaries": canaries})
+    with pytest.raises(GateFailed, match=r"nowhere\.txt"):
+        reembed_collection(indexed.session, "default")
+    assert (_space(indexed).model, len(indexed.releases())) == ("all-MiniLM-L6-v2", 1)
+    indexed.configure(**indexed.next)
+    assert reembed_collection(indexed.session, "default").embedded == 0
+
+
+def test_spaces_that_find_too_little_in_common_are_not_switched(indexed):
+    for number in range(30):
+        indexed.write(f"{number}.txt", f"Page {number} of a book about birds: {'wing ' * number}")
+    indexed.ingest()
+    indexed.configure(**indexed.next, reembed={"min_overlap": 1.0, "queries": 3})
+    indexed.models.others["better"] = _Blind(indexed.embedder)
+    with pytest.raises(GateFailed, match="min_overlap"):
+        reembed_collection(indexed.session, "default")
+    assert [release.kind for release in indexed.releases()] == ["ingest", "ingest"]
+
+
+class _Blind:
+    """A model to which all texts are the same but for the last one it saw."""
+
+    name, revision, dim = "better", "x", 96
+
+    def __init__(self, like):
+        self._like = like
+
+    def embed(self, texts, *, progress=None):
+        import numpy as np
+
+        vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
+        vectors[:, 0] = 1
+        if progress:
+            progress(len(texts))
+        return vectors
+
+    def embed_query(self, text):
+        return self.embed([text])[0]
+
+
+def test_without_a_next_model_it_says_what_to_write(world):
+    world.write("a.txt", "A stork.")
+    world.ingest()
+    with pytest.raises(ConfigurationError, match=r"\[collections\.default\.next\]"):
+        reembed_collection(world.session, "default")
+
+
+def test_what_a_space_lacks_is_counted_and_named(indexed):
+    db = indexed.session.db
+    collection = get_collection(db, "default")
+    reembed_collection(indexed.session, "default")
+    old, new = list_collection_spaces(db, collection.id)
+    assert (old.is_active, new.is_active, old.last_release, new.last_release) == (False, True, 1, 2)
+    indexed.write("new.txt", "A heron.")
+    indexed.ingest()
+    assert count_unembedded(db, collection.id, old.space_id) == (4, 1)
+    assert len(find_unembedded(db, collection.id, old.space_id, most=9)) == 1
+    rollback_collection(indexed.session, "default", "1")
+    assert _space(indexed).model == "all-MiniLM-L6-v2"

@@ -1,0 +1,25 @@
+"""Folders that look like text models: all files but weights that anybody would load."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from tasks.embedding.card import resolve_model
+
+
+def make_model_folder(target: Path, *, dim: int = 384, max_tokens: int = 256) -> Path:
+    """The default model's files under another name; vectors of `dim`, by a layer that is only declared."""
+    source = resolve_model("all-MiniLM-L6-v2").path
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("model.safetensors", "*.md"))
+    (target / "model.safetensors").write_bytes(target.name.encode() * 10)
+    (target / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": max_tokens}))
+    if dim != 384:
+        modules = json.loads((target / "modules.json").read_text())
+        dense = {"idx": 3, "name": "3", "path": "2_Dense", "type": "sentence_transformers.models.Dense"}
+        (target / "modules.json").write_text(json.dumps([*modules, dense]))
+        (target / "2_Dense").mkdir()
+        layer = {"in_features": 384, "out_features": dim}
+        (target / "2_Dense" / "config.json").write_text(json.dumps(layer))
+    return target
