@@ -10,6 +10,7 @@ from registry.collections import count_duplicates, get_collection, list_collecti
 from registry.connection import Database
 from registry.dispatch import list_waiting
 from registry.election import list_clusters
+from registry.events import count_failed
 from registry.history import find_release, require_whole
 from registry.rollback import count_holds
 from registry.runs import latest_runs, list_staged_runs, mark_crashed_runs
@@ -45,6 +46,7 @@ def collection_status(session: Session, name: str) -> dict[str, Any]:
             {"name": source.name, "root": source.root_url}
             for source in list_sources(session.db, collection.id)
         ],
+        "failed_events": count_failed(session.db, collection.id),
         "waiting": waiting_events(session.db, collection.id),
         "staged_runs": list_staged_runs(session.db, collection.id),
         "last_run": last

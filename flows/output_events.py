@@ -85,6 +85,8 @@ def print_events(events: Sequence[Mapping[str, Any]]) -> None:
     for event in events:
         if event["error"]:
             print(f"\n{shown_uri(event['uri'])}, {event['state']}: {printable(event['error'])}")
+    if any(event["state"] == "failed" for event in events):
+        print("\nMend the cause, then run `revector events --retry`.")
 
 
 def print_changes(changes: Sequence[NamedChange]) -> None:

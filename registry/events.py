@@ -206,6 +206,15 @@ def count_settled(db: Database, collection_id: int, *, since: datetime) -> int:
     return int(row[0])
 
 
+def count_failed(db: Database, collection_id: int) -> int:
+    """How many events of a collection have failed."""
+    with db.connection() as connection:
+        row = connection.execute(
+            _SQL["count_failed"], {"tenant": db.tenant_id, "collection": collection_id}
+        ).fetchone()
+    return int(row[0]) if row else 0
+
+
 def count_pending(db: Database, collection_id: int) -> int:
     """How many events of a collection wait."""
     with db.connection() as connection:

@@ -86,7 +86,7 @@ def events(
         print()
         print_waiting(waiting)
     if retry:
-        print(f"\n{retried} events that had failed are pending again.")
+        print(f"\nFailed events that are pending again: {retried}.")
         if retried and not os.environ.get("PREFECT_API_URL"):
             print("Apply them with `revector reindex --pending`.")
 

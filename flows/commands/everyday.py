@@ -156,6 +156,8 @@ def status(ctx: typer.Context, collection: Collection = "default", as_json: Json
     if waiting := data["waiting"]:
         print()
         print_waiting(waiting)
+    if failed := data["failed_events"]:
+        print(f"\nEvents that have failed: {failed} (revector events --state failed)")
     for run_id in data["staged_runs"]:
         print(f"\nHeld back by its gate: run {run_id} (revector diff, revector activate)")
     if run := data["last_run"]:

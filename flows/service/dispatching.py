@@ -261,6 +261,8 @@ def _said(error: Exception) -> str:
 
 def _ended(flow_run_id: UUID, seen: FlowRun) -> str:
     """What a flow run that has settled nothing says for itself."""
+    if seen.state not in FINAL:
+        return f"Flow run {flow_run_id} had no process any more."
     why = seen.why or "it settled no event"
     return f"Flow run {flow_run_id} is {seen.state.capitalize()}: {why}"
 

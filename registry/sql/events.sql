@@ -98,7 +98,7 @@ WHERE e.id = tried.id AND e.tenant_id = %(tenant)s
   AND (%(ids)s::bigint[] IS NULL OR e.id = ANY(%(ids)s::bigint[]))
 
 -- name: retry_events
-UPDATE event e SET state = 'pending', run_id = NULL, attempts = 0, crashes = 0, due_at = clock_timestamp(), settled_at = NULL
+UPDATE event e SET state = 'pending', run_id = NULL, error = NULL, attempts = 0, crashes = 0, due_at = clock_timestamp(), settled_at = NULL
 WHERE e.tenant_id = %(tenant)s AND e.collection_id = %(collection)s AND e.state = 'failed'
 
 -- name: count_events
@@ -114,6 +114,10 @@ WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND settled_at >
 -- name: count_pending
 SELECT count(*) FROM event
 WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND state = 'pending'
+
+-- name: count_failed
+SELECT count(*) FROM event
+WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND state = 'failed'
 
 -- name: list_events
 SELECT d.received_at, d.sender, d.delivery, s.name, e.uri, e.action, e.state, e.outcome, e.error, e.attempts, e.run_id::text

@@ -115,7 +115,10 @@ def locate(
 
 def _existing_path(location: str) -> Path:
     """The real path of what the user named, links resolved."""
-    advice = "Check the path. If a file of a source was deleted, ingest the source's folder: that retires it."
+    advice = (
+        "Check the path, or mount what is not there. A file that was deleted is retired by an ingest of its "
+        "folder."
+    )
     try:
         path = Path(location.removeprefix("file://")).expanduser()
         path.as_posix().encode()

@@ -129,10 +129,13 @@ def test_failed_events_can_be_made_pending_again(run, run_json, docs, say, regis
         connection.execute("UPDATE event SET state = 'failed', error = 'The disk\nis full.', attempts = 5")
     _, out, _ = run("events", "--state", "failed")
     assert "a.md, failed: The disk\\nis full." in out
+    assert "revector events --retry" in out
+    assert run_json("status")["failed_events"] == 1
+    assert "Events that have failed: 1" in run("status")[1]
     code, out, _ = run("events", "--retry")
-    assert (code, "1 events that had failed are pending again" in out) == (0, True)
+    assert (code, "Failed events that are pending again: 1." in out) == (0, True)
     assert "revector reindex --pending" in out
-    assert [row["state"] for row in list_events(registry, 1)] == ["pending"]
+    assert [(row["state"], row["error"]) for row in list_events(registry, 1)] == [("pending", None)]
     assert run_json("events", "--retry")["retried"] == 0
 
 

@@ -10,6 +10,7 @@ import threading
 import zipfile
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -291,6 +292,16 @@ def test_real_files_are_searchable_after_they_change_and_not_after_they_go(world
         thread.join(timeout=LONG_S)
     assert not thread.is_alive()
     assert failure == []
+
+
+@pytest.mark.parametrize("poll", [False, True])
+def test_what_changed_just_before_the_end_is_still_told(tmp_path, poll):
+    stop = threading.Event()
+    bursts = notify_of(debounce_s=1, max_wait_s=5, poll=poll)(tmp_path, stop)
+    assert next(bursts) == set()
+    (tmp_path / "late.txt").write_text("A crane.")
+    stop.set()
+    assert {Path(path).name for burst in bursts for _, path in burst} == {"late.txt"}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
