@@ -113,8 +113,8 @@ def _service(*, events: int, quick: bool) -> list[Row]:
             ours=f"{accepted:,.0f}/s",
             baseline="-",
             ratio=None,
-            meaning=f"signed, stored durably, answered 202; {THREADS} senders, and the runs they lead to, on the "
-            "same machine",
+            meaning=f"signed, stored durably, answered 202; {THREADS} senders, and the runs they lead to, "
+            "on the same machine",
         ),
     ]
 
