@@ -8,37 +8,36 @@ as a release.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from uuid import UUID
 
 from flows.pipeline import Progress, ignore_progress
 from flows.prototyping import refresh
 from flows.purging import hold_flow
 from flows.session import Session
-from flows.spaces import Choice, choose_next
+from flows.space_change import (
+    Change,
+    compare,
+    count_longer,
+    prepare_canaries,
+    require_overlap,
+    throttle_for,
+)
+from flows.spaces import choose_next
 from flows.stopwatch import Stopwatch
 from registry.blobs import BlobStore
 from registry.collections import ensure_space, ensure_vector_partition, get_collection, get_space
 from registry.connection import Connection
 from registry.reembedding import (
     convert_vectors,
-    count_truncated,
     count_unembedded,
     find_unembedded,
-    keep_comparison,
-    shown_vector,
     switch_space,
 )
-from registry.search import vector_hits
 from registry.vectors import ensure_index
 from schemas.embedding import EmbeddingSpace
-from schemas.errors import ConfigurationError, GateFailed, ModelNotAvailable, SpaceMismatch, VectorsMissing
-from schemas.reembed import Comparison, ReembedReport
-from schemas.release import Activation, Collection
-from tasks.comparing_spaces import Side, choose_questions, compare_spaces
-from tasks.embedding.base import Embedder
-from tasks.embedding.card import ModelCard
-from tasks.gate import load_canaries, prepare_questions
+from schemas.errors import ConfigurationError, GateFailed, VectorsMissing
+from schemas.reembed import ReembedReport
+from schemas.release import Activation
 from tasks.storing import embed_chunks
 from tasks.throttling import Throttle
 
@@ -46,25 +45,6 @@ BATCH_CHUNKS = 1024
 """Chunks of one look at what is missing."""
 SWITCH_ATTEMPTS = 10
 """While others make releases all the time, what they bring is embedded, and the switch tried again."""
-
-
-@dataclass(slots=True)
-class _Change:
-    """A change under way: where from, where to."""
-
-    session: Session
-    collection: Collection
-    active_id: int
-    choice: Choice
-    space_id: int
-    is_conversion: bool
-    embedder: Embedder | None = None
-
-    def load(self) -> Embedder:
-        """The new model, loaded once."""
-        if self.embedder is None:
-            self.embedder = self.session.load_embedder(self.choice.card, self.session.settings)
-        return self.embedder
 
 
 def reembed_collection(
@@ -104,7 +84,7 @@ def reembed_collection(
         return report
     space_id = ensure_space(session.db, choice.space)
     ensure_vector_partition(session.db, space_id, collection.id)
-    change = _Change(
+    change = Change(
         session, collection, collection.active_space_id, choice, space_id,
         is_conversion=choice.space.has_same_vectors(active),
     )  # fmt: skip
@@ -121,21 +101,21 @@ def reembed_collection(
     return report
 
 
-def _reembed(change: _Change, report: ReembedReport, progress: Progress) -> None:
+def _reembed(change: Change, report: ReembedReport, progress: Progress) -> None:
     session, collection = change.session, change.collection
     clock = Stopwatch(session.timer, report.seconds)
     report.chunks, missing = count_unembedded(session.db, collection.id, change.space_id)
     report.kept = report.chunks - missing
-    report.truncated = _count_truncated(change)
-    throttle = _throttle(change)
+    report.truncated = count_longer(change)
+    throttle = throttle_for(change)
     with clock("embed"):
         _fill(change, report, throttle, missing, progress)
     with clock("index"):
         ensure_index(session.db, change.space_id, collection.id)
     with clock("compare"):
-        ask = _prepare_canaries(change)
-        report.comparison = _compare(change)
-        _require_overlap(change, report)
+        ask = prepare_canaries(change)
+        report.comparison = compare(change)
+        require_overlap(change, report.comparison)
     progress("switch", 0, 1)
     activation = _switch(change, report, ask, lambda ids: _embed(change, report, ids, throttle))
     report.paused = throttle.paused
@@ -147,7 +127,7 @@ def _reembed(change: _Change, report: ReembedReport, progress: Progress) -> None
 
 
 def _fill(
-    change: _Change, report: ReembedReport, throttle: Throttle, missing: int, progress: Progress
+    change: Change, report: ReembedReport, throttle: Throttle, missing: int, progress: Progress
 ) -> None:
     """Embed until nothing that is shown is missing; releases that land meanwhile bring more."""
     done = 0
@@ -164,7 +144,7 @@ def _fill(
 
 
 def _embed(
-    change: _Change,
+    change: Change,
     report: ReembedReport,
     ids: Sequence[int],
     throttle: Throttle,
@@ -200,86 +180,8 @@ def _embed(
         report.seconds[stage] = report.seconds.get(stage, 0.0) + result.seconds[stage]
 
 
-def _throttle(change: _Change) -> Throttle:
-    """Watches a vector search of the space that serves."""
-    session, collection = change.session, change.collection
-    space = get_space(session.db, change.active_id)
-    vector = shown_vector(session.db, collection.id, change.active_id)
-
-    def search() -> None:
-        if vector is not None:
-            with session.db.transaction() as connection:
-                vector_hits(connection, session.db.tenant_id, collection, vector, space.column_type, 10)
-
-    duty = session.settings.collection(collection.name).reembed.duty
-    return Throttle(search, duty=duty, timer=session.timer)
-
-
-def _count_truncated(change: _Change) -> int:
-    card = change.choice.card
-    if not isinstance(card, ModelCard):
-        return 0
-    return count_truncated(change.session.db, change.collection.id, card.max_tokens)
-
-
-def _prepare_canaries(change: _Change) -> Callable[[Connection], list[str]] | None:
-    """What asks the canary queries of the new space, inside the transaction that would switch."""
-    session, collection = change.session, change.collection
-    limits = session.settings.collection(collection.name).gate
-    if limits.canaries is None:
-        return None
-    return prepare_questions(
-        session.db, limits, collection.id, change.space_id, card=change.choice.card, embedder=change.load()
-    )
-
-
-def _compare(change: _Change) -> Comparison | None:
-    """Both spaces, asked the same; None where the old model is not here, or there is nothing to ask."""
-    session, collection = change.session, change.collection
-    settings = session.settings.collection(collection.name)
-    if collection.kind == "images":
-        return None
-    queries = (
-        [canary.query for canary in load_canaries(settings.gate.canaries)] if settings.gate.canaries else []
-    )
-    questions = choose_questions(session.db, collection.id, queries, most=settings.reembed.queries)
-    if not questions:
-        return None
-    active = get_space(session.db, change.active_id)
-    try:
-        old = (
-            change.load()
-            if change.is_conversion
-            else session.load_embedder(session.serving(collection).card, session.settings)
-        )
-    except (ModelNotAvailable, SpaceMismatch):
-        return None
-    before = Side(change.active_id, active.column_type, old)
-    after = Side(change.space_id, change.choice.space.column_type, change.load())
-    comparison = compare_spaces(session.db, collection, before, after, questions)
-    if comparison is not None:
-        keep_comparison(session.db, collection.id, change.space_id, _as_dict(comparison))
-    return comparison
-
-
-def _as_dict(comparison: Comparison) -> dict[str, object]:
-    return {"queries": comparison.queries, "overlap": comparison.overlap, "recall": comparison.recall}
-
-
-def _require_overlap(change: _Change, report: ReembedReport) -> None:
-    least = change.session.settings.collection(change.collection.name).reembed.min_overlap
-    found = report.comparison
-    if found is not None and found.overlap < least:
-        raise GateFailed(
-            f"Both models find {found.overlap:.0%} of the same chunks, less than {least:.0%} "
-            "(reembed.min_overlap). Searches still read the old vectors.",
-            advice="Look at some queries with both. Lower the limit to switch all the same: what is embedded "
-            "stays.",
-        )
-
-
 def _switch(
-    change: _Change,
+    change: Change,
     report: ReembedReport,
     ask: Callable[[Connection], list[str]] | None,
     embed: Callable[[Sequence[int]], None],

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
+from flows.notifying import TICK_S, Changes, Notify
 from flows.reindexing import ReindexReport
 from flows.session import Session, kind_of
 from registry.collections import ensure_collection, ensure_source, find_collection, list_sources
@@ -28,79 +29,15 @@ from tasks.sources.noticing import Watched, merge_changes, name_changes
 log = logging.getLogger(__name__)
 
 SENDER = "watch"
-TICK_S = 0.5
-"""How often the folder itself and what waits in memory are looked at."""
 MOST_RETRY_S = 60.0
-LAST_BURST_S = 5.0
-"""How long a burst of changes may go on after the watch was told to stop."""
 WATCHFILES = "_rust_notify"
-POLL_MS = 1000
-"""Between two looks at all files of a mount."""
 
 LIMIT_ADVICE = (
     "Raise the kernel's limit (`sysctl fs.inotify.max_user_watches`: one for each folder), or use --poll."
 )
 
-Changes = Set[tuple[int, str]]
 Report = Callable[[tuple[NamedChange, ...]], None]
 Apply = Callable[[], ReindexReport]
-Notify = Callable[[Path, threading.Event], Iterator[Changes]]
-"""Bursts of changes of a folder until the event is set; an empty one at least every `TICK_S`."""
-
-
-def notify_of(*, debounce_s: float, max_wait_s: float, poll: bool) -> Notify:
-    """The notifications of the operating system.
-
-    Args:
-        debounce_s: a burst is over when nothing new has changed for so long ...
-        max_wait_s: ... or when it goes on for so long.
-        poll: look at all files again and again instead: on a network mount nothing is notified.
-    """
-
-    def notify(folder: Path, stop: threading.Event) -> Iterator[Changes]:
-        from watchfiles import watch
-
-        step = max(1, round(debounce_s * 1000))
-        poll_ms = max(step, POLL_MS)
-        left = 2 + poll_ms // round(TICK_S * 1000) if poll else 2  # rounds: what has changed is still told
-        with _after_last_burst(stop) as end:
-            for burst in watch(
-                folder,
-                watch_filter=None,  # what is excluded the source's own patterns say
-                step=step,
-                debounce=max(step, round(max_wait_s * 1000)),
-                rust_timeout=round(TICK_S * 1000),
-                yield_on_timeout=True,
-                stop_event=end,
-                raise_interrupt=False,
-                force_polling=poll or None,
-                poll_delay_ms=poll_ms,
-                ignore_permission_denied=True,
-            ):
-                yield burst
-                left -= stop.is_set()
-                if not left:
-                    return
-
-    return notify
-
-
-@contextmanager
-def _after_last_burst(stop: threading.Event) -> Iterator[threading.Event]:
-    """An event that is set some time after `stop`: what had changed until then is still told."""
-    end = threading.Event()
-
-    def follow() -> None:
-        while not end.wait(TICK_S):
-            if stop.is_set():
-                end.wait(LAST_BURST_S)
-                end.set()
-
-    threading.Thread(target=follow, name="watch-end", daemon=True).start()
-    try:
-        yield end
-    finally:
-        end.set()
 
 
 def open_watch(

@@ -12,9 +12,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from flows.notifying import notify_of
 from flows.output_events import print_changes, print_reindex
 from flows.session import LoadEmbedder, open_session
-from flows.watching import Watcher, count_waiting, notify_of, open_watch
+from flows.watching import Watcher, count_waiting, open_watch
 from schemas.release import Kind
 from schemas.settings import Settings
 

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from flows.commands.watching import load_once
+from flows.notifying import notify_of
 from flows.reindexing import ReindexReport, apply_events
-from flows.watching import Watcher, count_waiting, notify_of, open_watch
+from flows.watching import Watcher, count_waiting, open_watch
 from registry.events import find_delivery, list_events
 from schemas.errors import ConfigurationError, DatabaseUnavailable, GateFailed, SourceNotFound
 from tasks.batch import plain_steps

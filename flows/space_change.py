@@ -1,0 +1,115 @@
+"""A change of spaces under way: how it stands back, and what is asked before the switch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+from flows.session import Session
+from flows.spaces import Choice
+from registry.collections import get_space
+from registry.connection import Connection
+from registry.reembedding import count_truncated, keep_comparison, shown_vector
+from registry.search import vector_hits
+from schemas.errors import GateFailed, ModelNotAvailable, SpaceMismatch
+from schemas.reembed import Comparison
+from schemas.release import Collection
+from tasks.comparing_spaces import Side, choose_questions, compare_spaces
+from tasks.embedding.base import Embedder
+from tasks.embedding.card import ModelCard
+from tasks.gate import load_canaries, prepare_questions
+from tasks.throttling import Throttle
+
+
+@dataclass(slots=True)
+class Change:
+    """A change under way: where from, where to; `is_conversion` where only the storage differs."""
+
+    session: Session
+    collection: Collection
+    active_id: int
+    choice: Choice
+    space_id: int
+    is_conversion: bool
+    embedder: Embedder | None = None
+
+    def load(self) -> Embedder:
+        """The new model, loaded once."""
+        if self.embedder is None:
+            self.embedder = self.session.load_embedder(self.choice.card, self.session.settings)
+        return self.embedder
+
+
+def throttle_for(change: Change) -> Throttle:
+    """Watches a vector search of the space that serves."""
+    session, collection = change.session, change.collection
+    space = get_space(session.db, change.active_id)
+    vector = shown_vector(session.db, collection.id, change.active_id)
+
+    def search() -> None:
+        if vector is not None:
+            with session.db.transaction() as connection:
+                vector_hits(connection, session.db.tenant_id, collection, vector, space.column_type, 10)
+
+    duty = session.settings.collection(collection.name).reembed.duty
+    return Throttle(search, duty=duty, timer=session.timer)
+
+
+def count_longer(change: Change) -> int:
+    """Chunks that the new model does not read to their end."""
+    card = change.choice.card
+    if not isinstance(card, ModelCard):
+        return 0
+    return count_truncated(change.session.db, change.collection.id, card.max_tokens)
+
+
+def prepare_canaries(change: Change) -> Callable[[Connection], list[str]] | None:
+    """What asks the canary queries of the new space, inside the transaction that would switch."""
+    session, collection = change.session, change.collection
+    limits = session.settings.collection(collection.name).gate
+    if limits.canaries is None:
+        return None
+    return prepare_questions(
+        session.db, limits, collection.id, change.space_id, card=change.choice.card, embedder=change.load()
+    )
+
+
+def compare(change: Change) -> Comparison | None:
+    """Both spaces, asked the same; None where the old model is not here, or there is nothing to ask."""
+    session, collection = change.session, change.collection
+    settings = session.settings.collection(collection.name)
+    if collection.kind == "images":
+        return None
+    queries = (
+        [canary.query for canary in load_canaries(settings.gate.canaries)] if settings.gate.canaries else []
+    )
+    questions = choose_questions(session.db, collection.id, queries, most=settings.reembed.queries)
+    if not questions:
+        return None
+    active = get_space(session.db, change.active_id)
+    try:
+        old = (
+            change.load()
+            if change.is_conversion
+            else session.load_embedder(session.serving(collection).card, session.settings)
+        )
+    except (ModelNotAvailable, SpaceMismatch):
+        return None
+    before = Side(change.active_id, active.column_type, old)
+    after = Side(change.space_id, change.choice.space.column_type, change.load())
+    comparison = compare_spaces(session.db, collection, before, after, questions)
+    if comparison is not None:
+        keep_comparison(session.db, collection.id, change.space_id, asdict(comparison))
+    return comparison
+
+
+def require_overlap(change: Change, comparison: Comparison | None) -> None:
+    """Raise GateFailed where both models find too little in common."""
+    least = change.session.settings.collection(change.collection.name).reembed.min_overlap
+    if comparison is not None and comparison.overlap < least:
+        raise GateFailed(
+            f"Both models find {comparison.overlap:.0%} of the same chunks, less than {least:.0%} "
+            "(reembed.min_overlap). Searches still read the old vectors.",
+            advice="Look at some queries with both. Lower the limit to switch all the same: what is embedded "
+            "stays.",
+        )
