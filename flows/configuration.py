@@ -7,7 +7,7 @@ import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import ValidationError
 
@@ -119,17 +119,15 @@ def _explain(exc: ValidationError, path: Path | None) -> str:
 
 def _siblings(location: tuple[int | str, ...]) -> list[str]:
     """Names that are allowed where the unknown one stands."""
-    from schemas import settings as shapes
-
     section: Any = Settings
+    is_name = False  # of a collection, a sender: what stands below a table of sections
     for part in location[:-1]:
-        if isinstance(part, int):
+        if is_name or isinstance(part, int):
+            is_name = False
             continue
-        field = getattr(section, "model_fields", {}).get(part)
-        if part == "collections":
-            section = shapes.CollectionSettings
-        elif field is not None and hasattr(field.annotation, "model_fields"):
-            section = field.annotation
+        annotation = section.model_fields[part].annotation
+        is_name = get_origin(annotation) is dict
+        section = next(one for one in (annotation, *get_args(annotation)) if hasattr(one, "model_fields"))
     return list(section.model_fields)
 
 

@@ -115,6 +115,8 @@ def test_the_environment_wins_over_the_file(tmp_path):
         ("hom = 'x'", "Did you mean home?"),
         ("[limits]\nmax_file = 1", "Did you mean max_file_mb?"),
         ("[collections.a.chunking]\nmax_token = 1", "Did you mean max_tokens?"),
+        ("[collections.ocr.next]\nmodle = 'm'", "Did you mean model?"),
+        ("[webhook.senders.ocr]\nsecrets = 's'\nuploads = 1", "Known: secrets, auth, collections."),
         ("[collections.a.guard]\nmin_delete = 1", "Did you mean min_deleted?"),
         ("[limits]\nmax_file_mb = 0", "limits.max_file_mb"),
         ("[collections.a]\nmask = 'all'", "collections.a.mask"),
