@@ -14,7 +14,7 @@ from schemas.estimate import FormatSizes, Speed
 
 _SQL = load("estimating")
 
-SAMPLED_DOCUMENTS = 2000
+SAMPLED_DOCUMENTS = 1000
 """About so many are looked at, however large the collection is."""
 SAMPLED_OF_FORMAT = 50
 """Of each format, the newest of those: what one more costs is known well enough."""
