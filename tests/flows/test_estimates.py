@@ -170,14 +170,18 @@ def test_the_speed_is_that_of_the_model_and_of_the_last_runs(ticking):
 
 
 def test_formats_are_told_apart_and_hidden_duplicates_make_nothing(world):
-    world.write("a.txt", STORK * 40)
+    text = english_text(60, seed=1)
+    world.write("a.txt", text)
     world.write("folder.d/README", "Herons stand in the water.")
     world.write("B.MD", "# Birds\n\nOwls hoot at night.\n")
-    world.ingest()
+    world.write("copy.log", text.replace("budget", "plan", 1))
+    assert world.ingest().hidden == 1
     found = {one.format: one for one in format_sizes(world.session.db, _number(world))}
-    assert sorted(found) == ["", "md", "txt"]
-    assert found["txt"].size == len(STORK * 40)
-    assert found["txt"].tokens > found["md"].tokens > 0
+    assert sorted(found) == ["", "log", "md", "txt"]
+    assert found["txt"].size == len(text)
+    shown, hidden = sorted((found["txt"], found["log"]), key=lambda one: -one.chunks)
+    assert shown.tokens > found["md"].tokens > 0
+    assert (hidden.documents, hidden.chunks, hidden.tokens) == (1, 0, 0)
 
 
 def test_images_are_counted_one_by_one(world):
@@ -259,3 +263,18 @@ def test_on_a_terminal_the_estimate_is_shown_whatever_is_logged():
         logger.info("%s chunks to embed", 3)
     logger.info("not here")
     assert shown == ["3 chunks to embed"]
+
+
+def test_plan_and_ingest_tell_it_by_the_contract_of_the_command_line(run, run_json, docs):
+    plan = run_json("plan", str(docs))
+    assert set(plan["estimate"]) == {"texts", "tokens", "seconds", "basis", "at_most"}
+    report = run_json("ingest", str(docs))
+    assert (report["estimate"]["texts"], report["estimate"]["seconds"]) == (2, None)
+    assert report["tokens"] == report["estimate"]["tokens"] > 0
+    (docs / "c.txt").write_text("An owl hoots at night.")
+    code, out, _ = run("plan", str(docs))
+    assert code == 0
+    assert out.splitlines()[-1].endswith(" by the last runs")
+    _, out, _ = run("ingest", str(docs))
+    assert "1 embedded (" in out
+    assert run_json("plan", str(docs))["estimate"] is None
