@@ -20,13 +20,14 @@ from flows.commands import (
     past,
     prototyping,
     purging,
+    reembedding,
 )
 from flows.commands.shared import app
 from schemas.errors import ConfigurationError, RevectorError
 
 __all__ = [
     "app", "checking", "duplicates", "eventing", "everyday", "exporting", "failing", "main", "operating",
-    "past", "prototyping", "purging", "run",
+    "past", "prototyping", "purging", "reembedding", "run",
 ]  # fmt: skip
 
 

@@ -39,7 +39,7 @@ def diagnose(settings: Settings) -> list[Check]:
     names, kinds = sorted({"default", *settings.collections}), _kinds(settings)
     return [
         *_check_database(settings),
-        *(_check_model(settings, name, kinds.get(name)) for name in names),
+        *(check for name in names for check in _check_models(settings, name, kinds.get(name))),
         _check_gpu(),
         *map(_check_tesseract, sorted({settings.collection(name).ocr.languages for name in names})),
         _check_prefect(),
@@ -74,15 +74,23 @@ def _kinds(settings: Settings) -> dict[str, Kind]:
         return {}
 
 
-def _check_model(settings: Settings, collection: str, kind: Kind | None) -> Check:
+def _check_models(settings: Settings, collection: str, kind: Kind | None) -> list[Check]:
+    """The model of a collection, and the one that a reembed would change it to."""
     own = settings.collection(collection)
     kind = kind or own.kind or "documents"
-    name = f"model of {collection!r} ({kind})"
+    about = f"model of {collection!r} ({kind})"
+    checks = [_check_model(about, kind, own.model_for(kind))]
+    if own.next is not None and own.next.model is not None:
+        checks.append(_check_model(f"next {about}", kind, own.next_model_for(kind)))
+    return checks
+
+
+def _check_model(about: str, kind: Kind, model: str) -> Check:
     try:
-        card = resolve_card(kind, own.model_for(kind))
+        card = resolve_card(kind, model)
     except RevectorError as exc:
-        return Check(name, False, exc.message, exc.advice)
-    return Check(name, True, f"{card.name} ({card.revision}), {card.dim} dimensions")
+        return Check(about, False, exc.message, exc.advice)
+    return Check(about, True, f"{card.name} ({card.revision}), {card.dim} dimensions")
 
 
 def _check_gpu() -> Check:

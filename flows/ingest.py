@@ -12,6 +12,7 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 
 from flows.announcing import announce_release
+from flows.estimating import sum_estimates
 from flows.flow_body import run_work
 from flows.flow_parameters import AllowDeletions, CollectionName, Config, Location, Only, Reapply
 from flows.flow_run import ThisRun, name_run, with_session
@@ -190,6 +191,8 @@ def sum_up(reports: Sequence[RunReport]) -> RunReport:
         rejections=[rejection for report in reports for rejection in report.rejections],
         problems=[problem for report in reports for problem in report.problems],
         prototypes=last.prototypes,
+        estimate=sum_estimates([report.estimate for report in reports if report.estimate]),
+        tokens=sum(report.tokens for report in reports),
     )
 
 

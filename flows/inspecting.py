@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from flows.estimating import shown_space
 from flows.session import Session
-from registry.collections import count_duplicates, get_collection, list_collections, list_sources
+from flows.spaces import choose_next
+from registry.collections import count_duplicates, get_collection, get_space, list_collections, list_sources
 from registry.connection import Database
 from registry.dispatch import list_waiting
 from registry.election import list_clusters
@@ -14,6 +16,8 @@ from registry.events import count_failed
 from registry.history import find_release, require_whole
 from registry.rollback import count_holds
 from registry.runs import latest_runs, list_staged_runs, mark_crashed_runs
+from schemas.errors import RevectorError
+from schemas.release import Collection
 
 
 def collection_status(session: Session, name: str) -> dict[str, Any]:
@@ -42,6 +46,7 @@ def collection_status(session: Session, name: str) -> dict[str, Any]:
         "model": row["model"],
         "revision": row["revision"],
         "dim": row["dim"],
+        "next": next_model(session, collection),
         "sources": [
             {"name": source.name, "root": source.root_url}
             for source in list_sources(session.db, collection.id)
@@ -55,6 +60,24 @@ def collection_status(session: Session, name: str) -> dict[str, Any]:
             for key in ("run_id", "flow", "trigger", "state", "started_at", "finished_at", "error")
         },
     }
+
+
+def next_model(session: Session, collection: Collection) -> dict[str, Any] | None:
+    """The model that is named as `next`, and whether it serves; None where none is, or nothing serves yet.
+
+    `problem` says why nothing can be changed to it.
+    """
+    settings = session.settings.collection(collection.name)
+    if settings.next is None or collection.active_space_id is None:
+        return None
+    active = get_space(session.db, collection.active_space_id)
+    try:
+        choice = choose_next(settings, collection.kind, active, name=collection.name)
+    except RevectorError as exc:
+        return {
+            "model": settings.next_model_for(collection.kind), "is_active": False, "problem": exc.message
+        }  # fmt: skip
+    return {"model": shown_space(choice.space), "is_active": choice.space == active, "problem": None}
 
 
 def waiting_events(db: Database, collection_id: int) -> dict[str, Any] | None:

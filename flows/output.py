@@ -210,7 +210,8 @@ def print_report(report: RunReport) -> None:
     )
     if line := duplicates_line(report):
         print(f"  duplicates {line}; see revector duplicates")
-    print(f"  chunks     {c.total} searchable in these documents, {c.reused} reused, {c.embedded} embedded")
+    embedded = f"{c.embedded} embedded" + (f" ({report.tokens:,} tokens)" if report.tokens else "")
+    print(f"  chunks     {c.total} searchable in these documents, {c.reused} reused, {embedded}")
     spent = [f"{name} {value:.2f}" for name, value in report.seconds.items() if value >= 0.005]
     print("  seconds    " + (", ".join(spent) or "0.00"))
     if report.release is None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 from uuid import UUID, uuid4
 
+from flows.embedding import embed_missing
 from flows.ending import describe_end
 from flows.named import look_at, named_outcomes
+from flows.progress import Progress as Progress
+from flows.progress import ignore_progress as ignore_progress
 from flows.session import Session, open_workspace
 from flows.stopwatch import Stopwatch
 from registry.collections import ensure_collection, ensure_source, ensure_space, ensure_vector_partition
@@ -28,11 +31,7 @@ from tasks.batch import Steps
 from tasks.items import WorkItem
 from tasks.preparing import Window
 from tasks.remembering import remember_plan
-from tasks.storing import find_missing
 from tasks.workspace import MB, RunTarget, Workspace
-
-Progress = Callable[[str, int, int], None]
-"""(stage, done, total): called often; whoever shows it thins it out."""
 
 
 class Naming(Protocol):
@@ -45,10 +44,6 @@ class Naming(Protocol):
     def settle(self, run_id: UUID, outcomes: Mapping[str, str]) -> None:
         """Uri -> outcome (`schemas.event.Outcome`, or "conflict") of what was named; the run is through."""
         ...
-
-
-def ignore_progress(stage: str, done: int, total: int) -> None:
-    """Show nothing."""
 
 
 def plan_location(
@@ -195,7 +190,7 @@ def _ingest(
         steps.retire_documents(workspace, plan, outcome)
         with clock("elect"):
             steps.hold_election(workspace)
-        _embed(workspace, steps, report, clock, progress)
+        embed_missing(workspace, steps, report, clock, progress)
         with clock("gate"):
             steps.check_gate(workspace)
         with clock("activate"):
@@ -250,32 +245,6 @@ def _stage(
         done += len(window.items)
         progress("documents", done, total)
     return outcome
-
-
-def _embed(
-    workspace: Workspace, steps: Steps, report: RunReport, clock: Stopwatch, progress: Progress
-) -> None:
-    """Embed what would be shown and has no vector: nothing of a document that lost its election."""
-    chunks = report.chunks
-    chunks.total, batches = find_missing(workspace)
-    total, done = sum(len(ids) for ids in batches), 0
-    if total:  # shown while the model is loaded
-        progress("embed", 0, total)
-
-    def count(embedded: int) -> None:
-        nonlocal done
-        done = min(done + embedded, total)  # a batch that is tried again counts its chunks again
-        progress("embed", done, total)
-
-    for number, ids in enumerate(batches, start=1):
-        result = steps.embed_batch(workspace, number, ids, timer=clock.timer, progress=count)
-        for stage, seconds in result.seconds.items():
-            clock.add(stage, seconds)
-        chunks.embedded += result.embedded
-    chunks.reused = max(0, chunks.total - chunks.embedded)
-    if chunks.embedded:
-        with clock("index"):
-            steps.index_vectors(workspace)
 
 
 def make_windows(workspace: Workspace, listing: Listing, plan: ChangePlan) -> Iterator[Window]:

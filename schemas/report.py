@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from schemas.check import Problem
+from schemas.estimate import Estimate
 from schemas.prototype import BuildReport
 from schemas.release import Rejection, RunState
 
@@ -56,7 +57,9 @@ class RunReport:
     part of the source that was looked at. `held` counts documents
     that differ from their source because a rollback showed them so; `hidden` those that search
     shows no more because they are duplicates, `restored` those it shows again; `problems` are what the
-    check of the new release found; `prototypes` is what became of those of an image collection.
+    check of the new release found; `prototypes` is what became of those of an image collection. `estimate`
+    is what there was to embed, counted when all was staged, with the time that it was thought to take;
+    None where the run came not so far. `tokens` are those of the chunks that were embedded.
     """
 
     run_id: str
@@ -76,11 +79,14 @@ class RunReport:
     rejections: list[Rejection] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     prototypes: BuildReport | None = None
+    estimate: Estimate | None = None
+    tokens: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, rejections without timestamps."""
         data = asdict(self)
         data["prototypes"] = asdict(self.prototypes) if self.prototypes else None
+        data["estimate"] = self.estimate.as_json() if self.estimate else None
         data["seconds"] = {name: round(value, 4) for name, value in self.seconds.items()}
         data["rejections"] = [
             {"uri": r.uri, "part": r.part, "stage": r.stage, "error": r.error, "message": r.message}

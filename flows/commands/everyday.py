@@ -45,17 +45,20 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Show what an ingest would change. Changes nothing."""
-    from flows.pipeline import plan_location
+    from flows.estimating import foresee_location
+    from flows.output_estimate import print_estimate
     from tasks.batch import plain_steps
 
     with session_for(ctx, as_json, path, collection) as session, plain_steps() as steps:
-        result = plan_location(
+        found = foresee_location(
             session, steps, path, collection, reapply=reapply, kind=kind.value if kind else None
         )
     if as_json:
-        output.print_json(output.plan_json(collection, result))
+        estimate = found.estimate and found.estimate.as_json()
+        output.print_json({**output.plan_json(collection, found.plan), "estimate": estimate})
     else:
-        output.print_plan(collection, result)
+        output.print_plan(collection, found.plan)
+        print_estimate(found.estimate, found.kind)
 
 
 @app.command()
@@ -151,6 +154,9 @@ def status(ctx: typer.Context, collection: Collection = "default", as_json: Json
     if any((found := data["duplicates"]).values()):
         hidden, flagged = found["suppressed"], found["flagged"]
         print(f"\nNear-duplicates: {hidden} hidden, {flagged} flagged (revector duplicates)")
+    if (planned := data["next"]) and not planned["is_active"]:
+        problem = f" It cannot: {planned['problem']}" if planned["problem"] else ""
+        print(f"\nNext model: `revector reembed` would change this to {planned['model']}.{problem}")
     print()
     output.print_table(data["sources"], ["name", "root"], empty="No sources.")
     if waiting := data["waiting"]:

@@ -24,7 +24,8 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 
 PROGRESS_EVERY_S = 1.0
-PROGRESS_KEYS = {"documents": "ingest-progress", "embed": "ingest-embedding"}
+PROGRESS_KEYS = {"documents": "progress", "embed": "embedding"}
+"""What the key of a stage's artifact ends in, after the flow's name."""
 
 
 def _never_stops(leave: Callable[P, None]) -> Callable[P, None]:
@@ -51,7 +52,9 @@ def leave_table(rows: Sequence[dict[str, Any]], *, key: str, description: str) -
         create_table_artifact([*rows], key=key, description=description)
 
 
-def progress_artifact(collection: str, timer: Callable[[], float], *, tenant: str = "default") -> Progress:
+def progress_artifact(
+    collection: str, timer: Callable[[], float], *, tenant: str = "default", flow: str = "ingest"
+) -> Progress:
     """A progress function that keeps an artifact a stage up to date, each at most once a second."""
     artifacts: dict[str, UUID] = {}
     shown: dict[str, float] = {}
@@ -69,7 +72,7 @@ def progress_artifact(collection: str, timer: Callable[[], float], *, tenant: st
             return
         created = create_progress_artifact(
             percent,
-            key=artifact_key(PROGRESS_KEYS.get(stage, f"ingest-{stage}"), collection, tenant=tenant),
+            key=artifact_key(f"{flow}-{PROGRESS_KEYS.get(stage, stage)}", collection, tenant=tenant),
             description=f"{LABELS.get(stage, stage)}: collection {collection}",
         )
         assert isinstance(created, UUID)  # a coroutine only where the caller is async

@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from flows.flow_run import note_outcome
+from flows.output_estimate import describe_estimate, duration
 from flows.reporting.artifacts import leave_markdown, leave_table
 from flows.reporting.markdown import artifact_key, prototypes_markdown, report_markdown, run_link
 from flows.reporting.runs import runs_chart, runs_table
@@ -12,7 +13,7 @@ from flows.session import Session
 from registry.collections import get_collection
 from registry.releases import list_releases
 from registry.runs import get_run, latest_runs
-from schemas.release import Rejection
+from schemas.release import Kind, Rejection
 from schemas.report import RunReport
 
 SHOWN_ROWS = 500
@@ -26,7 +27,9 @@ def leave_reports(session: Session, report: RunReport, *, flow: str) -> None:
     tenant = session.settings.tenant
     name = report.collection
     before = previous_line(session, collection.id, report)
-    parts = [report_markdown(report, before=before), runs_chart(runs)]
+    parts = [
+        report_markdown(report, before=before), estimate_line(report, collection.kind), runs_chart(runs)
+    ]  # fmt: skip
     note_outcome(outcome_of(report))
     leave_markdown(
         "\n\n".join(part for part in parts if part),
@@ -54,6 +57,14 @@ def leave_reports(session: Session, report: RunReport, *, flow: str) -> None:
 def outcome_of(report: RunReport) -> str:
     """In a few words."""
     return f"release {report.release}" if report.release else report.state
+
+
+def estimate_line(report: RunReport, kind: Kind) -> str:
+    """What there was to embed, how long it was thought to take, and took; "" for nothing."""
+    if report.estimate is None or not report.estimate.texts:
+        return ""
+    took = duration(report.seconds["model"] + report.seconds["embed"])
+    return f"**Embedding:** {describe_estimate(report.estimate, kind)}. It took {took}."
 
 
 def previous_line(session: Session, collection_id: int, report: RunReport) -> str:

@@ -14,7 +14,7 @@ from flows.ingest import sum_up
 from flows.logs import configure_logs, log_context
 from flows.purging import purge_collection
 from flows.reporting.failure import failure_markdown, failure_message
-from flows.reporting.ingest import rejections_table
+from flows.reporting.ingest import estimate_line, rejections_table
 from flows.reporting.maintenance import check_markdown
 from flows.reporting.markdown import artifact_key, report_markdown
 from flows.reporting.runs import runs_chart, runs_table
@@ -22,6 +22,7 @@ from registry.collections import get_collection
 from registry.runs import latest_runs
 from schemas.check import VECTORS, CheckReport, Problem
 from schemas.errors import DatabaseUnavailable, GateFailed
+from schemas.estimate import Estimate
 from schemas.release import Rejection
 from schemas.report import ChunkCounts, DocumentCounts, RunReport
 
@@ -153,6 +154,16 @@ def test_a_report_names_what_is_not_zero():
     assert text.index("Release **3**") < text.index("Before it: release 2.") < text.index("| changed")
 
 
+def test_a_page_compares_how_long_embedding_was_to_take_with_how_long_it_took():
+    report = RunReport("r", "hr", estimate=Estimate(1_198, 208_113, 171.0))
+    report.seconds |= {"model": 5.0, "embed": 205.0}
+    assert estimate_line(report, "documents") == (
+        "**Embedding:** 1,198 chunks to embed, 208,113 tokens, about 3 min by the last runs. It took 4 min."
+    )
+    report.estimate = Estimate(seconds=0.0)
+    assert estimate_line(report, "documents") == ""
+
+
 def test_a_check_lists_what_is_broken_first():
     report = CheckReport("hr", problems=[Problem(VECTORS, "3 | 4")], checked={"chunks": 9})
     text = check_markdown(report)
@@ -162,8 +173,9 @@ def test_a_check_lists_what_is_broken_first():
 
 def test_reports_of_several_sources_add_up():
     one = RunReport(
-        "1", "hr", "a", "succeeded", 4, "aa", DocumentCounts(added=2), ChunkCounts(5, 1, 4), parsed=2
-    )
+        "1", "hr", "a", "succeeded", 4, "aa", DocumentCounts(added=2), ChunkCounts(5, 1, 4), parsed=2,
+        estimate=Estimate(4, 90, 2.0), tokens=90,
+    )  # fmt: skip
     two = RunReport("2", "hr", "b", "unchanged", documents=DocumentCounts(unchanged=3))
     total = sum_up([one, two])
     assert (total.state, total.release, total.digest, total.source) == ("succeeded", 4, "aa", "a, b")
@@ -173,6 +185,7 @@ def test_reports_of_several_sources_add_up():
         4,
         2,
     )
+    assert (total.estimate, total.tokens) == (Estimate(4, 90, 2.0), 90)
     assert (one.documents.unchanged, sum_up([two]).state) == (0, "unchanged")
 
 

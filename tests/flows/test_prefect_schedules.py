@@ -55,6 +55,7 @@ def deployments(client):
 def test_every_flow_has_its_deployment_in_a_pool(deployments):
     assert {name: one.work_pool_name for name, one in deployments.items()} == {
         "ingest": "gpu", "images": "gpu", "reindex": "gpu", "rollback": "cpu", "purge": "cpu", "check": "cpu",
+        "reembed": "gpu",
     }  # fmt: skip
     assert all(one.tags == ["revector"] and one.description for one in deployments.values())
 
