@@ -30,7 +30,7 @@ from registry.reembedding import (
     switch_space,
 )
 from registry.search import vector_hits
-from registry.vectors import ensure_index
+from registry.vector_index import ensure_index
 from schemas.embedding import EmbeddingSpace
 from schemas.errors import ConfigurationError, GateFailed, ModelNotAvailable, SpaceMismatch, VectorsMissing
 from schemas.reembed import Comparison, ReembedReport
@@ -203,13 +203,12 @@ def _embed(
 def _throttle(change: _Change) -> Throttle:
     """Watches a vector search of the space that serves."""
     session, collection = change.session, change.collection
-    space = get_space(session.db, change.active_id)
     vector = shown_vector(session.db, collection.id, change.active_id)
 
     def search() -> None:
         if vector is not None:
             with session.db.transaction() as connection:
-                vector_hits(connection, session.db.tenant_id, collection, vector, space.column_type, 10)
+                vector_hits(connection, session.db.tenant_id, collection, vector, 10)
 
     duty = session.settings.collection(collection.name).reembed.duty
     return Throttle(search, duty=duty, timer=session.timer)
@@ -245,7 +244,6 @@ def _compare(change: _Change) -> Comparison | None:
     questions = choose_questions(session.db, collection.id, queries, most=settings.reembed.queries)
     if not questions:
         return None
-    active = get_space(session.db, change.active_id)
     try:
         old = (
             change.load()
@@ -254,8 +252,8 @@ def _compare(change: _Change) -> Comparison | None:
         )
     except (ModelNotAvailable, SpaceMismatch):
         return None
-    before = Side(change.active_id, active.column_type, old)
-    after = Side(change.space_id, change.choice.space.column_type, change.load())
+    before = Side(change.active_id, old)
+    after = Side(change.space_id, change.load())
     comparison = compare_spaces(session.db, collection, before, after, questions)
     if comparison is not None:
         keep_comparison(session.db, collection.id, change.space_id, _as_dict(comparison))

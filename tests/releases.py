@@ -21,7 +21,7 @@ from registry.connection import Connection, Database
 from registry.releases import activate_run
 from registry.runs import hold_new_run
 from registry.staging import StageTarget, stage_window
-from registry.vectors import ensure_index
+from registry.vector_index import ensure_index
 from schemas.chunk import Chunk
 from schemas.document import Metadata
 from schemas.embedding import EmbeddingSpace
