@@ -14,6 +14,8 @@ from registry.events import count_failed
 from registry.history import find_release, require_whole
 from registry.rollback import count_holds
 from registry.runs import latest_runs, list_staged_runs, mark_crashed_runs
+from registry.vector_index import index_state
+from schemas.release import Collection
 
 
 def collection_status(session: Session, name: str) -> dict[str, Any]:
@@ -42,6 +44,7 @@ def collection_status(session: Session, name: str) -> dict[str, Any]:
         "model": row["model"],
         "revision": row["revision"],
         "dim": row["dim"],
+        "index": _index(session.db, collection),
         "sources": [
             {"name": source.name, "root": source.root_url}
             for source in list_sources(session.db, collection.id)
@@ -55,6 +58,14 @@ def collection_status(session: Session, name: str) -> dict[str, Any]:
             for key in ("run_id", "flow", "trigger", "state", "started_at", "finished_at", "error")
         },
     }
+
+
+def _index(db: Database, collection: Collection) -> dict[str, Any] | None:
+    """The index that vector searches use; None where there is none, and they read all vectors."""
+    if collection.active_space_id is None:
+        return None
+    found = index_state(db, collection.active_space_id, collection.id)
+    return None if found is None else asdict(found)
 
 
 def waiting_events(db: Database, collection_id: int) -> dict[str, Any] | None:

@@ -112,7 +112,7 @@ def _count_beside(
     if others:
         queries = [sql.SQL(_SQL["count_beside"]).format(vectors=vector_table(id_)) for id_ in others]
         rows = [connection.execute(query, values).fetchone() for query in queries]
-        report.checked["vectors of other spaces"] = sum(row[0] for row in rows if row)
+        report.checked["vectors_beside"] = sum(row[0] for row in rows if row)
 
 
 def _check_quickly(

@@ -6,6 +6,9 @@ ALTER TABLE embedding_space ADD CONSTRAINT embedding_space_dtype_check CHECK (dt
 -- deleted: vectors that the index has lost since it was built.
 ALTER TABLE collection_space ADD COLUMN deleted bigint NOT NULL DEFAULT 0 CHECK (deleted >= 0);
 
+-- vectors_dropped: those of its space were purged. Should the space be filled again, they are not there all the same.
+ALTER TABLE release ADD COLUMN vectors_dropped boolean NOT NULL DEFAULT false;
+
 -- Type of the column. The length is a number, so what comes out is safe to execute.
 CREATE FUNCTION vector_column(space int) RETURNS text
 LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
