@@ -114,6 +114,8 @@ def search_open(
     if vector is not None:
         _require_space(scope, collection.active_space_id if space_id is None else space_id)
         sides.append((vector_weight, _vector_hits(scope, vector, most)))
+        if release is not None and not sides[-1][1]:  # a purge may have dropped the vectors meanwhile
+            require_whole(connection, tenant_id, collection, release)
     ranked = (fuse(sides) if len(sides) > 1 else sides[0][1])[:k]
     return describe(scope, ranked)
 

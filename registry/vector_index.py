@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 
 from numpy import float32
 from numpy.typing import NDArray
@@ -177,7 +177,7 @@ def _find_indexes(db: Database, values: dict[str, Any]) -> tuple[bool, bool]:
     return bool(row[0]), bool(row[1])
 
 
-def _compose(statement: Any, space_id: int, collection_id: int) -> sql.Composed:
+def _compose(statement: LiteralString, space_id: int, collection_id: int) -> sql.Composed:
     return sql.SQL(statement).format(vectors=vector_table(space_id), collection=sql.Literal(collection_id))
 
 

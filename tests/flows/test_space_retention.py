@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+import registry.search
 import registry.space_retention
 from flows.checking import check
 from flows.inspecting import collection_status
@@ -17,11 +18,13 @@ from flows.rollback import rollback_collection
 from flows.searching import search_text
 from registry.collections import ensure_space, ensure_vector_partition, get_collection
 from registry.connection import connect_admin
+from registry.export import open_release
 from registry.history import tag_release
 from registry.prototypes import list_sets
 from registry.purge import list_spaces
 from registry.reembedding import list_collection_spaces
 from registry.runs import hold_new_run
+from registry.search import search_collection
 from schemas.errors import ReleaseIncomplete
 from tests.model_folders import make_model_folder
 from tests.pictures import file
@@ -158,6 +161,32 @@ def test_a_search_that_does_not_let_go_keeps_the_space_until_the_next_purge(swit
         assert _purge(switched, days=15)["spaces"] == []
     assert _models(switched) == [OLD, NEW]
     assert len(_purge(switched, days=15)["spaces"]) == 1
+
+
+def test_a_search_whose_vectors_go_meanwhile_says_so(switched, monkeypatch):
+    db = switched.session.db
+    collection = get_collection(db, "default")
+    real = registry.search.narrow
+
+    def purge(scope, where):
+        assert len(_purge(switched, days=15)["spaces"]) == 1
+        return real(scope, where)
+
+    monkeypatch.setattr(registry.search, "narrow", purge)
+    query = switched.embedder.embed_query("storks")
+    with pytest.raises(ReleaseIncomplete, match="vectors of its model are purged"):
+        search_collection(db, collection, k=1, release=1, vector=query, space_id=1)
+
+
+def test_an_export_that_has_begun_keeps_its_vectors(switched, monkeypatch):
+    monkeypatch.setattr(registry.space_retention, "LOCK_ATTEMPTS", 1)
+    db = switched.session.db
+    with open_release(db, get_collection(db, "default"), 1) as reader:
+        assert _purge(switched, days=15)["spaces"] == []
+        assert sum(len(hashes) for hashes, _ in reader.vectors()) == 1
+    assert len(_purge(switched, days=15)["spaces"]) == 1
+    with pytest.raises(ReleaseIncomplete), open_release(db, get_collection(db, "default"), 1):
+        pass
 
 
 def test_a_check_counts_the_spaces_and_reads_the_active_one(switched):
