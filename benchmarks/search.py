@@ -15,7 +15,8 @@ from benchmarks.filling import Filled, fill_collection
 from benchmarks.measuring import Row, alternate, median_ratio, milliseconds
 from registry.connection import Database
 from registry.search import CANDIDATES, EF_SEARCH, format_vector, search_collection
-from registry.vectors import encode_vectors, ensure_index
+from registry.vector_index import ensure_index
+from registry.vectors import encode_vectors
 
 K = 10
 _PLAIN = f"CREATE TABLE plain (tenant_id int, collection_id int, chunk_id bigint, embedding vector({DIM}))"

@@ -16,6 +16,7 @@ from registry.events import count_failed
 from registry.history import find_release, require_whole
 from registry.rollback import count_holds
 from registry.runs import latest_runs, list_staged_runs, mark_crashed_runs
+from registry.vector_index import index_state
 from schemas.errors import RevectorError
 from schemas.release import Collection
 
@@ -47,6 +48,7 @@ def collection_status(session: Session, name: str) -> dict[str, Any]:
         "revision": row["revision"],
         "dim": row["dim"],
         "next": next_model(session, collection),
+        "index": _index(session.db, collection),
         "sources": [
             {"name": source.name, "root": source.root_url}
             for source in list_sources(session.db, collection.id)
@@ -78,6 +80,14 @@ def next_model(session: Session, collection: Collection) -> dict[str, Any] | Non
             "model": settings.next_model_for(collection.kind), "is_active": False, "problem": exc.message
         }  # fmt: skip
     return {"model": shown_space(choice.space), "is_active": choice.space == active, "problem": None}
+
+
+def _index(db: Database, collection: Collection) -> dict[str, Any] | None:
+    """The index that vector searches use; None where there is none, and they read all vectors."""
+    if collection.active_space_id is None:
+        return None
+    found = index_state(db, collection.active_space_id, collection.id)
+    return None if found is None else asdict(found)
 
 
 def waiting_events(db: Database, collection_id: int) -> dict[str, Any] | None:

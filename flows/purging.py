@@ -18,6 +18,7 @@ from registry.prototype_retention import drop_old_sets, find_old_sets
 from registry.purge import discard_staged, drop_versions, foresee, sweep_strays, version_facts
 from registry.runs import finish_run, hold_new_run, mark_crashed_runs
 from registry.space import table_sizes, vacuum
+from registry.space_retention import drop_spaces, find_old_spaces
 from registry.sweeping import bring_back, find_unused_blobs, sweep_blobs
 from schemas.check import RECALL
 from schemas.errors import RegistryUnsound, RunStopped
@@ -139,6 +140,7 @@ def _purge(
     before = sum(table_sizes(db, collection.id).values())
     blobs_before = blobs.bytes_stored()
     discarded = discard_staged(db, collection.id, staged_before=_staged_before(policy, now))
+    spaces = drop_spaces(db, collection.id, keep_tagged=policy.keep_tagged, **_unused_before(policy, now))
     plan = _plan(session, collection, policy, now)
     dropped = drop_versions(db, collection.id, plan.dropped, keep_tagged=policy.keep_tagged)
     grace = now - timedelta(hours=policy.grace_hours)
@@ -155,8 +157,9 @@ def _purge(
         "blobs_after": blobs_before - swept.bytes,
     }
     report["rebuilt"], report["prototypes"], report["deliveries"] = rebuilt, sets, deliveries
-    done = dropped != Dropped() or swept.blobs or discarded or rebuilt or sets or deliveries
-    return {**counts, "bytes": report["bytes"]} if done else {}
+    report["spaces"] = [space._asdict() for space in spaces]
+    done = dropped != Dropped() or swept.blobs or discarded or rebuilt or sets or deliveries or spaces
+    return {**counts, "bytes": report["bytes"], "spaces": len(spaces)} if done else {}
 
 
 def _foresee(
@@ -179,6 +182,10 @@ def _foresee(
         "blobs_after": stored - swept.bytes,
     }
     report["rebuilt"], report["prototypes"] = [], len(_old_sets(session, collection, policy, now))
+    spaces = find_old_spaces(
+        session.db, collection.id, keep_tagged=policy.keep_tagged, **_unused_before(policy, now)
+    )
+    report["spaces"] = [space._asdict() for space in spaces]
     before = _received_before(session, now)
     report["deliveries"] = count_old_deliveries(session.db, collection.id, before=before)
 
@@ -202,6 +209,12 @@ def _old_sets(
 
 def _staged_before(policy: RetentionSettings, now: datetime) -> datetime:
     return now - timedelta(days=policy.keep_days)
+
+
+def _unused_before(policy: RetentionSettings, now: datetime) -> dict[str, datetime]:
+    """Since when a space must not have been used: one that served, and one that never did."""
+    grace = timedelta(hours=policy.grace_hours)
+    return {"before": now - max(grace, timedelta(days=policy.keep_days)), "built_before": now - grace}
 
 
 def _received_before(session: Session, now: datetime) -> datetime:

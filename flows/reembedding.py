@@ -33,7 +33,7 @@ from registry.reembedding import (
     find_unembedded,
     switch_space,
 )
-from registry.vectors import ensure_index
+from registry.vector_index import ensure_index
 from schemas.embedding import EmbeddingSpace
 from schemas.errors import ConfigurationError, GateFailed, VectorsMissing
 from schemas.reembed import ReembedReport

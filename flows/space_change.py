@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 
 from flows.session import Session
 from flows.spaces import Choice
-from registry.collections import get_space
 from registry.connection import Connection
 from registry.reembedding import count_truncated, keep_comparison, shown_vector
 from registry.search import vector_hits
@@ -43,13 +42,12 @@ class Change:
 def throttle_for(change: Change) -> Throttle:
     """Watches a vector search of the space that serves."""
     session, collection = change.session, change.collection
-    space = get_space(session.db, change.active_id)
     vector = shown_vector(session.db, collection.id, change.active_id)
 
     def search() -> None:
         if vector is not None:
             with session.db.transaction() as connection:
-                vector_hits(connection, session.db.tenant_id, collection, vector, space.column_type, 10)
+                vector_hits(connection, session.db.tenant_id, collection, vector, 10)
 
     duty = session.settings.collection(collection.name).reembed.duty
     return Throttle(search, duty=duty, timer=session.timer)
@@ -86,7 +84,6 @@ def compare(change: Change) -> Comparison | None:
     questions = choose_questions(session.db, collection.id, queries, most=settings.reembed.queries)
     if not questions:
         return None
-    active = get_space(session.db, change.active_id)
     try:
         old = (
             change.load()
@@ -95,8 +92,8 @@ def compare(change: Change) -> Comparison | None:
         )
     except (ModelNotAvailable, SpaceMismatch):
         return None
-    before = Side(change.active_id, active.column_type, old)
-    after = Side(change.space_id, change.choice.space.column_type, change.load())
+    before = Side(change.active_id, old)
+    after = Side(change.space_id, change.load())
     comparison = compare_spaces(session.db, collection, before, after, questions)
     if comparison is not None:
         keep_comparison(session.db, collection.id, change.space_id, asdict(comparison))

@@ -18,6 +18,7 @@ from registry.check_history import check_history, sum_digests
 from registry.check_prototypes import check_prototypes
 from registry.check_vectors import check_recall, check_vectors
 from registry.connection import Connection, Database
+from registry.purge import spaces_of
 from registry.queries import load
 from registry.vectors import vector_table
 from schemas import check as invariants
@@ -42,7 +43,6 @@ class _State:
     chunks: int | None
     fingerprint: bytes | None
     normalised: bool | None
-    dtype: str | None
 
 
 def check_collection(db: Database, collection_id: int, blobs: BlobStore | None = None) -> list[Problem]:
@@ -89,9 +89,9 @@ def check_fully(
                 connection,
                 db.tenant_id,
                 replace(collection, active_space_id=state.space_id),
-                str(state.dtype),
                 report,
             )
+        _count_beside(connection, values, state.space_id, report)
         _check_bands(connection, values, report)
         orphans, report.checked["chunks"] = _row(connection, "orphan_chunks", values)
         signatures, report.checked["signatures"] = _row(connection, "orphan_signatures", values)
@@ -100,6 +100,19 @@ def check_fully(
     check_contents(db, collection.id, blobs, contents, report, hash_blobs=hash_blobs)
     report.orphans = Orphans(orphans, *count_orphan_blobs(db, blobs), signatures=signatures)
     return report
+
+
+def _count_beside(
+    connection: Connection, values: dict[str, Any], active_id: int | None, report: CheckReport
+) -> None:
+    """Spaces that do not serve are not checked: a reembed fills them, a purge drops them."""
+    spaces = spaces_of(connection, values)
+    report.checked["spaces"] = len(spaces)
+    others = [space.id for space in spaces if space.id != active_id]
+    if others:
+        queries = [sql.SQL(_SQL["count_beside"]).format(vectors=vector_table(id_)) for id_ in others]
+        rows = [connection.execute(query, values).fetchone() for query in queries]
+        report.checked["vectors_beside"] = sum(row[0] for row in rows if row)
 
 
 def _check_quickly(

@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from psycopg import sql
 
 from registry.connection import Connection
 from registry.queries import load
-from registry.search import CANDIDATES, format_vector, vector_hits
-from registry.vectors import vector_table
+from registry.search import CANDIDATES, vector_hits
+from registry.vectors import partition_name, vector_table
 from schemas.check import RECALL, UNIT, CheckReport, Problem
 from schemas.release import Collection
 
 _SQL = load("check")
 
 Hits = Sequence[tuple[int, float]]
+Search = Callable[[NDArray[np.float32], int, bool], Hits]
 
 UNIT_TOLERANCE = 1e-3
 """Vectors are normalised as float32, which is good for 1e-6. Stored as halfvec, each number is
 rounded by at most 2**-11 of itself, so the length by at most 4.9e-4: twice that is allowed."""
 
 MIN_RECALL = 0.9
-"""With 100 candidates HNSW finds 95 % and more of the ten nearest; below this it is damaged."""
+"""With 100 candidates HNSW finds 95 % and more of the ten nearest; below this it is damaged, or its vectors
+are hard to tell apart by its parameters."""
 SAMPLES = 20
 NEAREST = 10
 TIE = 1e-6
@@ -55,34 +58,42 @@ def check_vectors(
         report.problems.append(Problem(UNIT, f"{wrong} are not"))
 
 
-def check_recall(
-    connection: Connection, tenant_id: int, collection: Collection, dtype: str, report: CheckReport
-) -> None:
+def check_recall(connection: Connection, tenant_id: int, collection: Collection, report: CheckReport) -> None:
     """What a search finds against an exact scan, where there is an index; in a transaction.
 
     The queries are vectors of visible chunks, the same ones each time as long as these stay.
     """
     assert collection.active_space_id is not None
-    partition = f"vectors_{collection.active_space_id}_{collection.id}"
+    partition = partition_name(collection.active_space_id, collection.id)
     values = {"tenant": tenant_id, "collection": collection.id, "partition": partition, "most": SAMPLES}
     index = connection.execute(_SQL["vector_index"], values).fetchone()
     if index is None:
         return
     vectors = vector_table(collection.active_space_id)
-    rows = connection.execute(sql.SQL(_SQL["sample_vectors"]).format(vectors=vectors), values).fetchall()
-    samples = [np.asarray(json.loads(text), dtype=np.float32) for (text,) in rows]
-    samples = [vector for vector in samples if vector.any()]  # nothing is near a zero vector
-    found = [vector_hits(connection, tenant_id, collection, v, dtype, CANDIDATES) for v in samples]
-    exact_query = sql.SQL(_SQL["exact_hits"]).format(vectors=vectors, dtype=sql.Identifier(dtype))
-    exact = [
-        connection.execute(exact_query, {**values, "query": format_vector(v), "most": NEAREST}).fetchall()
-        for v in samples
-    ]
-    recall = recall_at(found, exact)
-    report.hnsw_recall = None if recall is None else round(recall, 4)
+    samples = connection.execute(sql.SQL(_SQL["sample_vectors"]).format(vectors=vectors), values).fetchall()
+
+    def search(vector: NDArray[np.float32], most: int, exact: bool) -> Hits:
+        return vector_hits(connection, tenant_id, collection, vector, most, exact=exact)
+
+    recall = measure_recall([text for (text,) in samples], search)
+    report.hnsw_recall = recall
     if recall is not None and recall < MIN_RECALL:
         detail = f"{index[0]} finds {recall:.0%} of the {NEAREST} nearest, less than {MIN_RECALL:.0%}"
         report.problems.append(Problem(RECALL, detail))
+
+
+def measure_recall(samples: Sequence[str], search: Search) -> float | None:
+    """The share of the nearest that an index finds, of vectors in pgvector's text form; None without any.
+
+    Args:
+        samples: the queries.
+        search: (vector, how many, whether exactly) to hits.
+    """
+    vectors = [np.asarray(json.loads(text), dtype=np.float32) for text in samples]
+    vectors = [vector for vector in vectors if vector.any()]  # nothing is near a zero vector
+    found = [search(vector, CANDIDATES, False) for vector in vectors]
+    recall = recall_at(found, [search(vector, NEAREST, True) for vector in vectors])
+    return None if recall is None else round(recall, 4)
 
 
 def recall_at(found: Sequence[Hits], exact: Sequence[Hits]) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,9 +76,7 @@ class ReleaseReader:
                 yield rows
 
     def _copy_vectors(self) -> Iterator[bytes]:
-        query = sql.SQL(_SQL["copy_vectors_out"]).format(
-            vectors=vector_table(self._space_id), collection=sql.Literal(self._values["collection"])
-        )
+        query = _compose(_SQL["copy_vectors_out"], self._space_id, self._values["collection"])
         with self._connection.cursor() as cursor, cursor.copy(query, self._values) as stream:
             for data in stream:
                 yield bytes(data)
@@ -103,10 +101,16 @@ def open_release(db: Database, collection: Collection, number: int | None) -> It
             )
         *columns, space_id = row
         release = Release(*columns)
+        # from now on they are locked: a purge that drops them comes before the check, or after the export
+        connection.execute(_compose(_SQL["hold_vectors"], space_id, collection.id), values)
         require_whole(connection, db.tenant_id, collection, release.number)
         yield ReleaseReader(
             release, get_space(db, space_id), space_id, connection, {**values, "release": release.number}
         )
+
+
+def _compose(statement: LiteralString, space_id: int, collection_id: int) -> sql.Composed:
+    return sql.SQL(statement).format(vectors=vector_table(space_id), collection=sql.Literal(collection_id))
 
 
 def _vector_row(dim: int) -> np.dtype[Any]:

@@ -35,6 +35,7 @@ class Scope:
     Attributes:
         documents, chunks: how many it shows; under a filter how many documents match, and at most how
             many chunks they hold.
+        dtype, dim: of the vectors that are searched, see `EmbeddingSpace`.
         total_chunks: how many the release shows, whatever the filter.
         where: SQL that follows the conditions on an activation ``a``; empty without a filter.
         where_alone: the same for activations that are found by something else.
@@ -49,6 +50,8 @@ class Scope:
     documents: int
     chunks: int
     is_current: bool
+    dtype: str
+    dim: int
     total_chunks: int = 0
     where: sql.Composable = field(default_factory=lambda: sql.SQL(""))
     where_alone: sql.Composable = field(default_factory=lambda: sql.SQL(""))

@@ -17,6 +17,11 @@ def lock_collection(connection: Connection, collection_id: int) -> None:
     connection.execute(_XACT, [f"revector:collection:{collection_id}"])
 
 
+def lock_vector_space(connection: Connection, space_id: int) -> None:
+    """Keep away who creates or drops partitions of a space, until the transaction ends."""
+    connection.execute(_XACT, [f"revector:vectors_{space_id}"])
+
+
 def lock_blobs(connection: Connection, tenant_id: int) -> None:
     """Between runs that begin and blobs that are deleted: until the transaction ends, only one of them."""
     connection.execute(_XACT, [f"revector:blobs:{tenant_id}"])

@@ -38,6 +38,12 @@ class Changes:
 class _Space(NamedTuple):
     id: int
     dim: int
+    number_bytes: int
+
+
+def _find_space(db: Database, space_id: int) -> _Space:
+    space = get_space(db, space_id)
+    return _Space(space_id, space.dim, 4 if space.column_type == "vector" else 2)
 
 
 def count_classes(db: Database, collection_id: int, release: int) -> dict[str, int]:
@@ -90,7 +96,7 @@ def read_members(
         "classes": list(classes),
         "most": per_class,
     }
-    space = _Space(space_id, get_space(db, space_id).dim)
+    space = _find_space(db, space_id)
     with db.transaction() as connection:
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         rows = connection.execute(_SQL["members"], values).fetchall()
@@ -123,7 +129,7 @@ def read_staged(
 
 
 def _read_changes(db: Database, space_id: int, statement: str, values: dict[str, Any]) -> Changes:
-    space = _Space(space_id, get_space(db, space_id).dim)
+    space = _find_space(db, space_id)
     with db.transaction() as connection:
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         rows = connection.execute(_SQL[statement], values).fetchall()
@@ -151,7 +157,7 @@ def _read_vectors(
 ) -> NDArray[np.float32]:
     """(N, D) in the order of the chunks, by one COPY.
 
-    Source: PostgreSQL documentation, COPY, "Binary Format"; pgvector `vector_send`.
+    Source: PostgreSQL documentation, COPY, "Binary Format"; pgvector `vector_send`, `halfvec_send`.
     """
     wanted, order = np.unique(chunks, return_inverse=True)
     query = sql.SQL(_SQL["read_vectors"]).format(
@@ -165,7 +171,8 @@ def _read_vectors(
     row = np.dtype(
         [
             ("fields", ">i2"), ("chunk_len", ">i4"), ("chunk", ">i8"),
-            ("vector_len", ">i4"), ("dim", ">i2"), ("unused", ">i2"), ("vector", ">f4", (space.dim,)),
+            ("vector_len", ">i4"), ("dim", ">i2"), ("unused", ">i2"),
+            ("vector", f">f{space.number_bytes}", (space.dim,)),
         ]
     )  # fmt: skip
     found = np.frombuffer(

@@ -13,7 +13,7 @@ from registry.locks import lock_collection
 from registry.prototype_retention import drop_incomplete_sets
 from registry.queries import load
 from registry.signatures import drop_signatures
-from registry.vectors import vector_table
+from registry.vectors import count_deleted, vector_table
 from schemas.retention import Dropped, VersionFacts
 
 _SQL = load("purge")
@@ -147,7 +147,9 @@ def drop_unused_chunks(connection: Connection, values: dict[str, Any], chunks: S
         query = sql.SQL(_SQL["drop_vectors"]).format(
             vectors=vector_table(space.id), collection=sql.Literal(values["collection"])
         )
-        vectors += connection.execute(query, values).rowcount
+        dropped = connection.execute(query, values).rowcount
+        count_deleted(connection, values, space.id, dropped)
+        vectors += dropped
     return Dropped(chunks=connection.execute(_SQL["drop_chunks"], values).rowcount, vectors=vectors)
 
 

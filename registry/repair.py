@@ -17,7 +17,7 @@ from registry.collections import get_space
 from registry.connection import Database
 from registry.locks import lock_collection
 from registry.queries import load
-from registry.vectors import vector_table
+from registry.vectors import count_deleted, vector_table
 from schemas.check import (
     ACTIVE_BLOBS,
     BANDS,
@@ -81,6 +81,7 @@ def repair_collection(
                 vectors=vector_table(collection.active_space_id)
             )
             changed = connection.execute(query, values).rowcount
+            count_deleted(connection, values, collection.active_space_id, changed)
             _note(done, VECTOR_CHUNKS, changed, "vectors of no chunk deleted")
         if lost:
             changed = connection.execute(_SQL["forget_stats"], {**values, "hashes": lost}).rowcount

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +15,7 @@ from registry.history import require_whole
 from registry.hits import describe
 from registry.queries import load
 from registry.vectors import vector_table
+from schemas.embedding import EmbeddingSpace
 from schemas.errors import SpaceSwitched
 from schemas.filters import Condition
 from schemas.grams import gram_hashes, query_grams
@@ -30,6 +29,8 @@ RRF_K = 60
 """Source: Cormack, Clarke & Buettcher, "Reciprocal rank fusion", SIGIR 2009."""
 EF_SEARCH = 100
 MAX_EF_SEARCH = 1000
+BIT_CANDIDATES = 8
+"""Of an index of signs: so many times the wanted hits are ranked again by their vectors."""
 EXACT_UP_TO_CHUNKS = 2_000
 """A release that shows no more is read as a whole: no slower than the index, and exact. The index
 holds what no release shows any more as well, and looks at 20,000 of its rows before it gives up."""
@@ -46,7 +47,6 @@ def search_collection(
     text: str | None = None,
     vector: NDArray[np.float32] | None = None,
     space_id: int | None = None,
-    dtype: str = "vector",
     vector_weight: float = 1.0,
     where: Sequence[Condition] = (),
 ) -> list[Hit]:
@@ -60,7 +60,6 @@ def search_collection(
         text: the query for the keyword side; None leaves that side out.
         vector: (D,) float32 unit query vector; None leaves that side out.
         space_id: the space of the query vector; None is the collection's active one, if it has one.
-        dtype: column type of that space.
         vector_weight: weight of the vector side beside 1 for keywords.
         where: conditions that all must hold for a document; no other one is searched or named. A
             chunk's score is the one it has without them.
@@ -80,7 +79,6 @@ def search_collection(
             text=text,
             vector=vector,
             space_id=space_id,
-            dtype=dtype,
             vector_weight=vector_weight,
             where=where,
         )
@@ -96,7 +94,6 @@ def search_open(
     text: str | None = None,
     vector: NDArray[np.float32] | None = None,
     space_id: int | None = None,
-    dtype: str = "vector",
     vector_weight: float = 1.0,
     where: Sequence[Condition] = (),
 ) -> list[Hit]:
@@ -116,7 +113,9 @@ def search_open(
         sides.append((1.0, _keyword_hits(scope, text, most)))
     if vector is not None:
         _require_space(scope, collection.active_space_id if space_id is None else space_id)
-        sides.append((vector_weight, _vector_hits(scope, vector, dtype, most)))
+        sides.append((vector_weight, _vector_hits(scope, vector, most)))
+        if release is not None and not sides[-1][1]:  # a purge may have dropped the vectors meanwhile
+            require_whole(connection, tenant_id, collection, release)
     ranked = (fuse(sides) if len(sides) > 1 else sides[0][1])[:k]
     return describe(scope, ranked)
 
@@ -143,9 +142,14 @@ def fuse(sides: Sequence[tuple[float, Sequence[tuple[int, float]]]]) -> list[tup
 
 
 def _find_scope(
-    connection: Connection, tenant_id: int, collection: Collection, release: int | None
+    connection: Connection,
+    tenant_id: int,
+    collection: Collection,
+    release: int | None,
+    space_id: int | None = None,
 ) -> Scope | None:
-    values = {"tenant": tenant_id, "collection": collection.id, "release": release}
+    """The release, with its own space or another one; None where it is not there."""
+    values = {"tenant": tenant_id, "collection": collection.id, "release": release, "space": space_id}
     row = connection.execute(_SQL["searched_release"], values).fetchone()
     return Scope(connection, tenant_id, collection, *row) if row else None
 
@@ -176,7 +180,6 @@ def vector_hits(
     tenant_id: int,
     collection: Collection,
     vector: NDArray[np.float32],
-    dtype: str,
     most: int,
     *,
     space_id: int | None = None,
@@ -189,34 +192,44 @@ def vector_hits(
         tenant_id: whose collection.
         collection: where to look.
         vector: (D,) float32 unit vector.
-        dtype: column type of the space.
         most: how many.
         space_id: another space than the active one: what a search would find there.
         exact: read all vectors, whatever index there is.
     """
-    scope = _find_scope(connection, tenant_id, collection, None)
+    scope = _find_scope(connection, tenant_id, collection, None, space_id)
     if scope is None:
         return []
-    scope = scope if space_id is None else replace(scope, space_id=space_id)
     if exact:
-        return _run_vector_statement(
-            scope, "exact_hits", dtype, scope.values(query=format_vector(vector), most=most)
-        )
-    return _vector_hits(scope, vector, dtype, most)
+        return _exact_hits(scope, "exact_hits", vector, most)
+    return _vector_hits(scope, vector, most)
 
 
-def _vector_hits(scope: Scope, vector: NDArray[np.float32], dtype: str, most: int) -> list[tuple[int, float]]:
-    values = scope.values(query=format_vector(vector), most=most)
+def stored_hits(
+    connection: Connection,
+    tenant_id: int,
+    collection: Collection,
+    space_id: int,
+    space: EmbeddingSpace,
+    vector: NDArray[np.float32],
+    most: int,
+    *,
+    exact: bool = False,
+) -> list[tuple[int, float]]:
+    """As `vector_hits`, of all vectors in a space, shown or not; the index is used if it can be."""
+    scope = Scope(connection, tenant_id, collection, 0, space_id, 0, 0, True, space.dtype, space.dim)
+    if exact:
+        return _exact_hits(scope, "exact_stored_hits", vector, most)
+    return _index_hits(scope, "stored_hits", vector, most)
+
+
+def _vector_hits(scope: Scope, vector: NDArray[np.float32], most: int) -> list[tuple[int, float]]:
     if scope.chunks > _exact_up_to(scope, most):
-        scope.connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
-        effort = min(max(EF_SEARCH, most), MAX_EF_SEARCH)
-        scope.connection.execute(sql.SQL("SET LOCAL hnsw.ef_search = {}").format(sql.Literal(effort)))
-        hits = _run_vector_statement(scope, _variant(scope, "vector_hits"), dtype, values)
+        hits = _index_hits(scope, _variant(scope, "vector_hits"), vector, most)
         if len(hits) == min(most, scope.chunks):
             return hits
         # the index gave up before it met enough rows of this release, or of the documents that match
     exact = "exact_hits_as_of" if scope.is_filtered else _variant(scope, "exact_hits")
-    return _run_vector_statement(scope, exact, dtype, values)
+    return _exact_hits(scope, exact, vector, most)
 
 
 def _variant(scope: Scope, name: str) -> str:
@@ -234,16 +247,35 @@ def _exact_up_to(scope: Scope, most: int) -> float:
     return max(EXACT_UP_TO_CHUNKS, math.sqrt(SCAN_COST * most * scope.total_chunks))
 
 
-def _run_vector_statement(
-    scope: Scope, name: str, dtype: str, values: dict[str, Any]
-) -> list[tuple[int, float]]:
-    query = scope.compose(
+def _index_hits(scope: Scope, name: str, vector: NDArray[np.float32], most: int) -> list[tuple[int, float]]:
+    """By the order that the index serves; what signs bring up is ranked again by the vectors."""
+    by_signs = scope.dtype == "bit"
+    candidates = most * (BIT_CANDIDATES if by_signs else 1)
+    effort = min(max(EF_SEARCH, candidates), MAX_EF_SEARCH)
+    scope.connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
+    scope.connection.execute(sql.SQL("SET LOCAL hnsw.ef_search = {}").format(sql.Literal(effort)))
+    distance = _compose(scope, "hamming_distance" if by_signs else "cosine_distance")
+    value = sql.SQL("v.embedding") if by_signs else sql.SQL("1 - ({}) AS score").format(distance)
+    query = _compose(scope, name, distance=distance, value=value)
+    if by_signs:
+        query = _compose(scope, "rank_again", candidates=query)
+    values = scope.values(query=format_vector(vector), most=most, candidates=candidates)
+    return scope.run(query, values)
+
+
+def _exact_hits(scope: Scope, name: str, vector: NDArray[np.float32], most: int) -> list[tuple[int, float]]:
+    return scope.run(_compose(scope, name), scope.values(query=format_vector(vector), most=most))
+
+
+def _compose(scope: Scope, name: str, **parts: sql.Composable) -> sql.Composed:
+    return scope.compose(
         _SQL[name],
         vectors=vector_table(scope.space_id),
-        dtype=sql.Identifier(dtype),
+        column=sql.SQL("vector" if scope.dtype == "vector" else "halfvec"),
+        dim=sql.Literal(scope.dim),
         collection=sql.Literal(scope.collection.id),  # lets the planner prune partitions
+        **parts,
     )
-    return scope.run(query, values)
 
 
 def format_vector(vector: Iterable[float]) -> str:

@@ -11,7 +11,8 @@ from registry.connection import Database, connect_admin
 from registry.locks import lock_collection
 from registry.purge import Space, list_spaces
 from registry.queries import load
-from registry.vectors import vector_table
+from registry.vector_index import count_rows, drop_broken, is_worn, note_build, resources_for
+from registry.vectors import partition_name, vector_table
 from schemas.errors import DatabaseUnavailable
 
 _SQL = load("purge")
@@ -28,14 +29,11 @@ LOCK_MS = 200
 LOCK_ATTEMPTS = 20
 VACUUM_MS = 10_000
 """How long a rebuild waits for a vacuum of its partition; an autovacuum gives way after a second."""
+LONGEST_INLINE = 8 + 4 * 1_900
+"""Bytes of a vector up to which it stays in the row (`build_vector_partition`)."""
 _PAGE = 8192
 
 log = logging.getLogger(__name__)
-
-
-def partition_name(space_id: int, collection_id: int) -> str:
-    """The table of a collection's vectors in a space."""
-    return f"vectors_{space_id}_{collection_id}"
 
 
 def table_sizes(db: Database, collection_id: int) -> dict[str, int]:
@@ -50,7 +48,8 @@ def vacuum(db: Database, collection_id: int, *, rewrite: bool = False) -> list[s
     """Free the space of deleted rows for new ones, and refresh statistics; as the owner of the tables.
 
     A vector partition of which at least half is empty is built anew: vacuum gives back what
-    lies at the end of a file only, and searches read the empty pages too.
+    lies at the end of a file only, and searches read the empty pages too. So is one whose index has
+    lost many of its vectors, and what an interrupted build left goes.
 
     Args:
         db: the registry.
@@ -68,8 +67,11 @@ def vacuum(db: Database, collection_id: int, *, rewrite: bool = False) -> list[s
             admin.execute(how.format(sql.Identifier(table)))
         for space in list_spaces(db, collection_id):
             name = partition_name(space.id, collection_id)
-            sparse = not rewrite and is_sparse(db, collection_id, space)
-            if sparse and rebuild_partition(db, collection_id, space):
+            drop_broken(db, space.id, collection_id)
+            wasted = not rewrite and (
+                is_sparse(db, collection_id, space) or is_worn(db, space.id, collection_id)
+            )
+            if wasted and rebuild_partition(db, collection_id, space):
                 rebuilt.append(name)
             else:
                 admin.execute(how.format(sql.Identifier(name)))
@@ -83,12 +85,8 @@ def is_sparse(db: Database, collection_id: int, space: Space) -> bool:
         row = connection.execute(_SQL["table_sizes"], {"tables": [name]}).fetchone()
         if row is None or row[2] < REBUILD_FROM_BYTES:
             return False
-        query = sql.SQL(_SQL["count_vectors"]).format(
-            vectors=vector_table(space.id), collection=sql.Literal(collection_id)
-        )
-        counted = connection.execute(query, {"tenant": db.tenant_id}).fetchone()
-    assert counted is not None
-    return int(row[2]) >= 2 * needed_bytes(counted[0], space)
+    rows = count_rows(db, space.id, collection_id)
+    return int(row[2]) >= 2 * needed_bytes(rows, space)
 
 
 def needed_bytes(rows: int, space: Space) -> int:
@@ -97,10 +95,10 @@ def needed_bytes(rows: int, space: Space) -> int:
     >>> needed_bytes(1000, Space(1, 1024, "vector")) // 8192
     1000
     """
-    vector = 8 + space.dim * (2 if space.dtype == "halfvec" else 4)
+    vector = 8 + space.dim * (4 if space.dtype == "vector" else 2)
     row = 4 + 24 + 16 + (vector + 7) // 8 * 8
     per_page = (_PAGE - 24) // row
-    if per_page == 0:  # stored out of line, in pieces of 2 kB
+    if vector > LONGEST_INLINE:  # stored out of line, in pieces of 2 kB
         return rows * (vector + vector // 10 + 64)
     return -(-rows // per_page) * _PAGE
 
@@ -118,6 +116,7 @@ def rebuild_partition(db: Database, collection_id: int, space: Space) -> bool:
         "collection": sql.Literal(collection_id),
     }
     values = {"space": space.id, "collection": collection_id}
+    resources = resources_for(db, space.id, collection_id)
     try:
         with db.transaction() as connection:
             lock_collection(connection, collection_id)
@@ -129,9 +128,8 @@ def rebuild_partition(db: Database, collection_id: int, space: Space) -> bool:
             ):
                 for block in out:
                     into.write(block)
-            connection.execute(
-                _SQL["finish_vector_rebuild"], {**values, "lock_ms": LOCK_MS, "attempts": LOCK_ATTEMPTS}
-            )
+            swap = {**values, **resources._asdict(), "lock_ms": LOCK_MS, "attempts": LOCK_ATTEMPTS}
+            row = connection.execute(_SQL["finish_vector_rebuild"], swap).fetchone()
     except DatabaseUnavailable as exc:
         if not isinstance(exc.__cause__, psycopg.errors.LockNotAvailable):
             raise
@@ -140,4 +138,6 @@ def rebuild_partition(db: Database, collection_id: int, space: Space) -> bool:
             partition_name(space.id, collection_id),
         )
         return False
+    if row is not None and row[0] is not None:
+        note_build(db, space.id, collection_id, seconds=row[0])
     return True

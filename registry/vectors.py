@@ -13,14 +13,13 @@ from registry.connection import Connection, Database
 from registry.locks import lock_collection
 from registry.queries import load
 from schemas.chunk import Chunk
+from schemas.embedding import EmbeddingSpace
 from schemas.errors import EmbeddingFailed
 from schemas.grams import gram_hashes, text_grams
 
 _SQL = load("chunks")
 
 COPY_ROWS = 4096
-INDEX_FROM_ROWS = 5_000
-"""Below this many rows an exact scan answers in milliseconds and an index only costs."""
 
 _COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _COPY_TRAILER = b"\xff\xff"
@@ -33,7 +32,19 @@ def vector_table(space_id: int) -> sql.Identifier:
 
 def vector_partition(space_id: int, collection_id: int) -> sql.Identifier:
     """The partition of one collection; the application may only insert into it by name."""
-    return sql.Identifier(f"vectors_{space_id}_{collection_id}")
+    return sql.Identifier(partition_name(space_id, collection_id))
+
+
+def partition_name(space_id: int, collection_id: int) -> str:
+    """The same as text."""
+    return f"vectors_{space_id}_{collection_id}"
+
+
+def read_space(connection: Connection, space_id: int) -> EmbeddingSpace:
+    """The space with that id, as the connection's transaction sees it."""
+    row = connection.execute(load("collections")["get_space"], {"space": space_id}).fetchone()
+    assert row is not None, f"no embedding space {space_id}"
+    return EmbeddingSpace(*row)
 
 
 def chunk_texts(db: Database, collection_id: int, ids: Sequence[int]) -> list[tuple[int, str]]:
@@ -88,6 +99,7 @@ def store_vectors(
 
     Raises:
         EmbeddingFailed: a vector holds NaN or infinity, or is zero: nothing would be near it.
+            Also where it only becomes so in the numbers of 2 bytes that are stored.
     """
     _require_sound(vectors)
     numbers = np.asarray(ids, dtype=np.int64)
@@ -96,18 +108,41 @@ def store_vectors(
         lock_collection(connection, collection_id)
         there = [id_ for (id_,) in connection.execute(_SQL["chunks_there"], values)]
         if replace:
-            connection.execute(sql.SQL(_SQL["drop_vectors"]).format(vectors=vector_table(space_id)), values)
+            query = sql.SQL(_SQL["drop_vectors"]).format(vectors=vector_table(space_id))
+            count_deleted(connection, values, space_id, connection.execute(query, values).rowcount)
         keep = np.isin(numbers, np.asarray(there, dtype=np.int64))
         return write_vectors(connection, db.tenant_id, collection_id, space_id, numbers[keep], vectors[keep])
 
 
+def count_deleted(connection: Connection, values: Mapping[str, Any], space_id: int, count: int) -> None:
+    """Note that the index of a collection's vectors has lost so many: `registry.vector_index` rebuilds it."""
+    if count:
+        connection.execute(_SQL["count_deleted"], {**values, "space": space_id, "deleted": count})
+
+
 def _require_sound(vectors: NDArray[np.float32]) -> None:
-    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
-    if bad := int(np.count_nonzero(~(np.isfinite(lengths) & (lengths > 0)))):
+    if bad := _count_unsound(vectors):
         raise EmbeddingFailed(
             f"The model gave {bad} of {len(vectors)} vectors that are zero or not finite.",
             advice='Set precision = "float32" and run again; if it stays, choose another model.',
         )
+
+
+def _count_unsound(vectors: NDArray[Any]) -> int:
+    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    return int(np.count_nonzero(~(np.isfinite(lengths) & (lengths > 0))))
+
+
+def _halve(vectors: NDArray[np.float32]) -> NDArray[np.float16]:
+    """As float16; numbers are rounded by at most 2**-11 of themselves."""
+    with np.errstate(over="ignore", under="ignore"):
+        half = vectors.astype(np.float16)
+    if bad := _count_unsound(half):
+        raise EmbeddingFailed(
+            f"{bad} of {len(vectors)} vectors do not fit into float16: numbers too large, or too small.",
+            advice='Store them as float32: vectors.dtype = "vector".',
+        )
+    return half
 
 
 def ensure_chunks(
@@ -174,6 +209,9 @@ def write_vectors(
         space_id: the space of the vectors.
         ids: (N,) chunk ids.
         vectors: (N, D) float32.
+
+    Raises:
+        EmbeddingFailed: they do not fit into the column's float16.
     """
     query = sql.SQL(_SQL["ids_with_vectors"]).format(vectors=vector_table(space_id))
     rows = connection.execute(
@@ -184,54 +222,44 @@ def write_vectors(
         ids, vectors = ids[keep], vectors[keep]
     if len(ids):
         copy = sql.SQL(_SQL["copy_vectors"]).format(partition=vector_partition(space_id, collection_id))
+        stored = vectors if read_space(connection, space_id).column_type == "vector" else _halve(vectors)
         with connection.cursor() as cursor, cursor.copy(copy) as stream:
-            for block in encode_vectors(tenant_id, collection_id, ids, vectors):
+            for block in encode_vectors(tenant_id, collection_id, ids, stored):
                 stream.write(block)
     return len(ids)
 
 
 def encode_vectors(
-    tenant_id: int, collection_id: int, ids: NDArray[np.int64], vectors: NDArray[np.float32]
+    tenant_id: int,
+    collection_id: int,
+    ids: NDArray[np.int64],
+    vectors: NDArray[np.float32] | NDArray[np.float16],
 ) -> Iterator[bytes]:
-    """The rows in PostgreSQL's binary COPY format, blocks of `COPY_ROWS`.
+    """The rows in PostgreSQL's binary COPY format, blocks of `COPY_ROWS`; float16 for columns of halfvec.
 
-    Source: PostgreSQL documentation, COPY, "Binary Format"; pgvector `vector_recv`.
+    Source: PostgreSQL documentation, COPY, "Binary Format"; pgvector `vector_recv`, `halfvec_recv`.
     """
-    dim = vectors.shape[1]
-    row = _copy_row(dim)
+    dim, size = vectors.shape[1], vectors.dtype.itemsize
+    row = _copy_row(dim, size)
     yield _COPY_HEADER
     for start in range(0, len(ids), COPY_ROWS):
         part = slice(start, start + COPY_ROWS)
         block = np.zeros(len(ids[part]), dtype=row)
         block["fields"], block["tenant_len"], block["collection_len"] = 4, 4, 4
-        block["chunk_len"], block["vector_len"] = 8, 4 + 4 * dim
+        block["chunk_len"], block["vector_len"] = 8, 4 + size * dim
         block["tenant"], block["collection"], block["dim"] = tenant_id, collection_id, dim
         block["chunk"], block["vector"] = ids[part], vectors[part]
         yield block.tobytes()
     yield _COPY_TRAILER
 
 
-def _copy_row(dim: int) -> np.dtype[Any]:
+def _copy_row(dim: int, size: int) -> np.dtype[Any]:
     return np.dtype(
         [
             ("fields", ">i2"),
             ("tenant_len", ">i4"), ("tenant", ">i4"),
             ("collection_len", ">i4"), ("collection", ">i4"),
             ("chunk_len", ">i4"), ("chunk", ">i8"),
-            ("vector_len", ">i4"), ("dim", ">i2"), ("unused", ">i2"), ("vector", ">f4", (dim,)),
+            ("vector_len", ">i4"), ("dim", ">i2"), ("unused", ">i2"), ("vector", f">f{size}", (dim,)),
         ]
     )  # fmt: skip
-
-
-def ensure_index(db: Database, space_id: int, collection_id: int) -> bool:
-    """Build the HNSW index once the partition has `INDEX_FROM_ROWS`; True where it has one now."""
-    query = sql.SQL(_SQL["count_vectors"]).format(vectors=vector_table(space_id))
-    values = {"tenant": db.tenant_id, "collection": collection_id, "most": INDEX_FROM_ROWS}
-    with db.connection() as connection:
-        row = connection.execute(query, values).fetchone()
-    if row is None or row[0] < INDEX_FROM_ROWS:
-        return False
-    # a transaction of its own: one that had read the parent would hold up new collections
-    with db.connection() as connection:
-        connection.execute(_SQL["create_vector_index"], {"space": space_id, "collection": collection_id})
-    return True

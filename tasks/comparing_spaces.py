@@ -23,7 +23,6 @@ class Side:
     """A space with the model that asks questions of it."""
 
     space_id: int
-    dtype: str
     embedder: Embedder
 
 
@@ -76,7 +75,7 @@ def _hits(
     for exact in (False, True):
         with db.transaction() as connection:
             hits = vector_hits(
-                connection, db.tenant_id, collection, vector, side.dtype, HITS + 1,
+                connection, db.tenant_id, collection, vector, HITS + 1,
                 space_id=side.space_id, exact=exact,
             )  # fmt: skip
         both.append([chunk for chunk, _ in hits if chunk != question.chunk][:HITS])

@@ -14,7 +14,7 @@ from registry.connection import Connection
 from registry.locks import lock_collection
 from registry.releases import activate_run
 from registry.staging import require_running
-from registry.vectors import ensure_index
+from registry.vector_index import ensure_index
 from schemas.check import Problem
 from schemas.errors import VectorsMissing
 from schemas.prototype import BuildReport
@@ -86,9 +86,9 @@ def _hold(workspace: Workspace) -> Iterator[Connection]:
 
 
 def index_vectors(workspace: Workspace) -> bool:
-    """Build the vector index where the collection has grown enough; True where there is one."""
+    """Build the vector index where the collection has grown enough; True where one was built."""
     target = workspace.require_target()
-    return ensure_index(workspace.db, target.space_id, target.collection_id)
+    return ensure_index(workspace.db, target.space_id, target.collection_id) is not None
 
 
 def activate(workspace: Workspace) -> Activation:

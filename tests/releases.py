@@ -21,10 +21,10 @@ from registry.connection import Connection, Database
 from registry.releases import activate_run
 from registry.runs import hold_new_run
 from registry.staging import StageTarget, stage_window
-from registry.vectors import ensure_index
+from registry.vector_index import ensure_index
 from schemas.chunk import Chunk
 from schemas.document import Metadata
-from schemas.embedding import EmbeddingSpace
+from schemas.embedding import Dtype, EmbeddingSpace
 from schemas.release import Collection
 from schemas.source import Source, Stat
 from schemas.version import StagedDocument, VersionDraft
@@ -40,11 +40,12 @@ def fill_releases(
     *,
     indexed: bool = True,
     inspect: Callable[[Connection], None] | None = None,
+    dtype: Dtype = "vector",
 ) -> tuple[Collection, int]:
     """One release for each array of (N, D) unit vectors, each adding its chunks; and the space's id."""
     collection_id = ensure_collection(db, name).id
     source = ensure_source(db, collection_id, Source(name, f"/{name}"))
-    space_id = ensure_space(db, EmbeddingSpace("text", "fake", "plain", "1", releases[0].shape[1]))
+    space_id = ensure_space(db, EmbeddingSpace("text", "fake", "plain", "1", releases[0].shape[1], dtype))
     ensure_vector_partition(db, space_id, collection_id)
     first = 0
     for vectors in releases:

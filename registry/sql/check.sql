@@ -1,6 +1,6 @@
 -- name: collection_state
 SELECT c.digest_state, c.current_release, c.active_space_id, r.digest, r.documents, r.chunks, s.fingerprint,
-       s.normalised, s.dtype
+       s.normalised
 FROM collection c
 LEFT JOIN release r ON r.collection_id = c.id AND r.number = c.current_release
 LEFT JOIN embedding_space s ON s.id = c.active_space_id
@@ -176,13 +176,15 @@ SELECT v.embedding::text FROM (
 JOIN {vectors} v ON v.collection_id = s.collection_id AND v.chunk_id = s.chunk_id
 WHERE v.tenant_id = %(tenant)s
 
--- name: exact_hits
--- no index serves a sum; enable_indexscan = off does not keep the planner from HNSW
-SELECT v.chunk_id, 1 - (v.embedding <=> %(query)s::{dtype}) AS score
-FROM {vectors} v
-JOIN visible s ON s.collection_id = v.collection_id AND s.chunk_id = v.chunk_id
-WHERE v.tenant_id = %(tenant)s AND v.collection_id = %(collection)s AND s.tenant_id = %(tenant)s
-ORDER BY 0 + (v.embedding <=> %(query)s::{dtype}) LIMIT %(most)s
+-- name: sample_stored_vectors
+-- shown or not
+SELECT v.embedding::text FROM {vectors} v
+WHERE v.tenant_id = %(tenant)s AND v.collection_id = {collection}
+ORDER BY md5(v.chunk_id::text) LIMIT %(most)s
+
+-- name: count_beside
+-- vectors of a space that does not serve
+SELECT count(*) FROM {vectors} v WHERE v.tenant_id = %(tenant)s AND v.collection_id = %(collection)s
 
 -- name: all_contents
 SELECT v.content_sha256, bool_or(EXISTS (

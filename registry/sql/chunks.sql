@@ -56,10 +56,6 @@ WHERE v.tenant_id = %(tenant)s AND v.collection_id = %(collection)s AND v.chunk_
 -- name: copy_vectors
 COPY {partition} (tenant_id, collection_id, chunk_id, embedding) FROM STDIN (FORMAT binary)
 
--- name: count_vectors
-SELECT count(*) FROM (
-    SELECT FROM {vectors} v WHERE v.tenant_id = %(tenant)s AND v.collection_id = %(collection)s
-    LIMIT %(most)s) AS counted
-
--- name: create_vector_index
-SELECT create_vector_index(%(space)s, %(collection)s)
+-- name: count_deleted
+UPDATE collection_space SET deleted = deleted + %(deleted)s
+WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND space_id = %(space)s

@@ -4,6 +4,9 @@ FROM collection c
 JOIN release r ON r.collection_id = c.id AND r.number = coalesce(%(release)s::int, c.current_release)
 WHERE c.tenant_id = %(tenant)s AND c.id = %(collection)s
 
+-- name: hold_vectors
+SELECT FROM {vectors} v WHERE v.tenant_id = %(tenant)s AND v.collection_id = {collection} LIMIT 1
+
 -- name: exported_documents
 SELECT s.name, d.uri, v.version, v.title, v.author, v.authored_at, v.language, v.tags, v.mime, v.metadata::text,
        encode(v.content_sha256, 'hex'), encode(v.fingerprint, 'hex'), encode(v.digest, 'hex'), v.chunks,

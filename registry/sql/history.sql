@@ -22,7 +22,8 @@ DELETE FROM release_tag
 WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND name = %(name)s RETURNING number
 
 -- name: release_missing
-SELECT number, missing, to_regclass(format('vectors_%%s_%%s', space_id, collection_id)) IS NULL FROM release
+SELECT number, missing, vectors_dropped OR to_regclass(format('vectors_%%s_%%s', space_id, collection_id)) IS NULL
+FROM release
 WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND number = ANY(%(numbers)s)
 
 -- name: diff_releases

@@ -163,9 +163,6 @@ SELECT DISTINCT collection_id FROM run WHERE tenant_id = %(tenant)s AND state = 
 SELECT t.name, pg_total_relation_size(t.name::regclass), pg_table_size(t.name::regclass)
 FROM unnest(%(tables)s::text[]) AS t(name) WHERE to_regclass(t.name) IS NOT NULL
 
--- name: count_vectors
-SELECT count(*) FROM {vectors} v WHERE v.tenant_id = %(tenant)s AND v.collection_id = {collection}
-
 -- name: read_vectors
 COPY (SELECT v.tenant_id, v.collection_id, v.chunk_id, v.embedding FROM {vectors} v
       WHERE v.tenant_id = {tenant} AND v.collection_id = {collection} ORDER BY v.chunk_id)
@@ -178,7 +175,7 @@ COPY {fresh} (tenant_id, collection_id, chunk_id, embedding) FROM STDIN (FORMAT 
 SELECT begin_vector_rebuild(%(space)s, %(collection)s, %(lock_ms)s)
 
 -- name: finish_vector_rebuild
-SELECT finish_vector_rebuild(%(space)s, %(collection)s, %(lock_ms)s, %(attempts)s)
+SELECT finish_vector_rebuild(%(space)s, %(collection)s, %(lock_ms)s, %(attempts)s, %(memory_kb)s, %(workers)s)
 
 -- name: contents_kept
 SELECT DISTINCT v.content_sha256 FROM document_version v

@@ -25,7 +25,7 @@ from registry.opening import open_registry
 from registry.purge import list_spaces
 from registry.runs import hold_new_run, latest_runs
 from registry.space import needed_bytes, rebuild_partition, table_sizes
-from registry.vectors import ensure_index
+from registry.vector_index import ensure_index
 from schemas.chunk import Chunk
 from schemas.errors import DatabaseError, RegistryUnsound
 from schemas.event import Delivery, NamedChange
@@ -620,7 +620,7 @@ def test_the_partition_of_another_tenant_cannot_be_rebuilt(world, database_url, 
     with open_registry(tmp_path / "two", url=database_url, tenant="two") as two:
         with pytest.raises(DatabaseError, match="not of this tenant"):
             rebuild_partition(two, 1, space)
-        for call in ("begin_vector_rebuild(1, 1, 200)", "finish_vector_rebuild(1, 1, 200, 1)"):
+        for call in ("begin_vector_rebuild(1, 1, 200)", "finish_vector_rebuild(1, 1, 200, 1, 65536, 0)"):
             with pytest.raises(DatabaseError, match="not of this tenant"), two.connection() as connection:
                 connection.execute(f"SELECT {call}")
 
