@@ -98,7 +98,10 @@ def reembed_collection(
             advice="Set `model` itself, then run `revector ingest PATH`.",
         )
     active = get_space(session.db, collection.active_space_id)
-    choice = choose_next(session.settings.collection(name), collection.kind, active, name=name)
+    settings = session.settings
+    choice = choose_next(
+        settings.collection(name), collection.kind, active, name=name, endpoints=settings.endpoints
+    )
     report = ReembedReport("", name, _shown(active), _shown(choice.space))
     if choice.space == active:
         return report

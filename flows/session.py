@@ -50,7 +50,8 @@ class Session:
     ) -> Choice:
         """The configured model of a collection that a space is of; see `flows.spaces.choose_space`."""
         what = what or f"Collection {name!r}"
-        return choose_space(self.settings.collection(name), kind, space, what=what)
+        settings = self.settings
+        return choose_space(settings.collection(name), kind, space, what=what, endpoints=settings.endpoints)
 
     def serving(self, collection: Collection) -> Choice:
         """The model that a collection's current release is of; raises as `choose_space`."""
@@ -99,7 +100,7 @@ def open_workspace(
         scope,
         choice.card,
         space=choice.space,
-        chunk_card=chunk_card(settings, kind, choice.card),
+        chunk_card=chunk_card(settings, kind, choice.card, endpoints=session.settings.endpoints),
         kind=kind,
         clock_ns=session.clock_ns,
         nested=find_nested(scope, known, home=session.settings.home.resolve()),
