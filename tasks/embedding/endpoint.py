@@ -66,7 +66,7 @@ class EndpointEmbedder:
     def embed_query(self, text: str) -> Vectors:
         """The vector of a query; see TextEmbedder."""
         stop = threading.Event()
-        return self._ask([self._card.query_prompt + text.strip()], stop, _QUERY_ATTEMPTS)[0]
+        return np.asarray(self._ask([self._card.query_prompt + text.strip()], stop, _QUERY_ATTEMPTS)[0])
 
     def _gather(self, texts: list[str]) -> Iterator[tuple[int, Vectors]]:
         """Where a batch begins, and its vectors, as they come; the first error ends all."""

@@ -152,7 +152,7 @@ class EndpointClient:
             raise self._failed(f"gave an answer that cannot be used: {exc}") from exc
 
     def _judge(self, status: int, headers: httpx.Headers, body: bytes, texts: list[str]) -> tuple[str, float]:
-        """Why it may be asked again, and the seconds that it asks for; raises where asking again is no use."""
+        """Why it may be asked again, and the seconds that it asks for; raises where that is no use."""
         said, code = read_complaint(body, texts=texts, secret=self._key)
         reason = f"answers {status}" + (f" ({said})" if said else "")
         if code == "insufficient_quota":
@@ -192,8 +192,8 @@ class EndpointClient:
         """The error for a single text that the endpoint does not take."""
         return self._failed(
             f"refuses a text: it {reason}",
-            f"If it is too long, lower endpoints.{self._card.endpoint_name}.max_tokens, or name the model's own "
-            "`tokenizer`.",
+            f"If it is too long, lower endpoints.{self._card.endpoint_name}.max_tokens, or name the model's "
+            "own `tokenizer`.",
         )
 
     def give_up(self, seconds: float) -> EndpointUnavailable:
