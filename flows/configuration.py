@@ -88,6 +88,12 @@ def _place_paths(values: dict[str, Any], base: Path) -> dict[str, Any]:
         gate = section.get("gate") if isinstance(section, dict) else None
         if isinstance(gate, dict) and isinstance(canaries := gate.get("canaries"), str):
             gate["canaries"] = str(base / Path(canaries).expanduser())
+    endpoints = values.get("endpoints")
+    for section in endpoints.values() if isinstance(endpoints, dict) else ():
+        if isinstance(section, dict) and isinstance(key := section.get("key"), str):
+            section["key"] = str(base / Path(key).expanduser())
+        if isinstance(section, dict) and str(section.get("tokenizer", "")).startswith(("./", "../")):
+            section["tokenizer"] = str(base / section["tokenizer"])
     if isinstance(webhook := values.get("webhook"), dict):
         senders = webhook.get("senders")
         for section in (webhook, *(senders.values() if isinstance(senders, dict) else ())):

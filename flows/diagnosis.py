@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from flows.session import open_session
 from registry.collections import list_collections
 from registry.migrate import load_migrations
 from schemas.errors import RevectorError
 from schemas.release import Kind
-from schemas.settings import Settings
+from schemas.settings import EndpointSettings, Settings
+from tasks.embedding.endpoint_card import EndpointCard, resolve_endpoint
 from tasks.embedding.resolve import resolve_card
 
 API_TIMEOUT_S = 3
+ENDPOINT_TIMEOUT_S = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,7 @@ def diagnose(settings: Settings) -> list[Check]:
     return [
         *_check_database(settings),
         *(check for name in names for check in _check_models(settings, name, kinds.get(name))),
+        *(check for name in sorted(settings.endpoints) for check in _check_endpoint(settings, name)),
         _check_gpu(),
         *map(_check_tesseract, sorted({settings.collection(name).ocr.languages for name in names})),
         _check_prefect(),
@@ -79,18 +84,50 @@ def _check_models(settings: Settings, collection: str, kind: Kind | None) -> lis
     own = settings.collection(collection)
     kind = kind or own.kind or "documents"
     about = f"model of {collection!r} ({kind})"
-    checks = [_check_model(about, kind, own.model_for(kind))]
+    checks = [_check_model(settings, about, kind, own.model_for(kind))]
     if own.next is not None and own.next.model is not None:
-        checks.append(_check_model(f"next {about}", kind, own.next_model_for(kind)))
+        checks.append(_check_model(settings, f"next {about}", kind, own.next_model_for(kind)))
     return checks
 
 
-def _check_model(about: str, kind: Kind, model: str) -> Check:
+def _check_model(settings: Settings, about: str, kind: Kind, model: str) -> Check:
     try:
-        card = resolve_card(kind, model)
+        card = resolve_card(kind, model, endpoints=settings.endpoints)
     except RevectorError as exc:
         return Check(about, False, exc.message, exc.advice)
     return Check(about, True, f"{card.name} ({card.revision}), {card.dim} dimensions")
+
+
+def _check_endpoint(settings: Settings, name: str) -> list[Check]:
+    """Whether it answers, with vectors of the configured length; a key in the clear is warned of."""
+    what, endpoint = f"endpoint {name!r}", settings.endpoints[name]
+    checks = []
+    if endpoint.key and _is_in_the_clear(endpoint):
+        detail = f"{endpoint.url} is asked without encryption: others may read the key."
+        checks.append(Check(f"{what}, key", False, detail, "Use https://.", optional=True))
+    try:
+        card = resolve_endpoint("documents", name, settings.endpoints)
+        _probe(card)
+    except RevectorError as exc:
+        return [Check(what, False, exc.message, exc.advice), *checks]
+    return [Check(what, True, f"{endpoint.url} answers with {card.dim} dimensions"), *checks]
+
+
+def _probe(card: EndpointCard) -> None:
+    from tasks.embedding.endpoint import EndpointEmbedder
+
+    seconds = min(card.endpoint.timeout_s, ENDPOINT_TIMEOUT_S)
+    quick = card.endpoint.model_copy(update={"timeout_s": seconds})
+    EndpointEmbedder(replace(card, endpoint=quick)).embed_query("Does it answer?")
+
+
+def _is_in_the_clear(endpoint: EndpointSettings) -> bool:
+    parts = urlsplit(endpoint.url)
+    try:
+        is_local = ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        is_local = parts.hostname == "localhost"
+    return parts.scheme == "http" and not is_local
 
 
 def _check_gpu() -> Check:

@@ -9,8 +9,8 @@ from math import ceil
 
 from flows.output_estimate import describe_estimate
 from flows.session import Session, open_workspace
-from flows.spaces import Choice, choose_next
-from registry.collections import find_collection, find_space, get_collection, get_space
+from flows.spaces import Choice, shown_space
+from registry.collections import find_collection, find_space, get_collection
 from registry.connection import Database
 from registry.estimating import (
     count_tokens,
@@ -21,7 +21,6 @@ from registry.estimating import (
 )
 from registry.reembedding import count_truncated, list_collection_spaces
 from schemas.embedding import EmbeddingSpace
-from schemas.errors import ConfigurationError
 from schemas.estimate import Basis, Estimate, FormatSizes, ReembedPlan, Speed
 from schemas.plan import ChangePlan
 from schemas.release import Collection, Kind
@@ -163,13 +162,7 @@ def foresee_reembed(session: Session, name: str) -> ReembedPlan:
         ConfigurationError: no model is named as `next`, or there is nothing to embed anew.
     """
     db, collection = session.db, get_collection(session.db, name)
-    if collection.active_space_id is None:
-        raise ConfigurationError(
-            f"Collection {name!r} has no release yet: there is nothing to embed anew.",
-            advice="Set `model` itself, then run `revector ingest PATH`.",
-        )
-    active = get_space(db, collection.active_space_id)
-    choice = choose_next(session.settings.collection(name), collection.kind, active, name=name)
+    active, choice = session.changing(collection)
     before, after = shown_space(active), shown_space(choice.space)
     if choice.space == active:
         return ReembedPlan(name, before, after)
@@ -198,11 +191,6 @@ def _foresee(
         estimate=_timed(embed, _speed(db, collection, choice.space)),
         truncated=count_truncated(db, collection.id, card.max_tokens) if isinstance(card, ModelCard) else 0,
     )
-
-
-def shown_space(space: EmbeddingSpace) -> str:
-    """A space as reports name it."""
-    return space.model if space.dtype == "vector" else f"{space.model} ({space.dtype})"
 
 
 def _speed(db: Database, collection: Collection | None, space: EmbeddingSpace) -> Speed | None:

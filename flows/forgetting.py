@@ -34,6 +34,7 @@ from registry.space import vacuum
 from registry.sweeping import find_unused_blobs, sweep_blobs
 from schemas.errors import (
     DocumentNotFound,
+    EndpointUnavailable,
     ForgetIncomplete,
     HomeNotWritable,
     ModelNotAvailable,
@@ -154,7 +155,7 @@ def _forget(
 
     try:
         (traces, dropped, release), _ = with_election(session, collection, run_id, erase)
-    except (ModelNotAvailable, SpaceMismatch):  # whoever asks to be forgotten does not wait for a model
+    except (ModelNotAvailable, SpaceMismatch, EndpointUnavailable):  # it does not wait for a model
         traces, dropped, release = erase(retire)
     refresh(session, collection.name)  # its prototypes went with it
     try:

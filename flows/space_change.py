@@ -10,7 +10,7 @@ from flows.spaces import Choice
 from registry.connection import Connection
 from registry.reembedding import count_truncated, keep_comparison, shown_vector
 from registry.search import vector_hits
-from schemas.errors import GateFailed, ModelNotAvailable, SpaceMismatch
+from schemas.errors import EndpointUnavailable, GateFailed, ModelNotAvailable, SpaceMismatch
 from schemas.reembed import Comparison
 from schemas.release import Collection
 from tasks.comparing_spaces import Side, choose_questions, compare_spaces
@@ -90,7 +90,7 @@ def compare(change: Change) -> Comparison | None:
             if change.is_conversion
             else session.load_embedder(session.serving(collection).card, session.settings)
         )
-    except (ModelNotAvailable, SpaceMismatch):
+    except (ModelNotAvailable, SpaceMismatch, EndpointUnavailable):
         return None
     before = Side(change.active_id, old)
     after = Side(change.space_id, change.load())

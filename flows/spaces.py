@@ -7,7 +7,7 @@ and its rollback, need no edit of the settings at the moment of the switch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from registry.collections import get_space
@@ -15,9 +15,11 @@ from registry.connection import Database
 from schemas.embedding import MAX_INDEXED_DIM, MAX_STORED_DIM, Dtype, EmbeddingSpace
 from schemas.errors import ConfigurationError, ModelNotAvailable, SpaceMismatch
 from schemas.release import Collection, Kind
-from schemas.settings import CollectionSettings, VectorSettings
+from schemas.settings import CollectionSettings, EndpointSettings, VectorSettings
 from tasks.embedding import resolve
 from tasks.embedding.resolve import Card
+
+Endpoints = Mapping[str, EndpointSettings]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,12 @@ class Choice:
 
 
 def choose_space(
-    settings: CollectionSettings, kind: Kind, active: EmbeddingSpace | None, *, what: str
+    settings: CollectionSettings,
+    kind: Kind,
+    active: EmbeddingSpace | None,
+    *,
+    what: str,
+    endpoints: Endpoints | None = None,
 ) -> Choice:
     """The configured model whose space is the active one; without one, the model that is configured.
 
@@ -38,6 +45,7 @@ def choose_space(
         kind: of its items.
         active: its space, None before the first release.
         what: holds vectors of that space; for messages.
+        endpoints: those that are configured.
 
     Raises:
         ModelNotAvailable: the model is not here.
@@ -47,7 +55,7 @@ def choose_space(
     found, away = [], None
     for model, vectors in _candidates(settings, kind):
         try:
-            choice = _choice(model, vectors, kind, active)
+            choice = _choice(model, vectors, kind, active, endpoints)
         except ModelNotAvailable as exc:  # it may be the other one that serves
             away = away or exc
             continue
@@ -64,7 +72,14 @@ def choose_space(
     )
 
 
-def choose_next(settings: CollectionSettings, kind: Kind, active: EmbeddingSpace, *, name: str) -> Choice:
+def choose_next(
+    settings: CollectionSettings,
+    kind: Kind,
+    active: EmbeddingSpace,
+    *,
+    name: str,
+    endpoints: Endpoints | None = None,
+) -> Choice:
     """What a reembed changes to.
 
     Raises:
@@ -76,17 +91,19 @@ def choose_next(settings: CollectionSettings, kind: Kind, active: EmbeddingSpace
             f"No model is named that collection {name!r} should change to.",
             advice=f'Name it in revector.toml: [collections.{name}.next], then model = "...".',
         )
-    return _choice(settings.next_model_for(kind), settings.next_vectors, kind, active)
+    return _choice(settings.next_model_for(kind), settings.next_vectors, kind, active, endpoints)
 
 
-def chunk_card(settings: CollectionSettings, kind: Kind, card: Card) -> Card:
+def chunk_card(
+    settings: CollectionSettings, kind: Kind, card: Card, *, endpoints: Endpoints | None = None
+) -> Card:
     """The model whose tokens and limit chunks are cut by: `model`, also while another one embeds.
 
     So a change of the embedding model leaves chunks as they are, until `model` itself is changed.
     """
     if settings.next is None or settings.next.model is None or kind == "images":
         return card
-    return resolve.resolve_card(kind, settings.model_for(kind))
+    return resolve.resolve_card(kind, settings.model_for(kind), endpoints=endpoints)
 
 
 def active_space(db: Database, collection: Collection | None) -> EmbeddingSpace | None:
@@ -102,8 +119,14 @@ def _candidates(settings: CollectionSettings, kind: Kind) -> Iterator[tuple[str,
         yield settings.next_model_for(kind), settings.next_vectors
 
 
-def _choice(model: str, vectors: VectorSettings, kind: Kind, active: EmbeddingSpace | None) -> Choice:
-    card = resolve.resolve_card(kind, model)
+def _choice(
+    model: str,
+    vectors: VectorSettings,
+    kind: Kind,
+    active: EmbeddingSpace | None,
+    endpoints: Endpoints | None,
+) -> Choice:
+    card = resolve.resolve_card(kind, model, endpoints=endpoints)
     return Choice(card, fit_space(card.space(), vectors, active))
 
 
@@ -139,3 +162,8 @@ def fit_space(
 def _described(space: EmbeddingSpace) -> str:
     stored = "" if space.dtype == "vector" else f", {space.dtype}"
     return f"{space.model} ({space.revision}{stored})"
+
+
+def shown_space(space: EmbeddingSpace) -> str:
+    """A space as reports name it."""
+    return space.model if space.dtype == "vector" else f"{space.model} ({space.dtype})"

@@ -167,6 +167,12 @@ class EmbeddingFailed(RevectorError):
     """The model could not embed a batch."""
 
 
+class EndpointUnavailable(EmbeddingFailed):
+    """The endpoint of a model does not answer, or asks for patience, longer than a run waits for it."""
+
+    retryable = True
+
+
 # --- one document is rejected, the run goes on ---------------------------------------------
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from schemas.duplicate import DEFAULT_RULES, MIN_DIFFERENCE, THRESHOLD, Policy, Rule
-from schemas.embedding import DEFAULT_EF_CONSTRUCTION, DEFAULT_M
+from schemas.embedding import DEFAULT_EF_CONSTRUCTION, DEFAULT_M, MAX_STORED_DIM
 from schemas.path_template import parse_template
 from schemas.release import Kind
 
@@ -136,6 +136,28 @@ class ReembedSettings(_Section):
     min_overlap: float = Field(default=0.0, ge=0, le=1)
 
 
+class EndpointSettings(_Section):
+    """A model behind an OpenAI-compatible address; a collection names it as `endpoint:NAME`.
+
+    `max_tokens` is the longest input that it reads, special tokens and the prompt included.
+    """
+
+    url: str = Field(pattern=r"^https?://[^/?#@\s]+(/[^?#@\s]*)?$")
+    model: str = Field(min_length=1)
+    revision: str = Field(min_length=1)
+    dim: int = Field(ge=1, le=MAX_STORED_DIM)
+    max_tokens: int = Field(ge=32)
+    tokenizer: str | None = Field(default=None, min_length=1)
+    document_prompt: str = ""
+    query_prompt: str = ""
+    key: Path | None = None
+    encoding: Literal["float", "base64"] = "float"
+    batch: int = Field(default=64, ge=1, le=4096)
+    concurrency: int = Field(default=4, ge=1, le=64)
+    timeout_s: float = Field(default=60, gt=0, le=3600)
+    requests_per_minute: int = Field(default=0, ge=0)
+
+
 class CollectionSettings(_Section):
     """One collection."""
 
@@ -231,6 +253,7 @@ class Settings(_Section):
     log: Literal["text", "json"] = "text"
     limits: LimitSettings = LimitSettings()
     webhook: WebhookSettings = WebhookSettings()
+    endpoints: dict[str, EndpointSettings] = {}
     collections: dict[str, CollectionSettings] = {}
 
     @property

@@ -7,6 +7,7 @@ from typing import cast
 from tasks.chunking.tokens import TokenCounter
 from tasks.embedding.base import Embedder, ImageEmbedder
 from tasks.embedding.card import ModelCard
+from tasks.embedding.endpoint_card import EndpointCard
 from tasks.embedding.resolve import Card
 
 TRUSTED_WEIGHT = 2.0
@@ -23,6 +24,8 @@ def query_weight(text: str, card: Card, embedder: Embedder) -> float:
 
     Next to nothing where the text tower has no words of the language.
     """
+    if isinstance(card, EndpointCard) and card.endpoint.tokenizer is None:
+        return TRUSTED_WEIGHT  # another model's tokenizer says nothing about this one's languages
     if isinstance(card, ModelCard):
         return vector_weight(text, TokenCounter.for_model(card.path))
     return IMAGE_WEIGHT if cast("ImageEmbedder", embedder).trusts(text) else UNTRUSTED_WEIGHT

@@ -2,34 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from schemas.release import Kind
+from schemas.settings import EndpointSettings
 from tasks.embedding.base import Embedder
 from tasks.embedding.card import ModelCard, resolve_model
+from tasks.embedding.endpoint_card import PREFIX, EndpointCard, resolve_endpoint
 from tasks.embedding.image_card import ImageCard, resolve_image_model
 
 Card = ModelCard | ImageCard
 
 
-def resolve_card(kind: Kind, name: str, *, cache_dir: Path | None = None) -> Card:
+def resolve_card(
+    kind: Kind,
+    name: str,
+    *,
+    endpoints: Mapping[str, EndpointSettings] | None = None,
+    cache_dir: Path | None = None,
+) -> Card:
     """Find the model of a collection of that kind by its name; no framework is imported.
 
+    Args:
+        kind: of the collection.
+        name: as configured; ``endpoint:NAME`` is one of `endpoints`.
+        endpoints: those that are configured, by name.
+        cache_dir: hub cache; None means the hub library's own.
+
     Raises:
+        ConfigurationError: no such endpoint is configured, or it is to embed images.
         ModelNotAvailable: no such model here and none to be fetched, within seconds.
     """
+    if name.startswith(PREFIX):
+        return resolve_endpoint(kind, name.removeprefix(PREFIX), endpoints or {}, cache_dir=cache_dir)
     if kind == "images":
         return resolve_image_model(name, cache_dir=cache_dir)
     return resolve_model(name, cache_dir=cache_dir)
 
 
 def load_embedder(card: Card, *, device: str = "auto", precision: str = "auto") -> Embedder:
-    """Load the model of a card; see `load_text_embedder` and `load_image_embedder`.
+    """Load the model of a card; see `load_text_embedder`, `load_image_embedder`, `EndpointEmbedder`.
 
     Raises:
         ModelNotAvailable: the folder cannot be loaded.
         EmbeddingFailed: our path does not give the library's vectors for this model.
     """
+    if isinstance(card, EndpointCard):
+        from tasks.embedding.endpoint import EndpointEmbedder
+
+        return EndpointEmbedder(card)
     if isinstance(card, ImageCard):
         from tasks.embedding.image import load_image_embedder
 

@@ -1,0 +1,116 @@
+"""What an embedding endpoint answers: read as vectors, or found to be none."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Annotated
+
+import numpy as np
+from pydantic import BaseModel, Field, StrictInt, StringConstraints, ValidationError
+from pydantic_core import from_json
+
+from tasks.embedding.base import Vectors
+
+_SHOWN = 200
+_SHARED = 12
+"""Characters of a text in a message of the server's that make us leave the message out."""
+
+
+class _Row(BaseModel):
+    index: StrictInt
+    embedding: list[float] | Annotated[str, StringConstraints(strict=True)] = Field(
+        union_mode="left_to_right"
+    )
+
+
+class _Answer(BaseModel):
+    data: list[_Row]
+
+
+class BadAnswer(Exception):
+    """Why an answer cannot be used, as the end of a sentence; nothing of it is."""
+
+
+def read_answer(body: bytes, count: int, dim: int) -> Vectors:
+    """The vectors of an answer to `count` texts, in their order.
+
+    Args:
+        body: JSON as OpenAI's API has it; vectors are lists of numbers, or float32 in base64.
+        count: how many texts were sent.
+        dim: what the vectors must have.
+
+    Returns:
+        (count, dim) float32, unit length.
+
+    Raises:
+        BadAnswer: anything is missing, given twice, of another length, not finite, or zero.
+    """
+    try:
+        rows = _Answer.model_validate_json(body).data
+    except ValidationError as exc:
+        raise BadAnswer(_explain(exc)) from None  # its text would repeat the answer
+    if len(rows) != count:
+        raise BadAnswer(f"{len(rows)} vectors came back for {count} texts")
+    if sorted(row.index for row in rows) != list(range(count)):
+        raise BadAnswer("it does not say for each text once, by `index`, which vector is its own")
+    vectors = np.empty((count, dim), dtype=np.float64)
+    for row in rows:
+        vectors[row.index] = _read_vector(row.embedding, dim)
+    return _normalise(vectors)
+
+
+def _read_vector(value: list[float] | str, dim: int) -> np.ndarray:
+    if isinstance(value, str):
+        try:
+            raw = base64.b64decode(value, validate=True)
+            vector = np.frombuffer(raw, dtype="<f4").astype(np.float64)
+        except (binascii.Error, ValueError) as exc:
+            raise BadAnswer("a vector is no float32 in base64") from exc
+    else:
+        vector = np.asarray(value, dtype=np.float64)
+    if len(vector) != dim:
+        raise BadAnswer(f"a vector has {len(vector)} dimensions, not the {dim} that are configured")
+    return vector
+
+
+def _normalise(vectors: np.ndarray) -> Vectors:
+    with np.errstate(over="ignore", invalid="ignore"):
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    bad = int(np.count_nonzero(~(np.isfinite(lengths) & (lengths > np.finfo(np.float32).tiny))))
+    if bad:
+        raise BadAnswer(f"{bad} of {len(vectors)} vectors are not finite or are zero")
+    return np.asarray(vectors / lengths, dtype=np.float32)
+
+
+def _explain(exc: ValidationError) -> str:
+    error = exc.errors(include_input=False, include_url=False, include_context=False)[0]
+    where = ".".join(str(part) for part in error["loc"][:3])
+    if error["type"] == "json_invalid":
+        return "it is no JSON, or was cut short"
+    return f"{where or 'the answer'} is missing or of a wrong type"
+
+
+def read_complaint(body: bytes, *, texts: list[str], secret: str = "") -> tuple[str, str]:
+    """What a server says is wrong, and its code for it; empty where it does not say, or repeats a text.
+
+    Args:
+        body: of an answer that is an error.
+        texts: that were sent; none of them may get into a message or a log.
+        secret: likewise.
+    """
+    try:
+        found = from_json(body)
+    except ValueError:
+        return "", ""
+    error = found.get("error", found) if isinstance(found, dict) else None
+    if not isinstance(error, dict):
+        error = {"message": error}
+    code = error.get("code") or error.get("type")
+    said = next((error[k] for k in ("message", "detail") if isinstance(error.get(k), str)), "")
+    if secret:
+        said = said.replace(secret, "***")
+    said = "".join(c if c.isprintable() else " " for c in said)
+    if any(text.strip()[:_SHARED] in said for text in texts if text.strip()):
+        said = ""
+    return said[:_SHOWN].strip().rstrip("."), code if isinstance(code, str) else ""

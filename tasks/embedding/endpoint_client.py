@@ -1,0 +1,236 @@
+"""One question to an embedding endpoint: asked with patience, answered within bounds, or an error."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+from schemas.errors import ConfigurationError, EmbeddingFailed, EndpointUnavailable, ModelNotAvailable
+from tasks.embedding.base import Vectors
+from tasks.embedding.endpoint_answer import BadAnswer, read_answer, read_complaint
+from tasks.embedding.endpoint_card import EndpointCard
+
+ATTEMPTS = 6
+"""How often a batch is asked for: with pauses of up to 0.5, 1, 2, 4 and 8 s between."""
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 120.0
+"""A server that asks for more patience than this gets none: the run ends, and can be run again."""
+_CONNECT_S = 10.0
+_NUMBER_BYTES = 32
+"""Of a number in JSON, at most; a double takes up to 25."""
+_SPARE_BYTES = 1 << 16
+_AGAIN = {408, 409, 425, 429}
+_REFUSED_KEY = {401, 403}
+_TOO_LARGE = {400, 413, 422}
+
+
+class TooLarge(Exception):
+    """The endpoint refuses these texts: too many, too long, or for a reason of its own."""
+
+
+class Stopped(Exception):
+    """Another batch has failed: this one is not waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Clock and dice; tests have their own. `sleep` is told an event that ends it early."""
+
+    sleep: Callable[[float, threading.Event], object] = lambda seconds, stop: stop.wait(seconds)
+    clock: Callable[[], float] = time.monotonic
+    now: Callable[[], float] = time.time
+    chance: Callable[[], float] = random.random
+
+
+class EndpointClient:
+    """Asks one endpoint; may be shared between threads.
+
+    Raises:
+        ConfigurationError: the file with the key cannot be read.
+    """
+
+    def __init__(self, card: EndpointCard, *, waiting: Waiting | None = None) -> None:
+        self._card = card
+        self._settings = card.endpoint
+        self._waiting = waiting or Waiting()
+        self._key = read_key(card)
+        self._url = f"{self._settings.url.rstrip('/')}/embeddings"
+        headers = {"Accept-Encoding": "identity"}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        seconds = self._settings.timeout_s
+        self._http = httpx.Client(
+            headers=headers,
+            timeout=httpx.Timeout(seconds, connect=min(_CONNECT_S, seconds)),
+            limits=httpx.Limits(max_connections=self._settings.concurrency),
+        )
+        self._lock = threading.Lock()
+        self._free_at = 0.0
+
+    def close(self) -> None:
+        """Close all connections; whoever reads from one fails."""
+        self._http.close()
+
+    def ask(self, texts: list[str], stop: threading.Event, *, attempts: int = ATTEMPTS) -> Vectors:
+        """(N, D) float32, unit length: the vectors of texts, in order.
+
+        Args:
+            texts: those of one request.
+            stop: once set, nothing more is sent.
+            attempts: how often it is tried.
+
+        Raises:
+            TooLarge: the endpoint refuses the request as it is.
+            EndpointUnavailable: it was not answered, however often it was tried.
+            EmbeddingFailed: the answer is no answer.
+            ModelNotAvailable: the key or the model is refused.
+            Stopped: `stop` was set.
+        """
+        for attempt in range(attempts):
+            self._take_turn(stop)
+            try:
+                status, headers, body = self._post(texts)
+            except httpx.TransportError as exc:
+                reason, asked = f"does not answer ({type(exc).__name__})", 0.0
+            else:
+                if status == httpx.codes.OK:
+                    return self._read(body, len(texts))
+                reason, asked = self._judge(status, headers, body, texts)
+            if attempt == attempts - 1 or asked > LONGEST_PAUSE_S:
+                raise self._unavailable(reason, attempt + 1)
+            drawn = FIRST_PAUSE_S * 2**attempt * (0.5 + self._waiting.chance() / 2)
+            self._pause(max(asked, drawn), stop, for_all=asked > 0)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _take_turn(self, stop: threading.Event) -> None:
+        """Wait until a request may be sent: by the limit per minute, and by what the server asked for."""
+        with self._lock:
+            now = self._waiting.clock()
+            mine = max(now, self._free_at)
+            if per_minute := self._settings.requests_per_minute:
+                self._free_at = mine + 60 / per_minute
+        self._pause(mine - now, stop)
+
+    def _pause(self, seconds: float, stop: threading.Event, *, for_all: bool = False) -> None:
+        if for_all:
+            with self._lock:
+                self._free_at = max(self._free_at, self._waiting.clock() + seconds)
+        if seconds > 0 and not stop.is_set():
+            self._waiting.sleep(seconds, stop)
+        if stop.is_set():
+            raise Stopped
+
+    def _post(self, texts: list[str]) -> tuple[int, httpx.Headers, bytes]:
+        """Status, headers and body of an answer: of bounded size, and within the time for a request."""
+        question = {"model": self._settings.model, "input": texts, "encoding_format": self._settings.encoding}
+        most = _SPARE_BYTES + len(texts) * (self._card.dim * _NUMBER_BYTES + 256)
+        until = self._waiting.clock() + self._settings.timeout_s
+        body = bytearray()
+        try:
+            with self._http.stream("POST", self._url, json=question) as response:
+                for part in response.iter_bytes():
+                    body += part
+                    if len(body) > most:
+                        raise self._failed(f"answers with more than {most} bytes to {len(texts)} texts")
+                    if self._waiting.clock() > until:
+                        raise httpx.ReadTimeout("the body comes too slowly")
+        except (httpx.DecodingError, httpx.InvalidURL) as exc:
+            raise self._failed(f"cannot be read ({type(exc).__name__})") from exc
+        return response.status_code, response.headers, bytes(body)
+
+    def _read(self, body: bytes, count: int) -> Vectors:
+        try:
+            return read_answer(body, count, self._card.dim)
+        except BadAnswer as exc:
+            raise self._failed(f"gave an answer that cannot be used: {exc}") from exc
+
+    def _judge(self, status: int, headers: httpx.Headers, body: bytes, texts: list[str]) -> tuple[str, float]:
+        """Why it may be asked again, and the seconds that it asks for; raises where that is no use."""
+        said, code = read_complaint(body, texts=texts, secret=self._key)
+        reason = f"answers {status}" + (f" ({said})" if said else "")
+        if code == "insufficient_quota":
+            raise self._failed(f"has no quota left: it {reason}", "Pay its bill, or raise its limit.")
+        if status >= 500 or status in _AGAIN:
+            return reason, read_patience(headers.get("retry-after", ""), self._waiting.now())
+        if status in _REFUSED_KEY:
+            raise ModelNotAvailable(
+                f"{self._who} {reason}: it refuses the key.",
+                advice=f"Put a valid key into the file that endpoints.{self._card.endpoint_name}.key names.",
+            )
+        if status in _TOO_LARGE:
+            raise TooLarge(reason)
+        if status == httpx.codes.NOT_FOUND:
+            raise ModelNotAvailable(
+                f"{self._who} {reason}.",
+                advice="Its url must end where /embeddings follows, often in /v1; check `model` too.",
+            )
+        raise self._failed(reason)
+
+    @property
+    def _who(self) -> str:
+        return f"The endpoint {self._card.endpoint_name!r} ({self._settings.url})"
+
+    def _failed(self, reason: str, advice: str = "") -> EmbeddingFailed:
+        advice = advice or "Nothing of it was stored. Check the server, then look with `revector doctor`."
+        return EmbeddingFailed(f"{self._who} {reason}.", advice=advice, endpoint=self._card.endpoint_name)
+
+    def _unavailable(self, reason: str, attempts: int) -> EndpointUnavailable:
+        return EndpointUnavailable(
+            f"{self._who} {reason}; it was asked {attempts} times.",
+            advice="Run again when it answers: what is embedded is stored.",
+            endpoint=self._card.endpoint_name,
+        )
+
+    def refuse(self, reason: str) -> EmbeddingFailed:
+        """The error for a single text that the endpoint does not take."""
+        return self._failed(
+            f"refuses a text: it {reason}",
+            f"If it is too long, lower endpoints.{self._card.endpoint_name}.max_tokens, or name the model's "
+            "own `tokenizer`.",
+        )
+
+    def give_up(self, seconds: float) -> EndpointUnavailable:
+        """The error for an endpoint that has answered nothing for so long."""
+        return self._unavailable(f"has not answered for {seconds:.0f} s", ATTEMPTS)
+
+
+def read_key(card: EndpointCard) -> str:
+    """The key of an endpoint; empty where it has none.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or what it holds can be no key.
+    """
+    path = card.endpoint.key
+    if path is None:
+        return ""
+    advice = f"Write the key of endpoint {card.endpoint_name!r} into it, in one line."
+    try:
+        key = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigurationError(
+            f"The key file {path} cannot be read ({type(exc).__name__}).", advice=advice
+        ) from None
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        raise ConfigurationError(f"The file {path} holds no key.", advice=advice)
+    return key
+
+
+def read_patience(value: str, now: float) -> float:
+    """Seconds that a Retry-After header asks for, as a number or a date; 0 where it says nothing."""
+    try:
+        return max(0.0, float(value)) if float(value) < float("inf") else 0.0
+    except ValueError:
+        pass
+    try:
+        due = parsedate_to_datetime(value)
+    except ValueError:
+        return 0.0
+    due = due if due.tzinfo else due.replace(tzinfo=UTC)
+    return max(0.0, (due - datetime.fromtimestamp(now, UTC)).total_seconds())

@@ -1,0 +1,273 @@
+"""An endpoint is asked with patience, and nothing that it says is believed unseen."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import threading
+
+import numpy as np
+import pytest
+
+from schemas.errors import (
+    ConfigurationError,
+    EmbeddingFailed,
+    EndpointUnavailable,
+    ModelNotAvailable,
+)
+from tasks.embedding.endpoint import EndpointEmbedder
+from tasks.embedding.endpoint_client import Waiting, read_patience
+from tasks.embedding.resolve import resolve_card
+from tests.embedding_server import Answer, EmbeddingServer
+
+TEXTS = [f"text number {i}" for i in range(40)]
+
+
+class Clock:
+    """Time that passes by sleeping only."""
+
+    def __init__(self) -> None:
+        self.now, self.slept = 0.0, []
+
+    def sleep(self, seconds, _):
+        self.slept.append(seconds)
+        self.now += seconds
+
+    @property
+    def waiting(self):
+        return Waiting(self.sleep, lambda: self.now, lambda: 1_000_000.0, lambda: 1.0)
+
+
+@pytest.fixture
+def server(monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with EmbeddingServer().running() as made:
+        yield made
+
+
+def _embedder(server, clock=None, **changes):
+    card = resolve_card("documents", "endpoint:kure", endpoints={"kure": server.settings(**changes)})
+    return EndpointEmbedder(card, waiting=clock and clock.waiting)
+
+
+@pytest.mark.parametrize("encoding", ["float", "base64"])
+def test_vectors_are_those_of_the_model_in_order_and_of_unit_length(server, encoding):
+    told = []
+    embedder = _embedder(server, batch=7, encoding=encoding)
+    vectors = embedder.embed(TEXTS, progress=told.append)
+    np.testing.assert_allclose(vectors, server.model.embed(TEXTS), atol=1e-6)
+    assert vectors.dtype == np.float32
+    assert (sum(told), max(server.sizes)) == (40, 7)
+    assert {question["model"] for question in server.requests} == {"served"}
+    np.testing.assert_allclose(embedder.embed_query("a b"), server.model.embed_query("a b"), atol=1e-6)
+    assert embedder.embed([]).shape == (0, 64)
+
+
+def test_batches_that_are_answered_in_another_order_keep_theirs(server):
+    turn = threading.Barrier(2, timeout=10)
+    last = threading.Event()
+
+    def first_waits(texts):
+        turn.wait()  # two requests are in flight at the same time
+        if TEXTS[0] in texts:
+            assert last.wait(10)
+        else:
+            last.set()
+
+    server.before = first_waits
+    vectors = _embedder(server, batch=20, concurrency=2).embed(TEXTS)
+    np.testing.assert_allclose(vectors, server.model.embed(TEXTS), atol=1e-6)
+
+
+def test_rows_in_another_order_are_put_in_theirs(server):
+    server.misbehave = lambda texts, rows: rows[::-1]
+    np.testing.assert_allclose(_embedder(server).embed(TEXTS), server.model.embed(TEXTS), atol=1e-6)
+
+
+def _with(value):
+    def misbehave(texts, rows):
+        rows[0]["embedding"] = value(rows[0]["embedding"])
+        return rows
+
+    return misbehave
+
+
+BAD = {
+    "fewer": lambda texts, rows: rows[:-1],
+    "more": lambda texts, rows: [*rows, {**rows[0], "index": len(rows)}],
+    "twice": lambda texts, rows: [rows[0], *rows[:-1]],
+    "without index": lambda texts, rows: [{"embedding": row["embedding"]} for row in rows],
+    "another dimension": _with(lambda vector: vector[:-1]),
+    "nan": _with(lambda vector: [float("nan"), *vector[1:]]),
+    "infinite": _with(lambda vector: [float("inf"), *vector[1:]]),
+    "null": _with(lambda vector: [None, *vector[1:]]),
+    "zero": _with(lambda vector: [0.0] * len(vector)),
+    "no base64": _with(lambda vector: "%%%"),
+    "html": lambda texts, rows: Answer(200, b"<html>Welcome</html>"),
+    "cut short": lambda texts, rows: Answer(200, b'{"data": [{"index": 0, "embedd'),
+    "huge": lambda texts, rows: Answer(200, b" " * 4_000_000),
+    "bomb": lambda texts, rows: Answer(200, gzip.compress(b" " * 4_000_000), Content_Encoding="gzip"),
+    "no gzip": lambda texts, rows: Answer(200, b"{}", Content_Encoding="gzip"),
+    "redirect": lambda texts, rows: Answer(302, b"", Location="http://127.0.0.1:9/"),
+    "no quota": lambda texts, rows: Answer(429, {"error": {"code": "insufficient_quota", "message": "pay"}}),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_an_answer_that_is_wrong_is_refused_at_once_and_the_endpoint_named(server, kind, tmp_path):
+    (tmp_path / "key").write_text("sk-secret-1\n")
+    server.misbehave = BAD[kind]
+    with pytest.raises(EmbeddingFailed, match="The endpoint 'kure'") as found:
+        _embedder(server, key=tmp_path / "key", concurrency=1).embed(TEXTS)
+    assert not isinstance(found.value, EndpointUnavailable)
+    assert "sk-secret" not in str(found.value)
+    assert len(server.requests) == 1
+
+
+def _fail_first(times, answer):
+    left = [times]
+
+    def misbehave(texts, rows):
+        left[0] -= 1
+        if left[0] < 0:
+            return None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return misbehave
+
+
+@pytest.mark.parametrize(
+    "answer", [Answer(500), Answer(503, b"<html>busy"), Answer(429), ConnectionAbortedError()], ids=str
+)
+def test_a_server_in_trouble_is_asked_again_after_longer_and_longer_pauses(server, answer):
+    clock = Clock()
+    server.misbehave = _fail_first(3, answer)
+    vectors = _embedder(server, clock, concurrency=1).embed(TEXTS)
+    np.testing.assert_allclose(vectors, server.model.embed(TEXTS), atol=1e-6)
+    assert clock.slept == [0.5, 1.0, 2.0]
+
+
+def test_a_server_that_names_a_time_is_asked_then(server):
+    clock = Clock()
+    server.misbehave = _fail_first(1, Answer(429, Retry_After="17"))
+    _embedder(server, clock, concurrency=1).embed(TEXTS)
+    assert clock.slept == [17.0]
+    server.misbehave = _fail_first(1, Answer(429, Retry_After="86400"))
+    with pytest.raises(EndpointUnavailable):
+        _embedder(server, clock, concurrency=1).embed(TEXTS)
+    assert clock.slept == [17.0]
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("", 0), ("3", 3), ("-3", 0), ("nan", 0), ("inf", 0), ("soon", 0),
+     ("Mon, 12 Jan 1970 13:46:50 GMT", 10), ("Mon, 12 Jan 1970 13:00:00 GMT", 0)],
+)  # fmt: skip
+def test_patience_is_a_number_or_a_date(value, seconds):
+    assert read_patience(value, 1_000_000.0) == seconds
+
+
+def test_an_endpoint_that_stays_down_is_given_up_and_may_be_tried_again(server):
+    clock = Clock()
+    server.misbehave = lambda texts, rows: Answer(500)
+    embedder = _embedder(server, clock, concurrency=1)
+    with pytest.raises(EndpointUnavailable, match="asked 6 times") as found:
+        embedder.embed(TEXTS)
+    assert found.value.retryable
+    with pytest.raises(EndpointUnavailable, match="asked 2 times"):
+        embedder.embed_query("somebody waits")
+    server.misbehave = lambda texts, rows: None
+    assert len(embedder.embed(TEXTS)) == 40
+
+
+def test_a_server_that_does_not_answer_in_time_is_given_up(server):
+    silence = threading.Event()
+    server.before = lambda texts: silence.wait(30)
+    try:
+        with pytest.raises(EndpointUnavailable, match="ReadTimeout"):
+            _embedder(server, Clock(), timeout_s=0.05).embed_query("hello")
+    finally:
+        silence.set()
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_a_batch_that_is_refused_is_halved_and_the_size_kept(server, status):
+    server.misbehave = lambda texts, rows: Answer(status, {"error": "too many"}) if len(texts) > 5 else None
+    embedder = _embedder(server, concurrency=1, batch=40)
+    np.testing.assert_allclose(embedder.embed(TEXTS), server.model.embed(TEXTS), atol=1e-6)
+    asked = len(server.requests)
+    embedder.embed(TEXTS)
+    assert len(server.requests) - asked == 8, "none of five is refused again"
+
+
+def test_a_text_that_is_too_long_is_cut_where_the_model_stops_reading(server):
+    long = "word " * 900
+    server.misbehave = lambda texts, rows: Answer(400) if len(texts[0].split()) > 254 else None
+    vector = _embedder(server).embed([long])
+    np.testing.assert_allclose(vector[0], server.model.embed_query("word " * 254), atol=1e-6)
+    server.misbehave = lambda texts, rows: Answer(400, {"message": "no"})
+    with pytest.raises(EmbeddingFailed, match=r"answers 400 \(no\)"):
+        _embedder(server).embed(["short"])
+
+
+def test_a_message_of_the_server_never_repeats_a_text(server):
+    server.misbehave = lambda texts, rows: Answer(409 + 9, {"error": {"message": f"bad input {texts[0]}"}})
+    with pytest.raises(EmbeddingFailed) as found:
+        _embedder(server).embed(["a very private sentence"])
+    assert "private" not in str(found.value)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_wrong_key_fails_at_once_and_is_shown_nowhere(server, status, tmp_path, caplog):
+    caplog.set_level(logging.DEBUG)
+    (tmp_path / "key").write_text("sk-secret-1\n")
+    server.misbehave = lambda texts, rows: Answer(status, {"error": {"message": "wrong key sk-secret-1"}})
+    embedder = _embedder(server, key=tmp_path / "key", concurrency=1)
+    with pytest.raises(ModelNotAvailable, match="refuses the key") as found:
+        embedder.embed(TEXTS)
+    assert server.keys == ["Bearer sk-secret-1"]
+    shown = f"{found.value!r} {found.value} {found.value.facts} {embedder.__dict__} {caplog.text}"
+    assert "sk-secret" not in shown
+
+
+@pytest.mark.parametrize("held", [None, b"", b"two words", "열쇠".encode(), b"\xff"])
+def test_a_file_without_a_key_is_an_error_of_the_configuration(server, held, tmp_path):
+    if held is not None:
+        (tmp_path / "key").write_bytes(held)
+    with pytest.raises(ConfigurationError, match="key"):
+        _embedder(server, key=tmp_path / "key")
+    assert server.requests == []
+
+
+def test_requests_keep_to_the_limit_per_minute(server):
+    clock = Clock()
+    _embedder(server, clock, batch=10, concurrency=1, requests_per_minute=30).embed(TEXTS)
+    assert clock.slept == [2.0, 2.0, 2.0]
+
+
+def test_the_space_is_of_what_the_operator_vouches_for_and_not_of_the_address(server, tmp_path):
+    card = resolve_card("documents", "endpoint:a", endpoints={"a": server.settings(document_prompt="p: ")})
+    moved = server.settings(document_prompt="p: ", url="https://elsewhere/v1", key=tmp_path / "k", batch=1)
+    other = resolve_card("documents", "endpoint:b", endpoints={"b": moved})
+    assert card.space() == other.space()
+    space = card.space()
+    assert (space.provider, space.model, space.revision, space.dim) == ("openai", "served", "r1", 64)
+    assert card.max_tokens == 256 - 2 - 2, "special tokens and the prompt are no text"
+    changed = resolve_card("documents", "endpoint:c", endpoints={"c": server.settings(revision="r2")})
+    assert changed.space().fingerprint != space.fingerprint
+
+
+def test_an_unknown_endpoint_names_those_there_are(server):
+    with pytest.raises(ConfigurationError, match="Configured are: kure"):
+        resolve_card("documents", "endpoint:x", endpoints={"kure": server.settings()})
+    with pytest.raises(ConfigurationError, match="holds images"):
+        resolve_card("images", "endpoint:kure", endpoints={"kure": server.settings()})
+
+
+@pytest.mark.parametrize("url", ["ftp://x/v1", "http://user:pass@x/v1", "http://x/v1?key=1", "x", "http://"])
+def test_an_address_that_hides_a_secret_or_is_none_is_refused(server, url):
+    with pytest.raises(ValueError, match="url"):
+        server.settings(url=url)
