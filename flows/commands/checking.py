@@ -61,7 +61,7 @@ def print_check(report: CheckReport) -> None:
 def _counts(report: CheckReport) -> str:
     names = {
         "blob_bytes": "bytes of blobs", "duplicates": "near-duplicates", "places": "places of chunks",
-        "visible": "visible chunks",
+        "vectors_beside": "vectors in other spaces", "visible": "visible chunks",
     }  # fmt: skip
     parts = [f"{count} {names.get(name, name)}" for name, count in report.checked.items()]
     return ", ".join(parts) or "nothing to check"

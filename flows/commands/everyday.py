@@ -157,6 +157,8 @@ def status(ctx: typer.Context, collection: Collection = "default", as_json: Json
     if (planned := data["next"]) and not planned["is_active"]:
         problem = f" It cannot: {planned['problem']}" if planned["problem"] else ""
         print(f"\nNext model: `revector reembed` would change this to {planned['model']}.{problem}")
+    if (index := data["index"]) and index["recall"] is not None:
+        print(f"\nVector index: {index['rows']} vectors, recall {index['recall']:.3f}")
     print()
     output.print_table(data["sources"], ["name", "root"], empty="No sources.")
     if waiting := data["waiting"]:

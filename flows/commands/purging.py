@@ -72,6 +72,8 @@ def _print_purge(report: dict[str, Any]) -> None:
         f"Collection {report['collection']}: {versions['dropped']} versions {verb}, {versions['kept']} kept"
     )
     _print_counts(verb, report)
+    for space in report["spaces"]:
+        print(f"  {verb}: vectors of {space['model']} ({space['dtype']}), {space['bytes'] / MB:.1f} MB")
     if report["deliveries"]:
         print(f"  {verb}: {report['deliveries']} deliveries of events")
     after = "?" if size["tables_after"] is None else f"{size['tables_after'] / MB:.1f}"

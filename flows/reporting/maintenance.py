@@ -34,6 +34,10 @@ def purge_markdown(report: dict[str, Any]) -> str:
             ],
         ),
     ]
+    if report["spaces"]:
+        rows = [(_cell(one["model"]), one["dtype"], f"{one['bytes'] / MB:.1f}") for one in report["spaces"]]
+        lines += ["", f"## Vectors of models that {'would go' if report['dry_run'] else 'went'}", ""]
+        lines += _table(("model", "stored as", "MB"), rows)
     gone = [item for item in report["items"] if not item["keep"]]
     if gone:
         rows = [(f"`{_cell(item['uri'])}`", item["version"], item["reason"]) for item in gone[:SHOWN]]

@@ -140,7 +140,9 @@ def _fail_first(times, answer):
 
 
 @pytest.mark.parametrize(
-    "answer", [Answer(500), Answer(503, b"<html>busy"), Answer(429), ConnectionAbortedError()], ids=str
+    "answer",
+    [Answer(500), Answer(503, b"<html>busy"), Answer(429), ConnectionAbortedError()],
+    ids=["500", "503", "429", "aborted"],
 )
 def test_a_server_in_trouble_is_asked_again_after_longer_and_longer_pauses(server, answer):
     clock = Clock()
