@@ -33,6 +33,7 @@ from registry.reembedding import (
     find_unembedded,
     hold_reembed,
     switch_space,
+    wait_for_build,
 )
 from registry.vectors import ensure_index
 from schemas.embedding import EmbeddingSpace
@@ -136,6 +137,8 @@ def _reembed(change: Change, report: ReembedReport, progress: Progress) -> None:
     report.kept = report.chunks - missing
     report.truncated = count_longer(change)
     throttle = throttle_for(change)
+    with clock("index"):
+        wait_for_build(session.db, collection.id, change.space_id)
     with clock("embed"):
         if missing and not change.is_conversion:
             _require_model(change)

@@ -72,6 +72,16 @@ def list_collection_spaces(db: Database, collection_id: int) -> list[CollectionS
     return [CollectionSpace(*row) for row in rows]
 
 
+def wait_for_build(db: Database, collection_id: int, space_id: int) -> None:
+    """Return when no index of the space is being built: the backend of a killed reembed builds on.
+
+    Whoever waited for that while storing would hold the collection, and so hold up all ingests.
+    """
+    query = sql.SQL(_SQL["wait_for_build"]).format(partition=vector_partition(space_id, collection_id))
+    with db.transaction() as connection:
+        connection.execute(query)
+
+
 def count_unembedded(db: Database, collection_id: int, space_id: int) -> tuple[int, int]:
     """How many chunks the current release shows, and how many of them have no vector in the space."""
     query = sql.SQL(_SQL["count_unembedded"]).format(

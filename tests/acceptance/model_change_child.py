@@ -32,6 +32,8 @@ from tasks.batch import plain_steps
 from tests.acceptance.crash.killing import StepKiller
 
 COLLECTION = "default"
+TOPICS = 24
+"""Directions that words lie in: as with real models, far fewer than dimensions; else no index finds much."""
 STORE_S = 0.001
 """Seconds that a fake model takes for a text, at least: kills are to hit it at work."""
 
@@ -48,6 +50,7 @@ class CountingEmbedder:
     def __init__(self, name: str, revision: str, dim: int, *, log: Path | None = None, who: str = "") -> None:
         self.name, self.revision, self.dim = name, revision, dim
         self._log, self._who = log, who
+        self._topics = _random(revision, TOPICS, dim)
         self._word = cache(self._make_word)
 
     def embed(self, texts: Any, *, progress: Callable[[int], None] | None = None) -> Any:
@@ -68,8 +71,13 @@ class CountingEmbedder:
         return np.asarray(total / np.linalg.norm(total), dtype=np.float32)
 
     def _make_word(self, word: str) -> Any:
-        seed = hashlib.blake2b(f"{self.revision} {word}".encode(), digest_size=8).digest()
-        return np.random.default_rng(int.from_bytes(seed)).standard_normal(self.dim)
+        return _random(f"{self.revision} {word}", TOPICS) @ self._topics
+
+
+def _random(name: str, *shape: int) -> Any:
+    """Numbers of a normal distribution, always the same ones for a name."""
+    seed = hashlib.blake2b(name.encode(), digest_size=8).digest()
+    return np.random.default_rng(int.from_bytes(seed)).standard_normal(shape)
 
 
 class Models:

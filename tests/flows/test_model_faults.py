@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
@@ -305,6 +306,31 @@ def test_a_purge_meanwhile_takes_nothing_that_the_switch_needs(indexed):
     report = reembed_collection(indexed.session, "default", progress=_at("embed", purge))
     assert (report.state, dropped) == ("succeeded", [1])
     assert _search(indexed, "storks have left for the south") == ["storks.txt"]
+
+
+def test_an_index_that_a_killed_change_left_building_holds_up_no_ingest(indexed):
+    """The backend of a client that is gone builds on; whoever stores there waits for it."""
+    with pytest.raises(KeyboardInterrupt):
+        reembed_collection(indexed.session, "default", progress=_at("embed", _interrupt))
+    db, collection = indexed.session.db, get_collection(indexed.session.db, "default")
+    table = f"revector.vectors_{list_spaces(db, collection.id)[-1].id}_{collection.id}"
+    with psycopg.connect(db.url) as builder:
+        builder.execute(f"LOCK TABLE {table} IN SHARE MODE")
+        change = threading.Thread(target=reembed_collection, args=(indexed.session, "default"))
+        change.start()
+        try:
+            with psycopg.connect(db.url, autocommit=True) as looker:
+                while not looker.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone():
+                    assert change.is_alive()
+            indexed.write("new.txt", "A kite circles over the field.")
+            late = threading.Timer(20, builder.rollback)
+            late.start()
+            assert indexed.ingest().release == 2
+            assert late.is_alive(), "the ingest waited for the build"
+            late.cancel()
+        finally:
+            builder.rollback()
+            change.join()
 
 
 @pytest.mark.parametrize("moment", ["embed", "switch", "model"])
