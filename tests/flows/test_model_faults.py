@@ -41,6 +41,7 @@ from schemas.errors import (
 )
 from tasks.embedding.card import resolve_model
 from tasks.embedding.image_card import SMALL_FOLDER
+from tasks.throttling import Throttle
 from tests.fake_embedder import FakeEmbedder
 from tests.model_folders import make_model_folder
 from tests.pictures import file
@@ -361,7 +362,8 @@ def test_what_is_forgotten_meanwhile_has_no_vector_in_any_space(indexed, moment)
     assert _search(indexed, "owls of the lake") != ["owls.txt"]
 
 
-def test_a_rollback_to_another_model_meanwhile_is_not_overruled(indexed, tmp_path):
+def test_a_rollback_to_another_model_meanwhile_is_not_overruled(indexed, tmp_path, monkeypatch):
+    monkeypatch.setattr(Throttle, "EVERY_S", 0)  # it watches searches before and after
     reembed_collection(indexed.session, "default")
     third = make_model_folder(tmp_path / "third", dim=48)
     indexed.configure(next={"model": str(third)}, model="all-MiniLM-L6-v2")
