@@ -22,7 +22,7 @@ from flows.space_change import (
     require_overlap,
     throttle_for,
 )
-from flows.spaces import choose_next
+from flows.spaces import Choice, choose_next
 from flows.stopwatch import Stopwatch
 from registry.blobs import BlobStore
 from registry.collections import ensure_space, ensure_vector_partition, get_collection, get_space
@@ -45,7 +45,7 @@ from schemas.errors import (
     VectorsMissing,
 )
 from schemas.reembed import ReembedReport
-from schemas.release import Activation
+from schemas.release import Activation, Collection
 from tasks.storing import embed_chunks
 from tasks.throttling import Throttle
 
@@ -119,7 +119,7 @@ def _open_change(session: Session, name: str) -> Change:
             advice="Set `model` itself, then run `revector ingest PATH`.",
         )
     active = get_space(session.db, collection.active_space_id)
-    choice = choose_next(session.settings.collection(name), collection.kind, active, name=name)
+    choice = _choose(session, collection, active)
     return Change(
         session,
         collection,
@@ -128,6 +128,11 @@ def _open_change(session: Session, name: str) -> Change:
         ensure_space(session.db, choice.space),
         is_conversion=choice.space.has_same_vectors(active),
     )
+
+
+def _choose(session: Session, collection: Collection, active: EmbeddingSpace) -> Choice:
+    settings = session.settings.collection(collection.name)
+    return choose_next(settings, collection.kind, active, name=collection.name)
 
 
 def _reembed(change: Change, report: ReembedReport, progress: Progress) -> None:
@@ -166,16 +171,15 @@ def _require_model(change: Change) -> None:
         EmbeddingFailed: its vectors have another length than its files say.
         ModelNotAvailable: its files were changed while it was loaded.
     """
-    space, name = change.choice.space, change.collection.name
+    space = change.choice.space
     dim = len(change.load().embed_query(PROBE))
     if dim != space.dim:
         raise EmbeddingFailed(
             f"{space.model} gives vectors of {dim} dimensions, not {space.dim} as its files say.",
             advice="Download the model again, or use another one.",
         )
-    settings = change.session.settings.collection(name)
     active = get_space(change.session.db, change.active_id)
-    if choose_next(settings, change.collection.kind, active, name=name).space != space:
+    if _choose(change.session, change.collection, active).space != space:
         raise ModelNotAvailable(
             f"The files of {space.model} were changed while it was loaded. Nothing was stored.",
             advice="Run it again when they are complete.",
