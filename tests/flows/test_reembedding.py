@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -54,6 +55,20 @@ def test_a_collection_is_switched_and_shows_the_same_by_another_model(indexed):
     release = indexed.releases()[0]
     assert (release.kind, release.documents, release.chunks) == ("reembed", 3, 3)
     assert release.digest != indexed.releases()[1].digest, "a release says what its vectors are of"
+
+
+def test_a_search_is_answered_though_the_model_is_switched_again_and_again_meanwhile(indexed):
+    reembed_collection(indexed.session, "default")
+    switches = iter(range(6))
+
+    def load(card, settings):
+        if next(switches, None) is not None:
+            rollback_collection(indexed.session, "default", LAST)
+        return indexed.models.load(card, settings)
+
+    hits = search_text(replace(indexed.session, load_embedder=load), "when do storks leave", "default", k=1)
+    assert [hit.uri for hit in hits] == ["storks.txt"]
+    assert next(switches, None) is None
 
 
 def test_a_second_call_finds_nothing_to_do(indexed):
