@@ -27,11 +27,12 @@ up: setup ## Start database, Prefect server, workers and receiver of this machin
 test: setup ## Run all tests (embedded database, real model, no network)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-nightly: setup ## Random steps against a plain model, 120 times kill -9, 5,000 damaged files, 1,000 events (about 45 minutes)
+nightly: setup ## Random steps against a plain model, 120 times kill -9, 5,000 damaged files, 1,000 events, a change of the model (about 55 minutes)
 	TESTS_NIGHTLY=1 $(BIN)/python -m pytest tests/flows/test_state_machine.py tests/flows/test_prototype_walk.py
 	$(BIN)/python -m tests.acceptance.crash --kills $(KILLS)
 	$(BIN)/python -m tests.acceptance.fuzz --mutants 5000
 	$(BIN)/python -m tests.acceptance.chaos --events 1000 --minutes 8
+	$(BIN)/python -m tests.acceptance.model_change --chunks 50000
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .

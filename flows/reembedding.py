@@ -25,21 +25,25 @@ from flows.space_change import (
 from flows.spaces import shown_space
 from flows.stopwatch import Stopwatch
 from registry.blobs import BlobStore
-from registry.collections import ensure_space, ensure_vector_partition, get_collection
+from registry.collections import ensure_space, ensure_vector_partition, get_collection, get_space
 from registry.connection import Connection
 from registry.reembedding import (
     convert_vectors,
     count_unembedded,
     find_unembedded,
+    hold_reembed,
     switch_space,
+    wait_for_build,
 )
 from registry.vector_index import ensure_index
-from schemas.errors import GateFailed, VectorsMissing
+from schemas.errors import EmbeddingFailed, GateFailed, ModelNotAvailable, VectorsMissing
 from schemas.reembed import ReembedReport
 from schemas.release import Activation
 from tasks.storing import embed_chunks
 from tasks.throttling import Throttle
 
+PROBE = "revector"
+"""What a model is asked for before all else."""
 BATCH_CHUNKS = 1024
 """Chunks of one look at what is missing."""
 SWITCH_ATTEMPTS = 10
@@ -68,31 +72,50 @@ def reembed_collection(
     Raises:
         CollectionNotFound, ModelNotAvailable, ConfigurationError: see the classes.
         GateFailed: canary queries do not find their documents, or too little is found by both models.
+        RunStopped: another reembed of the collection is at work, or it was switched to a third model
+            meanwhile.
+        EmbeddingFailed: the model's vectors are not what its files say.
         RevectorError: see the classes; what searches read has not changed.
     """
+    with hold_reembed(session.db, get_collection(session.db, name)):
+        change = _open_change(session, name)
+        active = get_space(session.db, change.active_id)
+        report = ReembedReport("", name, shown_space(active), shown_space(change.choice.space))
+        if change.choice.space == active:  # what died after its switch left the prototypes
+            refresh(session, name)
+            return report
+        ensure_vector_partition(session.db, change.space_id, change.collection.id)
+        facts: dict[str, object] = {}
+        started = session.timer()
+        held = hold_flow(
+            session,
+            change.collection,
+            "reembed",
+            facts,
+            trigger=trigger,
+            prefect_flow_run_id=prefect_flow_run_id,
+        )
+        with held as stats:
+            report.run_id = str(facts["run_id"])
+            _reembed(change, report, progress)
+            report.seconds["total"] = session.timer() - started
+            stats.update(report.as_json())
+    return report
+
+
+def _open_change(session: Session, name: str) -> Change:
+    """From the active space to the one that is named."""
     collection = get_collection(session.db, name)
     active, choice = session.changing(collection)
     assert collection.active_space_id is not None
-    report = ReembedReport("", name, shown_space(active), shown_space(choice.space))
-    if choice.space == active:
-        return report
-    space_id = ensure_space(session.db, choice.space)
-    ensure_vector_partition(session.db, space_id, collection.id)
-    change = Change(
-        session, collection, collection.active_space_id, choice, space_id,
+    return Change(
+        session,
+        collection,
+        collection.active_space_id,
+        choice,
+        ensure_space(session.db, choice.space),
         is_conversion=choice.space.has_same_vectors(active),
-    )  # fmt: skip
-    facts: dict[str, object] = {}
-    started = session.timer()
-    held = hold_flow(
-        session, collection, "reembed", facts, trigger=trigger, prefect_flow_run_id=prefect_flow_run_id
     )
-    with held as stats:
-        report.run_id = str(facts["run_id"])
-        _reembed(change, report, progress)
-        report.seconds["total"] = session.timer() - started
-        stats.update(report.as_json())
-    return report
 
 
 def _reembed(change: Change, report: ReembedReport, progress: Progress) -> None:
@@ -102,7 +125,11 @@ def _reembed(change: Change, report: ReembedReport, progress: Progress) -> None:
     report.kept = report.chunks - missing
     report.truncated = count_longer(change)
     throttle = throttle_for(change)
+    with clock("index"):
+        wait_for_build(session.db, collection.id, change.space_id)
     with clock("embed"):
+        if missing and not change.is_conversion:
+            _require_model(change)
         _fill(change, report, throttle, missing, progress)
     with clock("index"):
         ensure_index(session.db, change.space_id, collection.id)
@@ -120,6 +147,27 @@ def _reembed(change: Change, report: ReembedReport, progress: Progress) -> None:
     progress("switch", 1, 1)
 
 
+def _require_model(change: Change) -> None:
+    """The model that was loaded is the one that the space is of: else its vectors would stay there.
+
+    Raises:
+        EmbeddingFailed: its vectors have another length than its files say.
+        ModelNotAvailable: its files were changed while it was loaded.
+    """
+    space = change.choice.space
+    dim = len(change.load().embed_query(PROBE))
+    if dim != space.dim:
+        raise EmbeddingFailed(
+            f"{space.model} gives vectors of {dim} dimensions, not {space.dim} as its files say.",
+            advice="Download the model again, or use another one.",
+        )
+    if change.session.changing(change.collection)[1].space != space:
+        raise ModelNotAvailable(
+            f"The files of {space.model} were changed while it was loaded. Nothing was stored.",
+            advice="Run it again when they are complete.",
+        )
+
+
 def _fill(
     change: Change, report: ReembedReport, throttle: Throttle, missing: int, progress: Progress
 ) -> None:
@@ -132,9 +180,15 @@ def _fill(
         done += embedded
         progress("embed", done, max(missing, done))
 
-    db = change.session.db
+    db, before = change.session.db, None
     while ids := find_unembedded(db, change.collection.id, change.space_id, most=BATCH_CHUNKS):
-        _embed(change, report, ids, throttle, progress=count)
+        if ids == before:  # else it would go on forever
+            raise VectorsMissing(
+                f"{len(ids)} chunks that are shown got no vector. Searches still read the old ones.",
+                advice="Run `revector check`: something that they are made of is not there.",
+                chunks=ids,
+            )
+        _embed(change, report, before := ids, throttle, progress=count)
 
 
 def _embed(
@@ -152,7 +206,8 @@ def _embed(
         if progress:
             progress(converted)
         throttle.breathe()
-        return
+        if converted:  # what has none in the old space either comes again, and is embedded
+            return
 
     def count(embedded: int) -> None:
         if progress:
@@ -197,6 +252,7 @@ def _switch(
                 change.collection.id,
                 UUID(report.run_id),
                 change.space_id,
+                before=change.active_id,
                 note=f"{report.model_before} -> {report.model_after}",
                 inspect=inspect,
             )

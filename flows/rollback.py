@@ -14,6 +14,7 @@ from registry.collections import get_collection
 from registry.history import RESERVED, diff_releases, find_release
 from registry.rollback import DocumentTarget, RolledBack, preview_document, roll_back, roll_back_document
 from registry.runs import finish_run, hold_new_run, mark_crashed_runs
+from registry.search import space_of_release
 from schemas.errors import ConfigurationError
 from schemas.history import ReleaseDiff
 from schemas.release import Collection
@@ -119,12 +120,12 @@ def rollback_collection(
 
 def _check(session: Session, collection: Collection, report: RunReport) -> None:
     if report.release is not None:
-        assert collection.active_space_id is not None
+        # a rollback may have switched the space
+        space_id = space_of_release(session.db, collection, report.release)
+        assert space_id is not None
         started = session.timer()
         blobs = BlobStore(session.settings.home, session.db.tenant_id)
-        report.problems = check_release(
-            session.db, collection.id, report.release, collection.active_space_id, blobs
-        )
+        report.problems = check_release(session.db, collection.id, report.release, space_id, blobs)
         report.seconds["check"] = session.timer() - started
 
 

@@ -18,7 +18,8 @@ from schemas.search import Hit, SearchMode
 from tasks.embedding.resolve import Card
 from tasks.querying import query_weight
 
-SEARCH_ATTEMPTS = 3
+SEARCH_ATTEMPTS = 10
+"""Each is lost to a switch between two models: three were, to four rollbacks within a second (2026-11-21)."""
 
 
 def search_text(

@@ -47,7 +47,10 @@ def throttle_for(change: Change) -> Throttle:
     def search() -> None:
         if vector is not None:
             with session.db.transaction() as connection:
-                vector_hits(connection, session.db.tenant_id, collection, vector, 10)
+                vector_hits(
+                    connection, session.db.tenant_id, collection, vector, 10,
+                    space_id=change.active_id,  # of which the vector is, whatever serves by now
+                )  # fmt: skip
 
     duty = session.settings.collection(collection.name).reembed.duty
     return Throttle(search, duty=duty, timer=session.timer)

@@ -6,6 +6,7 @@ from registry.connection import Connection
 
 _XACT = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
 _SESSION = "SELECT pg_advisory_lock(hashtextextended(%s, 0))"
+_TRY_SESSION = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"
 _TRY_XACT = "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))"
 
 
@@ -36,6 +37,12 @@ def is_run_alive(connection: Connection, run_id: str) -> bool:
     """Whether some session holds the run; call inside a transaction."""
     row = connection.execute(_TRY_XACT, [_run(run_id)]).fetchone()
     return row is None or not row[0]
+
+
+def try_hold_reembed(connection: Connection, collection_id: int) -> bool:
+    """Be the only one who changes a collection's model, as long as this session lives, if nobody is."""
+    row = connection.execute(_TRY_SESSION, [f"revector:reembed:{collection_id}"]).fetchone()
+    return bool(row and row[0])
 
 
 def try_lock_dispatch(connection: Connection, collection_id: int) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -14,13 +15,14 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from registry.activation import apply_staged, list_unembedded
-from registry.collections import get_space
+from registry.collections import get_collection_by_id, get_space
 from registry.connection import Connection, Database
-from registry.locks import lock_collection
+from registry.locks import lock_collection, try_hold_reembed
 from registry.queries import load
 from registry.staging import require_running
 from registry.vectors import vector_partition, vector_table
-from schemas.release import Activation, Release
+from schemas.errors import RunStopped
+from schemas.release import Activation, Collection, Release
 
 _SQL = load("reembedding")
 
@@ -47,11 +49,37 @@ class CollectionSpace(NamedTuple):
     used_at: datetime
 
 
+@contextmanager
+def hold_reembed(db: Database, collection: Collection) -> Iterator[None]:
+    """Be the only reembed of a collection while the block runs; kill -9 ends it too.
+
+    Raises:
+        RunStopped: another one is at work; nothing was written.
+    """
+    with db.dedicated() as connection:
+        if not try_hold_reembed(connection, collection.id):
+            raise RunStopped(
+                f"Another reembed of collection {collection.name!r} is at work. This one did nothing.",
+                advice=f"Wait until it ends: `revector status --collection {collection.name}`.",
+            )
+        yield
+
+
 def list_collection_spaces(db: Database, collection_id: int) -> list[CollectionSpace]:
     """The spaces of a collection, oldest first."""
     with db.connection() as connection:
         rows = connection.execute(_SQL["collection_spaces"], _values(db, collection_id)).fetchall()
     return [CollectionSpace(*row) for row in rows]
+
+
+def wait_for_build(db: Database, collection_id: int, space_id: int) -> None:
+    """Return when no index of the space is being built: the backend of a killed reembed builds on.
+
+    Whoever waited for that while storing would hold the collection, and so hold up all ingests.
+    """
+    query = sql.SQL(_SQL["wait_for_build"]).format(partition=vector_partition(space_id, collection_id))
+    with db.transaction() as connection:
+        connection.execute(query)
 
 
 def count_unembedded(db: Database, collection_id: int, space_id: int) -> tuple[int, int]:
@@ -118,6 +146,7 @@ def switch_space(
     run_id: UUID,
     space_id: int,
     *,
+    before: int,
     note: str,
     inspect: Callable[[Connection], None] | None = None,
 ) -> Activation:
@@ -128,12 +157,14 @@ def switch_space(
         collection_id: whose state changes.
         run_id: the run that does it.
         space_id: the space that is to serve.
+        before: the space that the change began with, and that comparisons were made with.
         note: for the history.
         inspect: looks at the new state before anybody else can; what it raises undoes it.
 
     Raises:
         VectorsMissing: a chunk that is shown has no vector there; `chunks` in the facts are some of them.
         RunLost: the run was taken for dead meanwhile.
+        RunStopped: the collection was switched to a third space meanwhile, as by a rollback.
     """
     fingerprint = get_space(db, space_id).fingerprint
     values = {**_values(db, collection_id), "run": run_id}
@@ -143,6 +174,14 @@ def switch_space(
         if done:  # a retry after the connection broke between commit and answer
             return Activation(Release(*done))
         require_running(connection, values)
+        active = get_collection_by_id(connection, db.tenant_id, collection_id).active_space_id
+        if active not in (before, space_id):
+            raise RunStopped(
+                "Meanwhile the collection was switched to another model than the one this change began with. "
+                "Nothing was changed.",
+                advice="Look at `revector history`. If it is still to be changed, run it again: what is "
+                "embedded stays.",
+            )
         activation = apply_staged(
             connection, values, space_id, fingerprint, kind="reembed", note=note, switch=True
         )

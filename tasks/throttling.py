@@ -50,7 +50,8 @@ class Throttle:
         if now - self._asked_at >= self.EVERY_S:
             self._asked_at = now
             self._factor = self._next_factor(is_slow=self._time() > self._limit)
-        pause = min(worked * max(self._factor, self._rest), self.MOST_PAUSE_S)
+        # the limit is for searches, which may be fast again; the duty is what the user asked for
+        pause = max(min(worked * self._factor, self.MOST_PAUSE_S), worked * self._rest)
         if pause > 0:
             self._sleep(pause)
             self.paused += pause

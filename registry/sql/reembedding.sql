@@ -38,3 +38,7 @@ SELECT v.embedding::text FROM visible s
 JOIN {vectors} v ON v.collection_id = {collection} AND v.chunk_id = s.chunk_id
 WHERE s.tenant_id = %(tenant)s AND s.collection_id = %(collection)s
 ORDER BY s.chunk_id LIMIT 1
+
+-- name: wait_for_build
+-- what the COPY of vectors takes as well; it is let go at once
+LOCK TABLE {partition} IN ROW EXCLUSIVE MODE

@@ -5,7 +5,7 @@ VALUES (%(run)s, %(tenant)s, %(collection)s, %(flow)s, %(trigger)s, %(prefect_fl
 -- name: finish_run
 UPDATE run r SET finished_at = now(), stats = %(stats)s, error = %(error)s,
     -- what came after the release may have failed; the release is shown all the same
-    state = CASE WHEN %(state)s = 'failed' AND r.flow IN ('ingest', 'reindex', 'rollback') AND EXISTS (
+    state = CASE WHEN %(state)s = 'failed' AND r.flow IN ('ingest', 'reindex', 'rollback', 'reembed') AND EXISTS (
         SELECT FROM release WHERE run_id = %(run)s AND tenant_id = %(tenant)s) THEN 'succeeded' ELSE %(state)s END
 WHERE r.id = %(run)s AND r.tenant_id = %(tenant)s AND r.state = 'running'
 
@@ -39,7 +39,7 @@ UPDATE run r SET finished_at = now(),
     error = CASE WHEN shown.is_shown THEN NULL ELSE 'the process ended without finishing the run' END
 FROM (SELECT EXISTS (
           SELECT FROM release x JOIN run y ON y.id = x.run_id
-          WHERE x.run_id = %(run)s AND x.tenant_id = %(tenant)s AND y.flow IN ('ingest', 'reindex', 'rollback')) AS is_shown
+          WHERE x.run_id = %(run)s AND x.tenant_id = %(tenant)s AND y.flow IN ('ingest', 'reindex', 'rollback', 'reembed')) AS is_shown
      ) AS shown
 WHERE r.id = %(run)s AND r.tenant_id = %(tenant)s AND r.state = 'running'
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import random
+from dataclasses import replace
+
 import pytest
 
 from flows.reembedding import reembed_collection
-from flows.rollback import rollback_collection
+from flows.rollback import LAST, rollback_collection
 from flows.searching import search_text
 from registry.collections import get_collection, get_space
 from registry.reembedding import count_unembedded, find_unembedded, list_collection_spaces
 from schemas.errors import ConfigurationError, GateFailed, SpaceMismatch
+from tasks.embedding.card import DEFAULT_TEXT_MODEL
 from tests.model_folders import make_model_folder
+from tests.texts import english_sentence
 
 TEXTS = {
     "storks.txt": "Storks nest on chimneys and leave for the south in August.",
@@ -50,6 +55,20 @@ def test_a_collection_is_switched_and_shows_the_same_by_another_model(indexed):
     release = indexed.releases()[0]
     assert (release.kind, release.documents, release.chunks) == ("reembed", 3, 3)
     assert release.digest != indexed.releases()[1].digest, "a release says what its vectors are of"
+
+
+def test_a_search_is_answered_though_the_model_is_switched_again_and_again_meanwhile(indexed):
+    reembed_collection(indexed.session, "default")
+    switches = iter(range(6))
+
+    def load(card, settings):
+        if next(switches, None) is not None:
+            rollback_collection(indexed.session, "default", LAST)
+        return indexed.models.load(card, settings)
+
+    hits = search_text(replace(indexed.session, load_embedder=load), "when do storks leave", "default", k=1)
+    assert [hit.uri for hit in hits] == ["storks.txt"]
+    assert next(switches, None) is None
 
 
 def test_a_second_call_finds_nothing_to_do(indexed):
@@ -208,3 +227,53 @@ def test_what_a_space_lacks_is_counted_and_named(indexed):
     assert len(find_unembedded(db, collection.id, old.space_id, most=9)) == 1
     rollback_collection(indexed.session, "default", "1")
     assert _space(indexed).model == "all-MiniLM-L6-v2"
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_edits_changes_and_rollbacks_in_any_order_show_what_they_should_by_the_right_model(
+    world, tmp_path, seed
+):
+    rng, files, shown = random.Random(seed), {}, {}
+    better = str(make_model_folder(tmp_path / "better", dim=96))
+    for step in range(24):
+        action = rng.choice(["edit", "change", "rollback", "undo"]) if len(shown) > 1 else "edit"
+        latest = max(shown, default=0)
+        if action == "edit":
+            _edit(rng, world, files, step)
+            world.ingest(allow_deletions=True, reapply=True)
+            expected = dict(files), _space(world).model
+        elif action == "change":
+            expected = shown[latest][0], _change(world, better)
+        else:
+            number = latest - 1 if action == "undo" else rng.choice(sorted(shown))
+            rollback_collection(world.session, "default", LAST if action == "undo" else str(number))
+            expected = shown[number][:2]
+            assert world.releases()[0].digest == shown[number][2], (step, action)
+        release = world.releases()[0]
+        shown[release.number] = (*expected, release.digest)
+        assert (_space(world).model, world.problems()) == (expected[1], []), (step, action)
+        for uri, text in expected[0].items():
+            assert _found(world, text) == [uri], (step, action)
+    assert {model for _, model, _ in shown.values()} == {"all-MiniLM-L6-v2", "better"}
+
+
+def _edit(rng, world, files, step):
+    """Three files are written or deleted."""
+    for uri in rng.sample(["a.txt", "b.txt", "c.txt", "d.txt", "e.txt"], 3):
+        if uri in files and len(files) > 2 and rng.random() < 0.4:
+            (world.folder / uri).unlink()
+            del files[uri]
+        else:
+            files[uri] = f"{step} {uri} {english_sentence(rng)}"
+            world.write(uri, files[uri])
+
+
+def _change(world, better):
+    """To the other one of both models; its name."""
+    is_better = _space(world).model == "better"
+    both = (
+        {"model": better, "next": {"model": DEFAULT_TEXT_MODEL}} if is_better else {"next": {"model": better}}
+    )
+    world.configure(**both)
+    assert reembed_collection(world.session, "default").state == "succeeded"
+    return DEFAULT_TEXT_MODEL if is_better else "better"
