@@ -39,8 +39,8 @@ from tasks.comparing_spaces import Side, choose_questions, compare_spaces
 from tasks.embedding.base import Embedder
 from tasks.embedding.card import ModelCard
 from tasks.gate import load_canaries, prepare_questions
-from tasks.storing import embed_chunks
 from tasks.throttling import Throttle
+from tasks.vectors import embed_chunks
 
 BATCH_CHUNKS = 1024
 """Chunks of one look at what is missing."""
