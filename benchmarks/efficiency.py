@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from benchmarks.database import fresh_database, fresh_folder
 from benchmarks.measuring import Row
@@ -55,8 +54,8 @@ def _row(seconds: float, bare: float, ingested: Ingested) -> Row:
         ours=f"{count / seconds:,.1f} texts/s",
         baseline=f"{count / bare:,.1f} texts/s",
         ratio=bare / seconds,
-        meaning=f"the whole run / the bare embedding loop, both with loading the model; higher is better, aim "
-        f"0.9; stages in s: {stages} (parse: of all processes, beside the others)",
+        meaning=f"the whole run / the bare embedding loop, both with loading the model; higher is better, "
+        f"aim 0.9; stages in s: {stages} (parse: of all processes, beside the others)",
     )
 
 
@@ -87,11 +86,3 @@ def _timed() -> Iterator[list[float]]:
     started = time.perf_counter()
     yield took
     took.append(time.perf_counter() - started)
-
-
-def documents_chunks(documents: int) -> tuple[list[str], list[list[str]]]:
-    """The chunks of real documents in order, and the same by document, cut as a run cuts them."""
-    from tasks.chunking.base import default_policy
-    from tasks.chunking.document import chunk_document  # noqa: F401
-
-    raise NotImplementedError(Path, default_policy)

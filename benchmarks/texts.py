@@ -5,16 +5,25 @@ from __future__ import annotations
 import importlib.util
 import sysconfig
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
+from benchmarks.corpus import StubEmbedder
+from benchmarks.database import fresh_database, fresh_folder
+from flows.pipeline import ingest_location
+from flows.session import open_session
 from schemas.settings import Settings
+from tasks.batch import plain_steps
 
+_CHUNKS = """SELECT array_agg(c.text ORDER BY vc.ordinal)
+FROM version_chunk vc JOIN chunk c ON c.id = vc.chunk_id
+GROUP BY vc.version_id ORDER BY vc.version_id"""
 _SUFFIXES = {".md", ".rst", ".txt"}
-_LEAST_BYTES, _MOST_BYTES = 2_000, 60_000
+_LEAST_BYTES, _MOST_BYTES = 500, 8_000
 
 
 def find_documents(count: int) -> list[Path]:
-    """Readable texts of this repository and of installed packages: READMEs, licences, manuals; the same order.
+    """Readable texts of this repository and of installed packages, in the same order: manuals, licences.
 
     Each text once: licences are installed many times over.
     """
@@ -36,6 +45,19 @@ def copy_documents(folder: Path, count: int) -> int:
     for number, path in enumerate(paths):
         (folder / f"{number:04}{path.suffix}").write_bytes(path.read_bytes())
     return len(paths)
+
+
+def chunk_documents(count: int) -> list[list[str]]:
+    """The chunks of so many documents as a run cuts them for the default model, by document."""
+    with ExitStack() as stack:
+        folder, home = stack.enter_context(fresh_folder()), stack.enter_context(fresh_folder())
+        url = stack.enter_context(fresh_database())
+        copy_documents(folder, count)
+        settings = bench_settings(home, url)
+        session = stack.enter_context(open_session(settings, load_embedder=lambda *_: StubEmbedder()))
+        ingest_location(session, stack.enter_context(plain_steps()), str(folder), "bench")
+        with session.db.connection() as connection:
+            return [texts for (texts,) in connection.execute(_CHUNKS)]
 
 
 def _candidates() -> Iterator[Path]:

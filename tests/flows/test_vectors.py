@@ -193,7 +193,7 @@ def test_equal_images_of_different_windows_are_embedded_once(world, monkeypatch)
             image = Image.new("RGB", (40, 40), (shade, 90, 10))
             image.paste((0, shade, 255), (0, 0, 20, 9))
             image.save(path)
-    world.configure(duplicates={"policy": "off"})
-    report = world.ingest(kind="images")
+    world.configure(kind="images", model="small-clip", duplicates={"policy": "off"})
+    report = world.ingest()
     assert report.chunks.embedded >= 2
     assert world.image_embedder.embedded == 2
