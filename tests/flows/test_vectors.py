@@ -65,7 +65,7 @@ def filled(world, monkeypatch):
 
 
 def stored(world):
-    query = "SELECT c.text, v.embedding::float4[] FROM vectors_1 v JOIN chunk c ON c.id = v.chunk_id ORDER BY c.id"
+    query = "SELECT c.text, v.embedding::float4[] FROM chunk c JOIN vectors_1 v ON v.chunk_id = c.id"
     with world.session.db.connection() as connection:
         return sorted(connection.execute(query).fetchall())
 
