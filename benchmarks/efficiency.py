@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from benchmarks.database import fresh_database, fresh_folder
 from benchmarks.measuring import Row
-from benchmarks.texts import bench_settings, copy_documents
+from benchmarks.texts import bench_settings, write_documents
 from flows.pipeline import ingest_location
 from flows.session import open_session
 from schemas.report import RunReport
@@ -34,7 +34,7 @@ class Ingested:
 
 def run(quick: bool) -> list[Row]:
     """Texts a second of ingests and of bare loops, in turns."""
-    documents = 40 if quick else 350
+    documents = 30 if quick else 120
     rounds = 1 if quick else 2
     load_text_embedder(resolve_model(DEFAULT_TEXT_MODEL)).embed(["warm"])  # imports are no part of either
     rows: list[tuple[float, float, Ingested]] = []
@@ -63,7 +63,7 @@ def _ingest(documents: int) -> Ingested:
     with ExitStack() as stack:
         folder, home = stack.enter_context(fresh_folder()), stack.enter_context(fresh_folder())
         url = stack.enter_context(fresh_database())
-        copy_documents(folder, documents)
+        write_documents(folder, documents)
         session = stack.enter_context(open_session(bench_settings(home, url)))
         steps = stack.enter_context(plain_steps())
         with _timed() as took:

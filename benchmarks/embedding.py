@@ -31,7 +31,7 @@ def run(quick: bool = False) -> list[Row]:
     embedder = load_text_embedder(card)
     results: dict[str, NDArray[np.float32]] = {}
     sides = _sides(str(card.path), embedder, texts, documents, results)
-    seconds = alternate(sides, rounds=1 if quick else 3, warm_up=not quick)
+    seconds = alternate(sides, rounds=2 if quick else 3)
     batches = _batches(embedder, texts, documents)
     lengths = embedder.prepare(texts).lengths
     rows = []
