@@ -6,10 +6,10 @@ STAMP  := $(VENV)/.installed
 KILLS  ?= 120
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test nightly lint format bench clean
+.PHONY: help setup demo up test nightly lint format bench bench-gpu clean
 
 help: ## Show the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 setup: $(STAMP) ## Create .venv with everything the project needs (about 3 minutes, 7 GB)
 
@@ -45,6 +45,9 @@ format: setup ## Let ruff put the code in order
 
 bench: setup ## Measure this project against plain baselines; prints ratios
 	$(BIN)/python -m benchmarks
+
+bench-gpu: setup ## Measure embedding on a CUDA device; prints a block for benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks.gpu
 
 clean: ## Remove caches and the demo's data; keeps .venv and .revector
 	rm -rf .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -6,9 +6,8 @@ import argparse
 import importlib
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from benchmarks.machine import machine_line
 from benchmarks.measuring import Row
@@ -20,6 +19,7 @@ NAMES = (
     "search",
     "history",
     "embedding",
+    "efficiency",
     "images",
     "duplicates",
     "election",
@@ -37,11 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
     machine = machine_line()
     print(machine, flush=True)
-    rows, failed = [], []
+    rows: list[Row] = []
+    failed = []
     for name in options.names or NAMES:
         started = time.perf_counter()
         try:
-            rows += as_rows(_load(name)(quick=options.quick))
+            rows += _load(name)(quick=options.quick)
             outcome = "done"
         except Exception as exc:  # the others are still worth their table
             failed.append(name)
@@ -52,23 +53,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.record and rows:
         record(machine, table, quick=options.quick)
     return 1 if failed else 0
-
-
-def as_rows(result: Mapping[str, Any] | Sequence[Row]) -> list[Row]:
-    """A benchmark's result as rows; that of `embedding` has keys of its own."""
-    if not isinstance(result, Mapping):
-        return list(result)
-    low, high = result["ratio_range"]
-    return [
-        Row(
-            name=f"embed {result['texts']} texts",
-            ours=f"{result['texts_per_s']:,.0f} texts/s",
-            baseline=f"{result['peer_texts_per_s']:,.0f} texts/s",
-            ratio=result["ratio"],
-            meaning=f"our batching / SentenceTransformer.encode at batch 32 ({low} to {high}); higher is "
-            f"better; least cosine {result['min_cosine']}",
-        )
-    ]
 
 
 def make_table(rows: Sequence[Row]) -> str:
@@ -88,10 +72,8 @@ def record(machine: str, table: str, *, quick: bool) -> None:
     RESULTS.write_text(f"{text}\n{head}\n\n{facts}\n\n{table}\n", encoding="utf-8")
 
 
-def _load(name: str) -> Callable[..., Mapping[str, Any] | Sequence[Row]]:
-    function: Callable[..., Mapping[str, Any] | Sequence[Row]] = importlib.import_module(
-        f"benchmarks.{name}"
-    ).run
+def _load(name: str) -> Callable[..., Sequence[Row]]:
+    function: Callable[..., Sequence[Row]] = importlib.import_module(f"benchmarks.{name}").run
     return function
 
 

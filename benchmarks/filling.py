@@ -31,7 +31,7 @@ from schemas.release import Collection
 from schemas.source import Source, Stat
 from schemas.version import StagedDocument, VersionDraft
 from tasks.dedup.signature import text_signature
-from tasks.storing import STORE_CHUNKS
+from tasks.vectors import STORE_CHUNKS
 
 NAME = "bench"
 _CHUNKS_A_DOCUMENT = 32

@@ -18,7 +18,7 @@ from registry.locks import lock_collection
 from registry.vectors import encode_vectors, write_vectors
 from schemas.chunk import Chunk
 from schemas.embedding import EmbeddingSpace
-from tasks.storing import STORE_CHUNKS
+from tasks.vectors import STORE_CHUNKS
 
 _PLAIN = (
     "CREATE TABLE plain (tenant_id int NOT NULL, collection_id int NOT NULL, chunk_id bigint NOT NULL, "

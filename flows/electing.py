@@ -13,7 +13,7 @@ from registry.connection import Connection
 from schemas.release import Collection
 from tasks.dedup.elect import elect
 from tasks.publishing import until_embedded
-from tasks.storing import EmbedResult, embed_chunks
+from tasks.vectors import EmbedResult, embed_chunks
 
 Made = TypeVar("Made")
 

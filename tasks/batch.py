@@ -26,7 +26,8 @@ from tasks.publishing import (
     hold_election,
     index_vectors,
 )
-from tasks.storing import EmbedResult, embed_batch, retire_documents, write_window
+from tasks.storing import retire_documents, write_window
+from tasks.vectors import EmbedResult, embed_batch
 from tasks.workspace import Workspace
 
 

@@ -22,7 +22,7 @@ from schemas.release import Activation
 from tasks.dedup.elect import decide, elect, write_ballot
 from tasks.gate import prepare_canaries
 from tasks.prototypes import building
-from tasks.storing import EmbedResult, embed_batch
+from tasks.vectors import EmbedResult, embed_batch
 from tasks.workspace import Workspace
 
 log = logging.getLogger(__name__)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,48 @@ class TextEmbedder(Protocol):
 
     def embed_query(self, text: str) -> Vectors:
         """(D,) float32, unit length: the vector of a query, the query prompt applied."""
+
+
+@runtime_checkable
+class StreamingEmbedder(Protocol):
+    """A text model whose texts are made ready in another thread, and whose vectors come in blocks."""
+
+    @property
+    def block_chunks(self) -> int | None:
+        """Texts of a block where the device asks for more than are stored together on a CPU."""
+
+    def prepare(self, texts: Sequence[str]) -> Any:
+        """What `stream` takes; called in another thread than everything else."""
+
+    def stream(self, prepared: Any, *, most: int) -> Iterator[tuple[NDArray[np.int64], Vectors]]:
+        """Vectors of the texts in any order, in blocks; see `embed`.
+
+        Args:
+            prepared: of N texts, by `prepare`.
+            most: texts of a block: at most so many are embedded and not handed over.
+
+        Yields:
+            (B,) places of texts, and their (B, D) vectors; each of the N places once.
+        """
+
+
+@runtime_checkable
+class ProbedEmbedder(Protocol):
+    """A model that can show that its vectors are still those of its space; see `tasks.embedding.probing`."""
+
+    @property
+    def probes(self) -> bytes:
+        """sha256 of the fixed texts or images that are embedded."""
+
+    def reference(self) -> Vectors:
+        """(P, D) float32, unit length: their vectors, made by the library's own functions in float32."""
+
+    def settle(self, expected: Vectors) -> float:
+        """Take the fastest number format that gives those vectors.
+
+        Returns:
+            The lowest cosine to them, of the format that was taken; under 0.999 where none gives them.
+        """
 
 
 class ImageEmbedder(Protocol):
@@ -103,3 +145,19 @@ def check_vectors(vectors: Vectors) -> Vectors:
             count=bad,
         )
     return vectors
+
+
+MIN_COSINE = 0.999
+"""To the vectors in float32: under it, vectors would not be those of their space."""
+
+
+def lowest_cosine(vectors: Vectors, expected: Vectors) -> float:
+    """The lowest cosine of unit vectors to those expected, row by row; 0 where they cannot be compared.
+
+    >>> lowest_cosine(np.eye(2, dtype=np.float32), np.eye(2, dtype=np.float32))
+    1.0
+    """
+    if vectors.shape != expected.shape:
+        return 0.0
+    lowest = float((vectors.astype(np.float64) * expected).sum(axis=1).min(initial=1.0))
+    return lowest if np.isfinite(lowest) else 0.0

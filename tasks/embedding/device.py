@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 
 from schemas.errors import ConfigurationError
 
 # Widths that fill the device without starving it; CPU: 2,048 was 1.46 times batch 32 (2026-11).
 _BUDGETS = {"cpu": 2_048, "mps": 8_192, "cuda": 32_768}
+# Vectors fetched from an accelerator, and stored, together: each time the device waits for the host.
+_BLOCKS = {"mps": 1_024, "cuda": 4_096}
 _OUT_OF_MEMORY = (
     "out of memory",
     "not enough memory",
@@ -49,6 +53,41 @@ def _check_device(device: str) -> None:
 def choose_budget(device: str) -> int:
     """Padded tokens of a batch."""
     return _BUDGETS.get(device.split(":")[0], 2_048)
+
+
+def choose_block(device: str) -> int | None:
+    """Texts that an accelerator embeds before its vectors are fetched and stored; None on a CPU."""
+    return _BLOCKS.get(device.split(":")[0])
+
+
+def choose_half(device: str) -> str | None:
+    """The 16-bit format that the device computes in itself, `bfloat16` before `float16`; None for neither."""
+    if has_fast_bfloat16(device):
+        return "bfloat16"
+    is_volta = device.startswith("cuda") and torch.cuda.get_device_capability(device) >= (7, 0)
+    return "float16" if is_volta else None
+
+
+def choose_attention(device: str, dtype: str) -> str | None:
+    """A faster attention than PyTorch's own (`sdpa`), where it is installed and the device takes it.
+
+    Its kernels read 16-bit formats only. Inputs stay padded: with batches of nearly equal length
+    under 2 % of the tokens are padding, so there is nothing to gain from packing them.
+    """
+    if not device.startswith("cuda") or dtype not in ("bfloat16", "float16"):
+        return None
+    from transformers.utils.import_utils import is_flash_attn_2_available
+
+    fits = torch.cuda.get_device_capability(device) >= (8, 0)
+    return "flash_attention_2" if fits and is_flash_attn_2_available() else None
+
+
+def to_device(array: NDArray[Any], device: str) -> torch.Tensor:
+    """The array on the device; the copy to a CUDA device is not waited for."""
+    tensor = torch.from_numpy(array)
+    if device.startswith("cuda"):
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def has_fast_bfloat16(device: str) -> bool:

@@ -14,16 +14,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from schemas.errors import EmbeddingFailed
-from tasks.embedding.base import Progress, Vectors, check_vectors
+from tasks.embedding.base import MIN_COSINE, Progress, Vectors, check_vectors, lowest_cosine
 from tasks.embedding.decoding import Pixels, decode, fit
 from tasks.embedding.image_card import ImageCard
-from tasks.embedding.image_model import ImageModel, fold_normalisation, load_model, make_probes
+from tasks.embedding.image_model import (
+    ImageModel,
+    fold_normalisation,
+    hash_probes,
+    load_model,
+    make_probes,
+)
 
 if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-_MIN_COSINE = 0.999
 _MIN_EXACT = 0.9999
 # CPU: 8 was up to 1.6 times 32 with EfficientNet-Lite0 at 224 pixels, the same with ViT-B/32 (2026-11).
 _BATCHES = {"cpu": 8, "mps": 32, "cuda": 64}
@@ -35,22 +40,25 @@ class OpenClipEmbedder:
 
     Attributes:
         batch: images a worker computes at once; smaller once the device ran out of memory.
+        block_chunks: images whose vectors are stored together, where that are more than on a CPU.
     """
 
-    def __init__(self, card: ImageCard, model: ImageModel, *, batch: int) -> None:
+    def __init__(self, card: ImageCard, model: ImageModel, *, batch: int, reference: Vectors) -> None:
         import torch
 
-        from tasks.embedding.device import usable_cores
+        from tasks.embedding.device import choose_block, usable_cores
 
         self.name = card.name
         self.revision = card.revision
         self.dim = card.dim
         self.batch = batch
+        self._reference = reference
         self._card = card
         self._model = model.network
         self._tokenizer = model.tokenizer
         self._weights = next(model.network.visual.parameters())
         self._workers = min(usable_cores(), _MAX_WORKERS)
+        self.block_chunks = choose_block(str(self._weights.device))
         on_cpu = self._weights.device.type == "cpu"
         # A CPU computes one batch a core; another device one batch at a time.
         self._turn: Any = nullcontext() if on_cpu else threading.Lock()
@@ -62,6 +70,19 @@ class OpenClipEmbedder:
     def device(self) -> str:
         """Where the model runs."""
         return str(self._weights.device)
+
+    @property
+    def probes(self) -> bytes:
+        """See ProbedEmbedder."""
+        return hash_probes(make_probes())
+
+    def reference(self) -> Vectors:
+        """See ProbedEmbedder."""
+        return self._reference
+
+    def settle(self, expected: Vectors) -> float:
+        """See ProbedEmbedder; the format was settled when the model was loaded, by `reference`."""
+        return lowest_cosine(self.embed_images(make_probes()), expected)
 
     @property
     def dtype(self) -> str:
@@ -192,9 +213,9 @@ def load_image_embedder(
     for number, (half, folded) in enumerate([(True, True)] * wants_half + [(False, True), (False, False)]):
         if number:  # the one before changed the weights
             model = load_model(card, device)
-        embedder = _prepare(card, model, half=half, folded=folded, batch=batch)
+        embedder = _prepare(card, model, half=half, folded=folded, batch=batch, reference=expected)
         least = _probe_cosine(embedder, probes, expected)
-        if least >= (_MIN_COSINE if half else _MIN_EXACT):
+        if least >= (MIN_COSINE if half else _MIN_EXACT):
             return embedder
     raise EmbeddingFailed(
         f"The model {card.name} gives other vectors than its library (cosine {least:.4f}).",
@@ -202,12 +223,14 @@ def load_image_embedder(
     )
 
 
-def _prepare(card: ImageCard, model: ImageModel, *, half: bool, folded: bool, batch: int) -> OpenClipEmbedder:
+def _prepare(
+    card: ImageCard, model: ImageModel, *, half: bool, folded: bool, batch: int, reference: Vectors
+) -> OpenClipEmbedder:
     if folded:
         fold_normalisation(model.network.visual)
     if half:
         model.network.visual.bfloat16()
-    return OpenClipEmbedder(card, model, batch=batch)
+    return OpenClipEmbedder(card, model, batch=batch, reference=reference)
 
 
 def _probe_cosine(embedder: OpenClipEmbedder, images: Sequence[Image.Image], expected: Vectors) -> float:
@@ -217,7 +240,7 @@ def _probe_cosine(embedder: OpenClipEmbedder, images: Sequence[Image.Image], exp
         vectors = embedder.embed_images(images)
     except EmbeddingFailed:
         return 0.0
-    return float((vectors * expected).sum(axis=1).min())
+    return lowest_cosine(vectors, expected)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -108,6 +109,14 @@ def make_probes() -> list[Image.Image]:
             pixels[y : y + height // 4, x : x + width // 4] = rng.integers(0, 256, 3)
         images.append(Image.fromarray(pixels.clip(0, 255).astype(np.uint8)))
     return images
+
+
+def hash_probes(images: Sequence[Image.Image]) -> bytes:
+    """sha256 of the images' pixels: another Pillow may draw others, which are then other probes."""
+    digest = hashlib.sha256()
+    for image in images:
+        digest.update(repr(image.size).encode() + image.tobytes())
+    return digest.digest()
 
 
 @contextmanager

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from schemas.errors import EmbeddingFailed, ModelNotAvailable
-from tasks.embedding.base import Progress, Vectors, check_vectors
-from tasks.embedding.batching import TokenBudget, run_batches
+from tasks.embedding.base import MIN_COSINE, Progress, Vectors, check_vectors, lowest_cosine
+from tasks.embedding.batching import TokenBudget, run_blocks
 from tasks.embedding.card import ModelCard
 from tasks.embedding.hub import DAMAGED, offline
+from tasks.embedding.tokenizing import TextTokenizer, TokenWindow
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from torch import Tensor
 
-_MIN_COSINE = 0.999
-_TOKENIZE_AT_ONCE = 4096
-# Lengths and scripts of real chunks: rounding errors grow with both.
+_WINDOW = 4096
+"""Texts tokenized together, where nobody else does it ahead."""
+_BLOCK = 128
+# Lengths and scripts of real chunks: rounding errors grow with both. Other texts are other probes: what is
+# stored of a space could not be compared any more.
 _PROBES = (
     "환불 규정",
     "How do I reset my password?",
@@ -31,26 +36,37 @@ _PROBES = (
 
 
 class SentenceTransformerEmbedder:
-    """A loaded model. Not safe to share between threads."""
+    """A loaded model. Not safe to share between threads, but for `prepare`.
 
-    def __init__(self, card: ModelCard, model: SentenceTransformer, budget: TokenBudget) -> None:
-        from tokenizers import Tokenizer
+    Its first vectors settle the number format: against those that are stored of its space
+    (`tasks.embedding.probing`), or else against the library's own of this very model.
+
+    Attributes:
+        budget: padded tokens of a batch; lower once the device ran out of memory.
+    """
+
+    def __init__(
+        self,
+        card: ModelCard,
+        model: SentenceTransformer,
+        budget: TokenBudget,
+        *,
+        half: str | None = None,
+        compiled: bool = False,
+    ) -> None:
+        from tasks.embedding.device import choose_block
 
         self.name = card.name
         self.revision = card.revision
         self.dim = card.dim
         self.budget = budget
+        self.block_chunks = choose_block(str(model.device))
         self._card = card
+        self._half = half
+        self._compiled = compiled
         self._model = model
-        self._transformer = model[0]
-        tokenizer: Any = self._transformer.tokenizer
-        # Our own copy: the library changes truncation and padding of its one per call.
-        self._tokenizer = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(int(tokenizer.model_max_length))
-        self._pad_id = int(tokenizer.pad_token_id or 0)
-        self._pads_left = tokenizer.padding_side == "left"
-        self._type_ids = "token_type_ids" in tokenizer.model_input_names
+        self._tokens = TextTokenizer(model[0].tokenizer)
+        self._is_settled = False
 
     @property
     def device(self) -> str:
@@ -59,8 +75,13 @@ class SentenceTransformerEmbedder:
 
     @property
     def dtype(self) -> str:
-        """Number format of the transformer's weights; pooling is float32 in any case."""
-        return str(next(self._transformer.parameters()).dtype).removeprefix("torch.")
+        """Number format of the transformer's weights, float32 until settled; pooling is always float32."""
+        return str(next(self._model[0].parameters()).dtype).removeprefix("torch.")
+
+    @property
+    def probes(self) -> bytes:
+        """See ProbedEmbedder."""
+        return hashlib.sha256("\0".join(_PROBES).encode()).digest()
 
     def embed(self, texts: Sequence[str], *, progress: Progress | None = None) -> Vectors:
         """Vectors of documents; see TextEmbedder."""
@@ -70,7 +91,83 @@ class SentenceTransformerEmbedder:
         """The vector of a query; see TextEmbedder."""
         return np.asarray(self._embed([text], self._card.query_prompt, None)[0])
 
+    def prepare(self, texts: Sequence[str]) -> TokenWindow:
+        """See StreamingEmbedder."""
+        return self._tokens.tokenize(texts, self._card.document_prompt)
+
+    def stream(self, prepared: TokenWindow, *, most: int) -> Iterator[tuple[NDArray[np.int64], Vectors]]:
+        """See StreamingEmbedder."""
+        if not self._is_settled:
+            self._settle_alone()
+        yield from self._stream(prepared, most)
+
+    def reference(self) -> Vectors:
+        """See ProbedEmbedder."""
+        model = _load_model(self._card, self.device) if self._is_settled else self._model
+        vectors = model.encode(
+            list(_PROBES),
+            prompt=self._card.document_prompt,
+            normalize_embeddings=True,
+            show_progress_bar=False,
+        )
+        return np.asarray(vectors, dtype=np.float32)
+
+    def settle(self, expected: Vectors) -> float:
+        """See ProbedEmbedder."""
+        if not self._is_settled:
+            self._is_settled = True
+            self._prepare_network(self._half)
+        if self.dtype != "float32":
+            if (cosine := self._probe_cosine(expected)) >= MIN_COSINE:
+                return cosine
+            self._model = _load_model(self._card, self.device)
+            self._prepare_network(None)
+        cosine = self._probe_cosine(expected)
+        self._is_settled = cosine >= MIN_COSINE
+        return cosine
+
+    def _settle_alone(self) -> None:
+        if (cosine := self.settle(self.reference())) < MIN_COSINE:
+            raise EmbeddingFailed(
+                f"The model {self.name} gives other vectors than its library (cosine {cosine:.4f}).",
+                advice="This kind of model is not supported; use another one.",
+            )
+
+    def _prepare_network(self, half: str | None) -> None:
+        import torch
+
+        from tasks.embedding.device import choose_attention
+
+        network: Any = self._model[0]
+        if half is not None:
+            network.to(getattr(torch, half))
+            if (attention := choose_attention(self.device, half)) is not None:
+                network.model.set_attn_implementation(attention)
+        if self._compiled:
+            network.model.forward = torch.compile(network.model.forward, dynamic=True)
+
+    def _probe_cosine(self, expected: Vectors) -> float:
+        """Lowest cosine over the probes; 0 where the model gives no usable vectors."""
+        try:
+            return lowest_cosine(self.embed(_PROBES), expected)
+        except EmbeddingFailed:
+            return 0.0
+
     def _embed(self, texts: Sequence[str], prompt: str, progress: Progress | None) -> Vectors:
+        if not self._is_settled:
+            self._settle_alone()
+        vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
+        for start in range(0, len(texts), _WINDOW):
+            window = self._tokens.tokenize(texts[start : start + _WINDOW], prompt)
+            for rows, block in self._stream(window, self.block_chunks or _BLOCK):
+                vectors[start + rows] = block
+                if progress is not None:
+                    progress(len(rows))
+        return vectors
+
+    def _stream(self, window: TokenWindow, most: int) -> Iterator[tuple[NDArray[np.int64], Vectors]]:
+        import torch
+
         from tasks.embedding.device import is_out_of_memory, release_memory
 
         def is_full(error: BaseException) -> bool:
@@ -79,52 +176,31 @@ class SentenceTransformerEmbedder:
                 release_memory(self.device)
             return full
 
-        vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
-        ids = self._tokenize(texts, prompt)
-        lengths = [len(row) for row in ids]
-        batches = run_batches(
-            lengths, self.budget, lambda batch: self._forward([ids[i] for i in batch]), is_full
+        blocks = run_blocks(
+            window.lengths, self.budget, lambda rows: self._forward(window, rows), is_full, most=most
         )
-        for batch, result in batches:
-            vectors[batch] = result
-            if progress is not None:
-                progress(len(batch))
-        return check_vectors(vectors)
+        for rows, results in blocks:  # asking for the values waits for the device: once a block
+            yield rows, check_vectors(torch.cat(results).cpu().numpy())
 
-    def _tokenize(self, texts: Sequence[str], prompt: str) -> list[np.ndarray]:
-        rows: list[np.ndarray] = []
-        for start in range(0, len(texts), _TOKENIZE_AT_ONCE):
-            batch = [prompt + text.strip() for text in texts[start : start + _TOKENIZE_AT_ONCE]]
-            encoded = self._tokenizer.encode_batch_fast(batch)
-            rows.extend(np.asarray(one.ids, dtype=np.int64) for one in encoded)
-        return rows
-
-    def _forward(self, ids: list[np.ndarray]) -> Vectors:
+    def _forward(self, window: TokenWindow, rows: NDArray[np.int64]) -> Tensor:
+        """(B, D) float32 on the device, which may still be at work on it."""
         import torch
 
+        from tasks.embedding.device import to_device
+
+        ids, mask = window.pad(rows, self._tokens.pad_id, left=self._tokens.pads_left)
         with torch.inference_mode():
-            features = self._pad(ids)
+            features = {
+                "input_ids": to_device(ids, self.device),
+                "attention_mask": to_device(mask, self.device),
+            }
+            if self._tokens.has_type_ids:
+                features["token_type_ids"] = torch.zeros_like(features["input_ids"])
             for index, module in enumerate(self._model):
                 features = module(features)
                 if index == 0:
                     features["token_embeddings"] = features["token_embeddings"].float()
-            vectors = torch.nn.functional.normalize(features["sentence_embedding"].float(), dim=1)
-            return vectors[:, : self.dim].cpu().numpy()
-
-    def _pad(self, ids: list[np.ndarray]) -> dict[str, Tensor]:
-        import torch
-
-        shape = (len(ids), max(1, *map(len, ids)))
-        tokens = np.full(shape, self._pad_id, dtype=np.int64)
-        mask = np.zeros(shape, dtype=np.int64)
-        for row, one in enumerate(ids):
-            place = slice(shape[1] - len(one), None) if self._pads_left else slice(len(one))
-            tokens[row, place] = one
-            mask[row, place] = 1
-        features = {"input_ids": torch.from_numpy(tokens), "attention_mask": torch.from_numpy(mask)}
-        if self._type_ids:
-            features["token_type_ids"] = torch.zeros(shape, dtype=torch.int64)
-        return {key: value.to(self._model.device) for key, value in features.items()}
+            return torch.nn.functional.normalize(features["sentence_embedding"].float(), dim=1)[:, : self.dim]
 
 
 def load_text_embedder(
@@ -133,57 +209,29 @@ def load_text_embedder(
     device: str = "auto",
     precision: str = "auto",
     budget_tokens: int | None = None,
+    compile: bool = False,
 ) -> SentenceTransformerEmbedder:
     """Load a model from its folder, without any network.
 
     Args:
         card: from resolve_model.
-        device: ``auto`` (cuda, mps, cpu) or a torch device.
-        precision: ``float32``, ``bfloat16`` or ``auto``: bfloat16 weights where the
-            device computes in them and a probe set keeps a cosine of 0.999 to float32.
+        device: ``auto`` (cuda, mps, cpu) or a torch device. Several GPUs are one process each.
+        precision: ``float32``, ``bfloat16`` or ``auto``: 16-bit weights where the device computes
+            in them and a probe set keeps a cosine of 0.999 to float32.
         budget_tokens: padded tokens of a batch; None means what suits the device.
+        compile: let torch.compile work on the transformer: its first batches take minutes.
 
     Raises:
         ModelNotAvailable: the folder cannot be loaded.
-        EmbeddingFailed: our path does not give the library's vectors for this model.
+        EmbeddingFailed: by the first vectors, where our path does not give the library's.
     """
-    from tasks.embedding.device import choose_budget, choose_device, has_fast_bfloat16, set_threads
+    from tasks.embedding.device import choose_budget, choose_device, choose_half, set_threads
 
     set_threads()
     device = choose_device(device)
-    wants_half = precision == "bfloat16" or (precision == "auto" and has_fast_bfloat16(device))
-    model = _load_model(card, device)
-    expected = np.asarray(
-        model.encode(
-            list(_PROBES),
-            prompt=card.document_prompt,
-            normalize_embeddings=True,
-            show_progress_bar=False,
-        )
-    )
+    half = {"float32": None, "bfloat16": "bfloat16", "auto": choose_half(device)}[precision]
     budget = TokenBudget(budget_tokens or choose_budget(device))
-    if wants_half:
-        model[0].bfloat16()
-        embedder = SentenceTransformerEmbedder(card, model, budget)
-        if _probe_cosine(embedder, expected) >= _MIN_COSINE:
-            return embedder
-        model = _load_model(card, device)
-    embedder = SentenceTransformerEmbedder(card, model, budget)
-    if (cosine := _probe_cosine(embedder, expected)) < _MIN_COSINE:
-        raise EmbeddingFailed(
-            f"The model {card.name} gives other vectors than its library (cosine {cosine:.4f}).",
-            advice="This kind of model is not supported; use another one.",
-        )
-    return embedder
-
-
-def _probe_cosine(embedder: SentenceTransformerEmbedder, expected: np.ndarray) -> float:
-    """Lowest cosine over the probes; 0 where the model gives no usable vectors."""
-    try:
-        vectors = embedder.embed(_PROBES)
-    except EmbeddingFailed:
-        return 0.0
-    return float((vectors * expected).sum(axis=1).min())
+    return SentenceTransformerEmbedder(card, _load_model(card, device), budget, half=half, compiled=compile)
 
 
 def _load_model(card: ModelCard, device: str) -> SentenceTransformer:

@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 import registry.vector_index
-import tasks.storing
+import tasks.vectors
 from flows.pipeline import ingest_location
 from flows.reembedding import reembed_collection
 from flows.searching import search_text
@@ -101,7 +101,7 @@ def open_campaign(base: Path, who: str) -> Iterator[tuple[Session, dict[str, Any
     """A session of the campaign, and its facts."""
     facts = json.loads((base / "campaign.json").read_text())
     registry.vector_index.INDEX_FROM_ROWS = facts["index_from"]
-    tasks.storing.STORE_CHUNKS = facts["store_chunks"]
+    tasks.vectors.STORE_CHUNKS = facts["store_chunks"]
     models = Models(base / "embedded.log", who)
     with open_session(Settings(**facts["settings"]), load_embedder=models.load) as session:
         yield session, facts

@@ -6,13 +6,13 @@ import sys
 import time
 from pathlib import Path
 
-import tasks.storing
+import tasks.vectors
 from tests.world import World
 
 
 def main() -> None:
     base, url, store_chunks, delay_s = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
-    tasks.storing.STORE_CHUNKS = store_chunks
+    tasks.vectors.STORE_CHUNKS = store_chunks
     with World.open(base, url) as world:
         plain = world.embedder.embed
 

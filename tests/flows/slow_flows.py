@@ -6,13 +6,13 @@ import os
 import time
 
 import flows.session
-import tasks.storing
+import tasks.vectors
 from flows.ingest import ingest
 from tests.fake_models import FakeModels
 
 __all__ = ["ingest"]
 
-tasks.storing.STORE_CHUNKS = 1
+tasks.vectors.STORE_CHUNKS = 1
 _models = FakeModels()
 _plain = _models.texts.embed
 

@@ -58,7 +58,7 @@ def test_a_fault_of_the_server_activates_nothing_and_the_next_run_goes_on(world,
 
 
 def test_what_was_embedded_before_the_server_died_is_not_embedded_again(world, server, monkeypatch):
-    monkeypatch.setattr("tasks.storing.STORE_CHUNKS", 2)
+    monkeypatch.setattr("tasks.vectors.STORE_CHUNKS", 2)
     _use(world, server, concurrency=1)
     for number in range(6):
         world.write(f"{number}.txt", f"Sentence {number} about {'storks herons owls'.split()[number % 3]}.")

@@ -108,7 +108,7 @@ def test_other_bytes_rejections_and_what_crashed_runs_left_go_too(world, monkeyp
     assert _count(world, "parsed") == 4
     world.write("kim.html", f"<p>{SECRET} His run dies.</p>")
     with monkeypatch.context() as patch:
-        patch.setattr("tasks.storing.store_vectors", _die)
+        patch.setattr("tasks.vectors.store_vectors", _die)
         with pytest.raises(KeyboardInterrupt):
             world.ingest()
     assert ("chunk", "His run dies") in _mentions(world, "His run dies")
@@ -183,7 +183,7 @@ def test_neither_tags_nor_staged_changes_nor_holds_keep_it(world, monkeypatch):
     world.ingest()
     world.write("kim.txt", f"{SECRET} Staged.")
     with monkeypatch.context() as patch:
-        patch.setattr("tasks.storing.store_vectors", lambda *args, **options: 0)
+        patch.setattr("tasks.vectors.store_vectors", lambda *args, **options: 0)
         with pytest.raises(Exception, match="have no vector"):
             world.ingest()
     with world.session.db.connection() as connection:

@@ -251,7 +251,7 @@ def test_a_failed_gate_leaves_the_previous_release_serving(world, monkeypatch):
     world.ingest()
     world.write("a.txt", "The second state.")
     with monkeypatch.context() as patch:
-        patch.setattr("tasks.storing.store_vectors", lambda *args, **options: 0)  # vectors get lost
+        patch.setattr("tasks.vectors.store_vectors", lambda *args, **options: 0)  # vectors get lost
         with pytest.raises(GateFailed, match="1 staged chunks have no vector"):
             world.ingest()
     assert [hit.text for hit in world.keyword("state")] == ["The first state."]

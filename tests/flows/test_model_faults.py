@@ -15,7 +15,7 @@ import pytest
 
 import registry.vectors
 import tasks.embedding.hub
-import tasks.storing
+import tasks.vectors
 from flows import prototyping
 from flows.forgetting import forget
 from flows.purging import purge_collection
@@ -52,7 +52,7 @@ BIRDS = "storks herons cranes owls gulls larks wrens terns swans ducks crows fin
 @pytest.fixture
 def indexed(world, tmp_path, monkeypatch):
     """Twelve documents and a model that the settings name as the next one; vectors are stored two by two."""
-    monkeypatch.setattr(tasks.storing, "STORE_CHUNKS", 2)
+    monkeypatch.setattr(tasks.vectors, "STORE_CHUNKS", 2)
     for bird in BIRDS:
         world.write(f"{bird}.txt", f"The {bird} of the lake were counted in May by the warden of {bird}.")
     world.ingest()

@@ -298,7 +298,7 @@ def test_what_a_run_left_staged_is_kept_until_the_days_are_over(sparing, monkeyp
         world.ingest()
         world.write("a.txt", "The second state.")
         with monkeypatch.context() as patch:
-            patch.setattr("tasks.storing.store_vectors", lambda *args, **options: 0)
+            patch.setattr("tasks.vectors.store_vectors", lambda *args, **options: 0)
             with pytest.raises(Exception, match="have no vector"):
                 world.ingest()
         reasons = {item["version"]: item["reason"] for item in _purge(world)["items"]}

@@ -79,8 +79,9 @@ def test_query_is_a_single_vector_near_its_answer(exact):
 
 def test_progress_counts_every_text_once(exact):
     seen: list[int] = []
-    exact.embed(mixed_texts(), progress=seen.append)
-    assert sum(seen) == len(mixed_texts())
+    texts = ["", "환불", "the lease ends in June"] * 100
+    exact.embed(texts, progress=seen.append)
+    assert sum(seen) == len(texts)
     assert len(seen) > 1
 
 
@@ -105,10 +106,10 @@ def test_lack_of_memory_halves_the_batches_and_gives_the_same_vectors(exact, mon
     expected = exact.embed(texts)
     forward = exact._forward
 
-    def crowded(ids):
-        if len(ids) * max(map(len, ids)) > 600:
+    def crowded(window, rows):
+        if len(rows) * window.lengths[rows].max() > 600:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return forward(ids)
+        return forward(window, rows)
 
     monkeypatch.setattr(exact, "_forward", crowded)
     monkeypatch.setattr(exact, "budget", TokenBudget(4096))
@@ -120,8 +121,8 @@ def test_lack_of_memory_halves_the_batches_and_gives_the_same_vectors(exact, mon
 def test_unusable_vectors_are_refused_with_their_number(exact, monkeypatch, value):
     forward = exact._forward
 
-    def broken(ids):
-        vectors = forward(ids).copy()
+    def broken(window, rows):
+        vectors = forward(window, rows).clone()
         vectors[0] = value
         return vectors
 
@@ -146,8 +147,73 @@ def test_bfloat16_that_loses_precision_falls_back_to_float32(monkeypatch):
     from tasks.embedding import text
 
     probes = iter([0.9, 1.0])
-    monkeypatch.setattr(text, "_probe_cosine", lambda *_: next(probes))
-    assert text.load_text_embedder(CARD, device="cpu", precision="bfloat16").dtype == "float32"
+    monkeypatch.setattr(text, "lowest_cosine", lambda *_: next(probes))
+    embedder = text.load_text_embedder(CARD, device="cpu", precision="bfloat16")
+    embedder.embed_query("환불")
+    assert embedder.dtype == "float32"
+
+
+def test_model_that_our_path_does_not_serve_embeds_nothing(monkeypatch):
+    from tasks.embedding import text
+
+    embedder = text.load_text_embedder(CARD, device="cpu")
+    monkeypatch.setattr(text, "lowest_cosine", lambda *_: 0.9)
+    for _ in range(2):
+        with pytest.raises(EmbeddingFailed, match="other vectors than its library"):
+            embedder.embed(["환불"])
+
+
+def test_stored_probes_take_the_place_of_the_librarys_own_encode(exact, monkeypatch):
+    from tasks.embedding import text
+
+    expected = exact.reference()
+    embedder = text.load_text_embedder(CARD, device="cpu", precision="bfloat16")
+    monkeypatch.setattr(embedder, "reference", lambda: pytest.fail("encoded by the library"))
+    assert 0.999 <= embedder.settle(expected) < 1
+    assert embedder.dtype == "bfloat16"
+    assert cosines(embedder.embed(["환불 규정"]), exact.embed(["환불 규정"])).min() > 0.999
+
+
+def test_probes_of_other_weights_are_not_matched_in_any_number_format(exact):
+    from tasks.embedding.text import load_text_embedder
+
+    other = np.roll(exact.reference(), 1, axis=1)
+    embedder = load_text_embedder(CARD, device="cpu", precision="bfloat16")
+    assert embedder.settle(other) < 0.9
+    assert embedder.dtype == "float32", "the last that was tried"
+
+
+def test_blocks_hold_each_text_once_and_no_more_than_asked_for(exact):
+    texts = mixed_texts()
+    expected = exact.embed(texts)
+    vectors = np.zeros_like(expected)
+    places: list[int] = []
+    for rows, block in exact.stream(exact.prepare(texts), most=8):
+        assert len(rows) == len(block) <= 8
+        vectors[rows] = block
+        places += rows.tolist()
+    assert sorted(places) == list(range(len(texts)))
+    assert cosines(vectors, expected).min() > 0.99999
+
+
+def test_compiled_path_is_the_same_call_on_a_wrapped_forward(exact, monkeypatch):
+    import torch
+
+    from tasks.embedding.text import load_text_embedder
+
+    seen: list[bool] = []
+
+    def wrap(forward, *, dynamic):
+        def call(*args, **options):
+            seen.append(dynamic)
+            return forward(*args, **options)
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", wrap)
+    embedder = load_text_embedder(CARD, device="cpu", precision="float32", compile=True)
+    assert cosines(embedder.embed(["환불"]), exact.embed(["환불"])).min() > 0.99999
+    assert seen and all(seen)
 
 
 def test_damaged_weights_are_reported(tmp_path):

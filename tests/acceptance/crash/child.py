@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import registry.connection
-import tasks.storing
+import tasks.vectors
 from schemas.errors import RevectorError
 from tests.acceptance.crash.killing import StepKiller
 from tests.acceptance.crash.operations import OPERATIONS, SETTINGS
@@ -29,7 +29,7 @@ CONNECT_TIMEOUT_S = 3
 
 def main() -> None:
     base = Path(sys.argv[1])
-    tasks.storing.STORE_CHUNKS = STORE_CHUNKS
+    tasks.vectors.STORE_CHUNKS = STORE_CHUNKS
     registry.connection.CONNECT_TIMEOUT_S = CONNECT_TIMEOUT_S
     print("ready", flush=True)
     line = sys.stdin.readline()

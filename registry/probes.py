@@ -1,0 +1,52 @@
+"""What the model of a space made of a fixed set of texts or images when the space was first used."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from registry.connection import Database
+from registry.queries import load
+
+_SQL = load("probes")
+
+
+class Probe(NamedTuple):
+    """Vectors that every later load of the model has to give again.
+
+    Attributes:
+        probes: sha256 of what was embedded.
+        vectors: (P, D) float32, unit length.
+    """
+
+    probes: bytes
+    vectors: NDArray[np.float32]
+
+
+def find_probe(db: Database, space_id: int) -> Probe | None:
+    """The probe of a space, or of one with the same vectors stored another way; None before the first."""
+    with db.connection() as connection:
+        row = connection.execute(_SQL["find_probe"], {"space": space_id}).fetchone()
+    if row is None:
+        return None
+    of, probes, vectors, dim = row
+    found = Probe(bytes(probes), np.frombuffer(vectors, dtype="<f4").astype(np.float32).reshape(-1, dim))
+    if of != space_id:  # the other space may go some day
+        return keep_probe(db, space_id, found)
+    return found
+
+
+def keep_probe(db: Database, space_id: int, probe: Probe) -> Probe:
+    """Keep the first probe of a space; returns the one that is kept, which another process may have made."""
+    values = {
+        "space": space_id,
+        "probes": probe.probes,
+        "vectors": np.ascontiguousarray(probe.vectors, dtype="<f4").tobytes(),
+    }
+    with db.connection() as connection:
+        connection.execute(_SQL["keep_probe"], values)
+    kept = find_probe(db, space_id)
+    assert kept is not None
+    return kept

@@ -1,0 +1,68 @@
+"""Whether a model still gives the vectors of its space: asked before it writes, or searches, the first time.
+
+A model's name and revision say what its files were. Libraries, a device's arithmetic and files that are
+changed in place are in no name: a fixed set of texts or images, embedded once in float32 and kept in the
+registry, shows them.
+"""
+
+from __future__ import annotations
+
+import logging
+from weakref import WeakKeyDictionary
+
+from registry.connection import Database
+from registry.probes import Probe, find_probe, keep_probe
+from schemas.errors import EmbeddingFailed, SpaceMismatch
+from tasks.embedding.base import MIN_COSINE, Embedder, ProbedEmbedder, Vectors
+
+log = logging.getLogger(__name__)
+
+_verified: WeakKeyDictionary[object, set[tuple[str, int]]] = WeakKeyDictionary()
+
+
+def verify(db: Database, space_id: int, embedder: Embedder) -> None:
+    """Find that a model gives the vectors of a space; asked once of a loaded model.
+
+    The first time a space is used its probe is made and kept. A model that cannot be probed passes.
+
+    Raises:
+        SpaceMismatch: it gives other vectors; nothing was written.
+        EmbeddingFailed: the first time: our path does not give the library's vectors.
+    """
+    done = _verified.setdefault(embedder, set())
+    if (key := (db.url, space_id)) in done:
+        return
+    if isinstance(embedder, ProbedEmbedder):
+        made = find_probe(db, space_id) or _make(db, space_id, embedder)
+        if made.probes == embedder.probes:
+            _compare(embedder, made)
+        else:  # those of another version of revector, or of Pillow
+            log.warning("space %d was probed with other texts or images: compared with the library", space_id)
+            _compare_with_library(embedder, embedder.reference())
+    done.add(key)
+
+
+def _make(db: Database, space_id: int, embedder: ProbedEmbedder) -> Probe:
+    reference = embedder.reference()
+    _compare_with_library(embedder, reference)
+    return keep_probe(db, space_id, Probe(embedder.probes, reference))
+
+
+def _compare_with_library(embedder: ProbedEmbedder, reference: Vectors) -> None:
+    if (cosine := embedder.settle(reference)) < MIN_COSINE:
+        raise EmbeddingFailed(
+            f"The model gives other vectors than its library (cosine {cosine:.4f}).",
+            advice="This kind of model is not supported; use another one.",
+        )
+
+
+def _compare(embedder: ProbedEmbedder, expected: Probe) -> None:
+    if (cosine := embedder.settle(expected.vectors)) < MIN_COSINE:
+        raise SpaceMismatch(
+            "The model gives other vectors than those of the collection: its files or libraries have "
+            f"changed (cosine {cosine:.4f}, at least {MIN_COSINE} is needed). Nothing was written.",
+            advice="Put the model's files and the library versions back (constraints.txt). To stay with the "
+            "new ones, copy the model's folder under another name, name it as `next`, and run "
+            "`revector reembed`.",
+            cosine=cosine,
+        )

@@ -1,0 +1,110 @@
+"""A space's first vectors of a fixed set are kept, and a model that gives others is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from registry.collections import ensure_space
+from registry.probes import Probe, find_probe, keep_probe
+from schemas.embedding import EmbeddingSpace
+from schemas.errors import EmbeddingFailed, SpaceMismatch
+from tasks.embedding.probing import verify
+
+SPACE = EmbeddingSpace("text", "test", "m", "r", 4)
+VECTORS = np.eye(4, dtype=np.float32)[:3]
+PROBES = b"p" * 32
+
+
+class Probed:
+    """A model with known vectors of its probes, in its own path and by its library."""
+
+    def __init__(self, vectors, *, library=None, probes=PROBES):
+        self.vectors, self.library, self.probes = vectors, library, probes
+        self.settled = 0
+
+    def reference(self):
+        assert self.library is not None, "encoded by the library"
+        return self.library
+
+    def settle(self, expected):
+        self.settled += 1
+        return float((self.vectors * expected).sum(axis=1).min())
+
+
+@pytest.fixture
+def space_id(db):
+    return ensure_space(db, SPACE)
+
+
+def test_a_space_has_no_probe_before_its_first_use(db, space_id):
+    assert find_probe(db, space_id) is None
+
+
+def test_the_first_probe_stays(db, space_id):
+    keep_probe(db, space_id, Probe(PROBES, VECTORS))
+    kept = keep_probe(db, space_id, Probe(b"q" * 32, -VECTORS))
+    assert kept.probes == PROBES
+    assert np.array_equal(kept.vectors, VECTORS)
+    assert kept.vectors.dtype == np.float32
+
+
+def test_the_same_vectors_stored_another_way_have_the_same_probe(db, space_id):
+    keep_probe(db, space_id, Probe(PROBES, VECTORS))
+    half = ensure_space(db, replace(SPACE, dtype="halfvec", m=32))
+    assert np.array_equal(find_probe(db, half).vectors, VECTORS)
+    with db.connection() as connection:
+        rows = connection.execute("SELECT space_id FROM space_probe ORDER BY space_id").fetchall()
+    assert rows == [(space_id,), (half,)], "a copy, for the first space may go"
+
+
+@pytest.mark.parametrize("other", [{"revision": "s"}, {"document_prompt": "d"}, {"model": "n"}])
+def test_other_vectors_have_no_part_in_it(db, space_id, other):
+    keep_probe(db, space_id, Probe(PROBES, VECTORS))
+    assert find_probe(db, ensure_space(db, replace(SPACE, **other))) is None
+
+
+def test_the_first_use_keeps_what_the_library_gives(db, space_id):
+    ours = VECTORS + np.float32(0.001)
+    verify(db, space_id, Probed(ours, library=VECTORS))
+    assert np.array_equal(find_probe(db, space_id).vectors, VECTORS)
+
+
+def test_later_loads_ask_the_library_nothing_and_are_asked_once(db, space_id):
+    keep_probe(db, space_id, Probe(PROBES, VECTORS))
+    model = Probed(VECTORS)
+    for _ in range(3):
+        verify(db, space_id, model)
+    assert model.settled == 1
+
+
+def test_other_vectors_than_those_kept_are_refused_each_time(db, space_id):
+    keep_probe(db, space_id, Probe(PROBES, VECTORS))
+    model = Probed(np.roll(VECTORS, 1, axis=1), library=np.roll(VECTORS, 1, axis=1))
+    for _ in range(2):
+        with pytest.raises(SpaceMismatch, match="files or libraries have changed"):
+            verify(db, space_id, model)
+    assert np.array_equal(find_probe(db, space_id).vectors, VECTORS)
+
+
+def test_a_path_that_is_not_the_librarys_leaves_no_probe(db, space_id):
+    with pytest.raises(EmbeddingFailed, match="other vectors than its library"):
+        verify(db, space_id, Probed(np.roll(VECTORS, 1, axis=1), library=VECTORS))
+    assert find_probe(db, space_id) is None
+
+
+def test_other_probes_are_compared_with_the_library_instead(db, space_id):
+    keep_probe(db, space_id, Probe(b"o" * 32, -VECTORS))
+    verify(db, space_id, Probed(VECTORS, library=VECTORS))
+    with pytest.raises(EmbeddingFailed):
+        verify(db, space_id, Probed(-VECTORS, library=VECTORS))
+
+
+def test_a_model_without_probes_passes(db, space_id):
+    class Plain:
+        pass
+
+    verify(db, space_id, Plain())
+    assert find_probe(db, space_id) is None
