@@ -47,7 +47,7 @@ def classify_images(
     good = [path for path in paths if path not in errors]
     verdicts = {}
     if good:
-        vectors = _load(session, card).embed(good)
+        vectors = _load(session, card, found.space_id).embed(good)
         verdicts = dict(
             zip(good, classify(vectors, found.prototypes, found.thresholds, top_k=top_k), strict=True)
         )
@@ -70,7 +70,7 @@ def classify_images(
     return results
 
 
-def embed_image(session: Session, path: Path, card: Card) -> np.ndarray:
+def embed_image(session: Session, path: Path, card: Card, space_id: int) -> np.ndarray:
     """(D,) float32 unit vector of an image file, by the model of an image collection.
 
     Raises:
@@ -78,11 +78,11 @@ def embed_image(session: Session, path: Path, card: Card) -> np.ndarray:
     """
     if (error := _problem(path)) is not None:
         raise error
-    return np.asarray(_load(session, card).embed([path])[0])
+    return np.asarray(_load(session, card, space_id).embed([path])[0])
 
 
-def _load(session: Session, card: Card) -> ImageEmbedder:
-    return cast("ImageEmbedder", session.load_embedder(card, session.settings))
+def _load(session: Session, card: Card, space_id: int) -> ImageEmbedder:
+    return cast("ImageEmbedder", session.load(card, space_id))
 
 
 def _problem(path: Path) -> DocumentError | None:

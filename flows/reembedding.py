@@ -39,13 +39,12 @@ from registry.vector_index import ensure_index
 from schemas.errors import EmbeddingFailed, GateFailed, ModelNotAvailable, VectorsMissing
 from schemas.reembed import ReembedReport
 from schemas.release import Activation
+from tasks.storing import BATCH_CHUNKS
 from tasks.throttling import Throttle
-from tasks.vectors import WINDOW_CHUNKS, embed_chunks
+from tasks.vectors import embed_chunks
 
 PROBE = "revector"
 """What a model is asked for before all else."""
-BATCH_CHUNKS = WINDOW_CHUNKS
-"""Chunks of one look at what is missing."""
 SWITCH_ATTEMPTS = 10
 """While others make releases all the time, what they bring is embedded, and the switch tried again."""
 

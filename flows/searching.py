@@ -59,7 +59,7 @@ def search_text(
         if space_id is None:
             return search_collection(db, collection, k=k, text=text, release=release, where=where)
         card = _model_of(session, collection, release, space_id)
-        embedder = session.load_embedder(card, session.settings)
+        embedder = session.load(card, space_id)
         vector = embedder.embed_query(text)
         is_hybrid = mode == "hybrid"
         return search_collection(
@@ -107,7 +107,7 @@ def search_image(
         if space_id is None:
             return []
         card = _model_of(session, collection, release, space_id)
-        vector = embed_image(session, path, card)
+        vector = embed_image(session, path, card, space_id)
         return search_collection(
             session.db, collection, k=k, release=release, vector=vector, space_id=space_id, where=where
         )

@@ -19,6 +19,7 @@ from schemas.release import Collection, Kind
 from schemas.settings import CollectionSettings, DuplicateSettings, Settings
 from tasks.dedup.elect import election_fingerprint
 from tasks.embedding import resolve
+from tasks.embedding.probing import verify
 from tasks.embedding.resolve import Card
 from tasks.gate import load_canaries
 from tasks.sources.base import find_nested, locate
@@ -56,6 +57,16 @@ class Session:
     def serving(self, collection: Collection) -> Choice:
         """The model that a collection's current release is of; raises as `choose_space`."""
         return self.choose_space(collection.name, collection.kind, active_space(self.db, collection))
+
+    def load(self, card: Card, space_id: int) -> Embedder:
+        """The model of a card, found to give the vectors of a space.
+
+        Raises:
+            SpaceMismatch: it gives others: its files or libraries have changed.
+        """
+        embedder = self.load_embedder(card, self.settings)
+        verify(self.db, space_id, embedder)
+        return embedder
 
     def changing(self, collection: Collection) -> tuple[EmbeddingSpace, Choice]:
         """A collection's space, and what a reembed would change it to.

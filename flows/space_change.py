@@ -35,7 +35,7 @@ class Change:
     def load(self) -> Embedder:
         """The new model, loaded once."""
         if self.embedder is None:
-            self.embedder = self.session.load_embedder(self.choice.card, self.session.settings)
+            self.embedder = self.session.load(self.choice.card, self.space_id)
         return self.embedder
 
 
@@ -91,7 +91,7 @@ def compare(change: Change) -> Comparison | None:
         old = (
             change.load()
             if change.is_conversion
-            else session.load_embedder(session.serving(collection).card, session.settings)
+            else session.load(session.serving(collection).card, change.active_id)
         )
     except (ModelNotAvailable, SpaceMismatch, EndpointUnavailable):
         return None

@@ -16,6 +16,7 @@ from schemas.errors import ConfigurationError, GateFailed
 from schemas.gate import FEW_CHARACTERS, Canary, StagedFacts
 from schemas.settings import GateSettings
 from tasks.embedding.base import Embedder
+from tasks.embedding.probing import verify
 from tasks.embedding.resolve import Card
 from tasks.prototypes.guarding import judge_classes
 from tasks.querying import query_weight
@@ -158,6 +159,7 @@ def prepare_questions(
         embedder: the model.
     """
     assert limits.canaries is not None
+    verify(db, space_id, embedder)
     canaries = load_canaries(limits.canaries)
     vectors = [embedder.embed_query(canary.query) for canary in canaries]
     weights = [query_weight(canary.query, card, embedder) for canary in canaries]
