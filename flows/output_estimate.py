@@ -15,7 +15,7 @@ def describe_estimate(estimate: Estimate, kind: Kind = "documents") -> str:
     >>> describe_estimate(Estimate(1198, 208113, 171.0))
     '1,198 chunks to embed, 208,113 tokens, about 3 min by the last runs'
     >>> describe_estimate(Estimate(1198, 208113, 171.0, "collection", at_most=True))
-    'at most about 1,200 chunks to embed, 210,000 tokens, 3 min by the last runs'
+    'at most 1,200 chunks to embed, 210,000 tokens, 3 min by the last runs'
     >>> describe_estimate(Estimate())
     'nothing to embed'
     """
@@ -34,8 +34,8 @@ def describe_estimate(estimate: Estimate, kind: Kind = "documents") -> str:
         parts.append(UNKNOWN_TIME)
     else:
         parts.append(f"{'about ' if is_counted else ''}{duration(estimate.seconds)} by the last runs")
-    most = "at most " if estimate.at_most else ""
-    return f"{most}{'' if is_counted else 'about '}{', '.join(parts)}"
+    how = "" if is_counted else "at most " if estimate.at_most else "about "
+    return how + ", ".join(parts)
 
 
 def rounded(number: int) -> int:
@@ -66,11 +66,8 @@ def duration(seconds: float) -> str:
 
 def print_estimate(estimate: Estimate | None, kind: Kind = "documents") -> None:
     """The line below a plan; none where nothing is added or changed."""
-    if estimate is None:
-        return
-    print(f"  embed: {describe_estimate(estimate, kind)}")
-    if estimate.at_most and estimate.texts:
-        print("         (at most: what stays the same in changed documents is not embedded again)")
+    if estimate is not None:
+        print(f"  {describe_estimate(estimate, kind)}")
 
 
 def print_reembed_plan(plan: ReembedPlan, kind: Kind = "documents") -> None:
