@@ -74,9 +74,11 @@ def roll_back(
         connection.execute(_SQL["stage_release"], {**values, "to": to})
         row = connection.execute(_SQL["election_of_release"], {**values, "to": to}).fetchone()
         election = bytes(row[0]) if row else b""
-        note = f"to release {to}"
-        fingerprint = get_space(db, space_id).fingerprint
-        done = _apply(connection, values, space_id, fingerprint, note=note, election=election, switch=True)
+        space = get_space(db, space_id)
+        note = f"to release {to}" + ("" if space_id == active_id else f", by {space.model}")
+        done = _apply(
+            connection, values, space_id, space.fingerprint, note=note, election=election, switch=True
+        )
         _require_equal(connection, values, done, to)
     refresh_statistics(db, done.activation)
     return done

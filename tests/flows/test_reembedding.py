@@ -98,6 +98,7 @@ def test_a_rollback_switches_back_and_forth_and_embeds_nothing(indexed):
     assert _found(indexed) == ["storks.txt"]
     back, _, first = indexed.releases()
     assert back.digest == first.digest
+    assert back.note == "to release 1, by all-MiniLM-L6-v2"
     rollback_collection(indexed.session, "default", "2")
     assert _space(indexed).model == "better"
     assert (indexed.embedder.embedded, indexed.models.others["better"].embedded) == embedded
