@@ -165,7 +165,7 @@ def foresee_reembed(session: Session, name: str) -> ReembedPlan:
     active, choice = session.changing(collection)
     before, after = shown_space(active), shown_space(choice.space)
     if choice.space == active:
-        return ReembedPlan(name, before, after)
+        return ReembedPlan(name, before, after, is_change=False)
     plan = _foresee(db, collection, choice, active, (before, after))
     log.info("%s", describe_estimate(plan.estimate, collection.kind))
     return plan

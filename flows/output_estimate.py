@@ -72,7 +72,7 @@ def print_estimate(estimate: Estimate | None, kind: Kind = "documents") -> None:
 
 def print_reembed_plan(plan: ReembedPlan, kind: Kind = "documents") -> None:
     """A reembed that was only looked at."""
-    if plan.model_before == plan.model_after:
+    if not plan.is_change:
         print(f"Collection {plan.collection} shows vectors of {plan.model_after} already: nothing to do.")
         return
     print(

@@ -57,7 +57,7 @@ def reembed(
 def _reembed(session: Session, run: ThisRun, collection: str, dry_run: bool) -> ReembedReport | ReembedPlan:
     plan = foresee_reembed(session, collection)
     kind = get_collection(session.db, collection).kind
-    if plan.model_before != plan.model_after:
+    if plan.is_change:
         rename_run(_named(plan, run, dry_run))
     if dry_run:
         leave_reembed_plan(session, plan, kind)

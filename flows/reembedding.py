@@ -126,9 +126,10 @@ def _reembed(change: Change, report: ReembedReport, progress: Progress) -> None:
     throttle = throttle_for(change)
     with clock("index"):
         wait_for_build(session.db, collection.id, change.space_id)
-    with clock("embed"):
+    with clock("model"):
         if missing and not change.is_conversion:
             _require_model(change)
+    with clock("embed"):
         _fill(change, report, throttle, missing, progress)
     with clock("index"):
         ensure_index(session.db, change.space_id, collection.id)
@@ -188,6 +189,7 @@ def _fill(
                 chunks=ids,
             )
         _embed(change, report, before := ids, throttle, progress=count)
+        ensure_vector_partition(db, change.space_id, change.collection.id)  # it is in use: no purge takes it
 
 
 def _embed(

@@ -10,7 +10,7 @@ from flows.prototyping import refresh
 from flows.session import Session
 from registry.blobs import BlobStore
 from registry.check_release import check_release
-from registry.collections import get_collection
+from registry.collections import get_collection, get_space
 from registry.history import RESERVED, diff_releases, find_release
 from registry.rollback import DocumentTarget, RolledBack, preview_document, roll_back, roll_back_document
 from registry.runs import finish_run, hold_new_run, mark_crashed_runs
@@ -58,6 +58,18 @@ def preview_document_rollback(session: Session, collection_name: str, target: Do
     return preview_document(session.db, get_collection(session.db, collection_name), target)
 
 
+def _require_its_model(session: Session, collection: Collection, to: int) -> None:
+    """A release that nobody could search afterwards is not shown.
+
+    Raises:
+        SpaceMismatch: its model is none of those that are configured.
+    """
+    space_id = space_of_release(session.db, collection, to)
+    if space_id not in (None, collection.active_space_id):
+        space = get_space(session.db, space_id)
+        session.choose_space(collection.name, collection.kind, space, what=f"Release {to}")
+
+
 def rollback_collection(
     session: Session,
     collection_name: str,
@@ -77,10 +89,13 @@ def rollback_collection(
 
     Raises:
         ReleaseNotFound, ReleaseIncomplete, DocumentNotFound: see the classes.
+        SpaceMismatch: the release's model is none of those that are configured.
     """
     collection = get_collection(session.db, collection_name)
     mark_crashed_runs(session.db, collection.id)
     to = target if isinstance(target, DocumentTarget) else target_release(session, collection, target)
+    if isinstance(to, int):
+        _require_its_model(session, collection, to)
     report = RunReport(str(run_id := uuid4()), collection_name)
     held = hold_new_run(
         session.db,

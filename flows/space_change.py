@@ -10,7 +10,7 @@ from flows.spaces import Choice
 from registry.connection import Connection
 from registry.reembedding import count_truncated, keep_comparison, shown_vector
 from registry.search import vector_hits
-from schemas.errors import EndpointUnavailable, GateFailed, ModelNotAvailable, SpaceMismatch
+from schemas.errors import ConfigurationError, EmbeddingFailed, GateFailed
 from schemas.reembed import Comparison
 from schemas.release import Collection
 from tasks.comparing_spaces import Side, choose_questions, compare_spaces
@@ -88,15 +88,16 @@ def compare(change: Change) -> Comparison | None:
     if not questions:
         return None
     try:
-        old = (
-            change.load()
-            if change.is_conversion
-            else session.load(session.serving(collection).card, change.active_id)
-        )
-    except (ModelNotAvailable, SpaceMismatch, EndpointUnavailable):
+        if change.is_conversion:
+            old = change.load()
+        else:
+            old = session.load(session.serving(collection).card, change.active_id)
+        asked = [old.embed_query(question.text) for question in questions]
+    except (ConfigurationError, EmbeddingFailed):  # the old model is not here, or its server does not answer
         return None
-    before = Side(change.active_id, old)
-    after = Side(change.space_id, change.load())
+    new = change.load()
+    before = Side(change.active_id, asked)
+    after = Side(change.space_id, [new.embed_query(question.text) for question in questions])
     comparison = compare_spaces(session.db, collection, before, after, questions)
     if comparison is not None:
         keep_comparison(session.db, collection.id, change.space_id, asdict(comparison))

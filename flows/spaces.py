@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from registry.collections import get_space
 from registry.connection import Database
 from schemas.embedding import MAX_INDEXED_DIM, MAX_STORED_DIM, Dtype, EmbeddingSpace
-from schemas.errors import ConfigurationError, ModelNotAvailable, SpaceMismatch
+from schemas.errors import ConfigurationError, SpaceMismatch
 from schemas.release import Collection, Kind
 from schemas.settings import CollectionSettings, EndpointSettings, VectorSettings
 from tasks.embedding import resolve
@@ -56,17 +56,17 @@ def choose_space(
     for model, vectors in _candidates(settings, kind):
         try:
             choice = _choice(model, vectors, kind, active, endpoints)
-        except ModelNotAvailable as exc:  # it may be the other one that serves
+        except ConfigurationError as exc:  # it may be the other one that serves
             away = away or exc
             continue
         if active is None or choice.space == active:
             return choice
-        found.append(choice.card)
+        found.append(choice.space)
     if away is not None or active is None:
         raise away or AssertionError("one is always configured")
-    configured = " or ".join(f"{card.name} ({card.revision})" for card in found)
+    configured = " or ".join(_described(space, active) for space in found)
     raise SpaceMismatch(
-        f"{what} holds vectors of {_described(active)}, but {configured} is configured.",
+        f"{what} holds vectors of {_described(active, *found)}, but {configured} is configured.",
         advice="Set the model back. To change it, name the new one as `next` and run `revector reembed`, "
         "or ingest into a new collection with --collection NAME. Keyword search needs none: --mode keyword.",
     )
@@ -159,8 +159,11 @@ def fit_space(
     return fitted
 
 
-def _described(space: EmbeddingSpace) -> str:
+def _described(space: EmbeddingSpace, *others: EmbeddingSpace) -> str:
+    """The space; with how it is indexed, where another one is the same but for that."""
     stored = "" if space.dtype == "vector" else f", {space.dtype}"
+    if any(space.has_same_vectors(other) for other in others):
+        stored = f", {space.dtype}, m {space.m}, ef_construction {space.ef_construction}"
     return f"{space.model} ({space.revision}{stored})"
 
 

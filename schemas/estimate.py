@@ -91,6 +91,7 @@ class ReembedPlan:
         converted: those whose vector would only be stored in another way, the model being the same.
         estimate: what would be embedded.
         truncated: chunks with more tokens than the new model reads.
+        is_change: whether it is another space at all.
     """
 
     collection: str
@@ -101,6 +102,7 @@ class ReembedPlan:
     converted: int = 0
     estimate: Estimate = Estimate(seconds=0.0)
     truncated: int = 0
+    is_change: bool = True
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""

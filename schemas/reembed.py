@@ -15,17 +15,12 @@ class Comparison:
         k: how many hits of each were compared.
         overlap: mean share of hits that both spaces have; 0 to 1. Two good models may well differ in half.
         recall: share of the exact nearest neighbours that a search of the new space finds; 0 to 1.
-        canaries: how many canary queries were asked.
-        found_before, found_after: canary queries that find their document among `k` of theirs.
     """
 
     queries: int
     k: int
     overlap: float
     recall: float
-    canaries: int = 0
-    found_before: int = 0
-    found_after: int = 0
 
 
 @dataclass(slots=True)

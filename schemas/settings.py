@@ -190,7 +190,15 @@ class CollectionSettings(_Section):
     @property
     def next_vectors(self) -> VectorSettings:
         """How a reembed stores and indexes vectors."""
-        return (self.next and self.next.vectors) or self.vectors
+        if self.next is None or self.next.vectors is None:
+            return self.vectors
+        chosen = self.next.vectors.model_dump(include=self.next.vectors.model_fields_set)
+        return VectorSettings.model_validate({**self.vectors.model_dump(), **chosen})
+
+    @model_validator(mode="after")
+    def _next_fits(self) -> CollectionSettings:
+        _ = self.next_vectors
+        return self
 
 
 class LimitSettings(_Section):

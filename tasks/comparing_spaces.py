@@ -11,7 +11,7 @@ from registry.reembedding import sample_chunks
 from registry.search import vector_hits
 from schemas.reembed import Comparison
 from schemas.release import Collection
-from tasks.embedding.base import Embedder
+from tasks.embedding.base import Vectors
 
 HITS = 10
 QUERY_CHARACTERS = 300
@@ -20,10 +20,10 @@ QUERY_CHARACTERS = 300
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """A space with the model that asks questions of it."""
+    """A space, and the questions as its model embeds them: (D,) float32 each."""
 
     space_id: int
-    embedder: Embedder
+    vectors: Sequence[Vectors]
 
 
 class Question(NamedTuple):
@@ -52,9 +52,9 @@ def compare_spaces(
     if not questions:
         return None
     overlap, wanted, got = 0.0, 0, 0
-    for question in questions:
-        old, _ = _hits(db, collection, before, question)
-        new, exact = _hits(db, collection, after, question)
+    for number, question in enumerate(questions):
+        old, _ = _hits(db, collection, before, question, number)
+        new, exact = _hits(db, collection, after, question, number)
         overlap += len(set(old) & set(new)) / max(1, len(old))
         wanted += len(exact)
         got += len(set(exact) & set(new))
@@ -67,15 +67,14 @@ def compare_spaces(
 
 
 def _hits(
-    db: Database, collection: Collection, side: Side, question: Question
+    db: Database, collection: Collection, side: Side, question: Question, number: int
 ) -> tuple[list[int], list[int]]:
     """Chunks that a search finds, and those that are nearest; without the one that asks."""
-    vector = side.embedder.embed_query(question.text)
     both = []
     for exact in (False, True):
         with db.transaction() as connection:
             hits = vector_hits(
-                connection, db.tenant_id, collection, vector, HITS + 1,
+                connection, db.tenant_id, collection, side.vectors[number], HITS + 1,
                 space_id=side.space_id, exact=exact,
             )  # fmt: skip
         both.append([chunk for chunk, _ in hits if chunk != question.chunk][:HITS])

@@ -68,7 +68,7 @@ def reembed_markdown(report: ReembedReport) -> str:
 def plan_markdown(plan: ReembedPlan, kind: Kind) -> str:
     """What a reembed would do, or that there is nothing to do."""
     title = f"# reembed of collection `{plan.collection}` (only looked)"
-    if plan.model_before == plan.model_after:
+    if not plan.is_change:
         return f"{title}\n\nIt shows vectors of `{plan.model_after}` already: nothing to do."
     lines = [f"- {line}" for line in reembed_plan_lines(plan, kind)]
     return "\n".join([title, "", f"`{plan.model_before}` → `{plan.model_after}`", "", *lines])

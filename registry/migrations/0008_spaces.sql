@@ -30,12 +30,15 @@ CREATE TABLE collection_space (
     PRIMARY KEY (collection_id, space_id),
     FOREIGN KEY (tenant_id, collection_id) REFERENCES collection (tenant_id, id)
 );
-ALTER TABLE collection_space ENABLE ROW LEVEL SECURITY;
-ALTER TABLE collection_space FORCE ROW LEVEL SECURITY;
-CREATE POLICY tenant_isolation ON collection_space USING (tenant_id = (SELECT current_tenant()));
+-- of all tenants: the owner is held by the policy too, unless it is taken off for a moment
+ALTER TABLE collection NO FORCE ROW LEVEL SECURITY;
 INSERT INTO collection_space (tenant_id, collection_id, space_id)
 SELECT c.tenant_id, c.id, s.id FROM collection c, embedding_space s
 WHERE to_regclass(format('vectors_%s_%s', s.id, c.id)) IS NOT NULL;
+ALTER TABLE collection FORCE ROW LEVEL SECURITY;
+ALTER TABLE collection_space ENABLE ROW LEVEL SECURITY;
+ALTER TABLE collection_space FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_isolation ON collection_space USING (tenant_id = (SELECT current_tenant()));
 
 -- Give a space of a collection back: all its vectors there. Not the active one's.
 CREATE FUNCTION drop_vector_partition(space int, collection int) RETURNS void

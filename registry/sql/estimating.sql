@@ -26,7 +26,7 @@ GROUP BY o.format ORDER BY o.format LIMIT 200
 
 -- name: embedding_speed
 -- of the last runs that embedded something with that space's model: this collection's, else those of others.
--- A reembed counts its wall time, with loading the model and standing back for searches.
+-- A reembed counts its wall time, with standing back for searches.
 SELECT sum(texts), sum(seconds), sum(tokens) FILTER (WHERE tokens > 0), sum(seconds) FILTER (WHERE tokens > 0), avg(model)
 FROM (
     SELECT r.texts, r.tokens, r.seconds, r.model
@@ -34,9 +34,7 @@ FROM (
         SELECT coalesce(u.stats #>> '{chunks,embedded}', u.stats ->> 'embedded')::bigint AS texts,
                (u.stats ->> 'tokens')::bigint AS tokens,
                coalesce((u.stats #>> '{seconds,model}')::float8, 0) AS model,
-               (u.stats #>> '{seconds,embed}')::float8 - CASE WHEN e.kind <> 'reembed' THEN 0 ELSE
-                   coalesce((u.stats #>> '{seconds,model}')::float8, 0) + coalesce((u.stats ->> 'paused')::float8, 0)
-                   END AS seconds,
+               (u.stats #>> '{seconds,embed}')::float8 - coalesce((u.stats ->> 'paused')::float8, 0) AS seconds,
                e.activated_at
         FROM release e JOIN run u ON u.id = e.run_id AND u.tenant_id = e.tenant_id
         WHERE e.tenant_id = c.tenant_id AND e.collection_id = c.id AND e.space_id = %(space)s

@@ -71,7 +71,7 @@ def test_its_json_has_counts_comparison_and_release(run_json, planned):
     )
     assert (report["model_before"], report["model_after"]) == (OLD, "better")
     assert set(report["comparison"]) == {
-        "queries", "k", "overlap", "recall", "canaries", "found_before", "found_after"
+        "queries", "k", "overlap", "recall"
     }  # fmt: skip
     assert report["switch_seconds"] > 0
     again = run_json("reembed")

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import pytest
 
+from flows.purging import purge_collection
 from flows.reembedding import reembed_collection
 from flows.rollback import LAST, rollback_collection
 from flows.searching import search_text
 from registry.collections import get_collection, get_space
 from registry.reembedding import count_unembedded, find_unembedded, list_collection_spaces
-from schemas.errors import ConfigurationError, GateFailed, SpaceMismatch
+from schemas.errors import ConfigurationError, EndpointUnavailable, GateFailed, SpaceMismatch
 from tasks.embedding.card import DEFAULT_TEXT_MODEL
 from tests.model_folders import make_model_folder
 from tests.texts import english_sentence
@@ -278,3 +279,49 @@ def _change(world, better):
     world.configure(**both)
     assert reembed_collection(world.session, "default").state == "succeeded"
     return DEFAULT_TEXT_MODEL if is_better else "better"
+
+
+def test_an_old_model_that_does_not_answer_any_more_is_left_behind(indexed, monkeypatch):
+    def fail(text):
+        raise EndpointUnavailable("The endpoint does not answer.")
+
+    monkeypatch.setattr(indexed.embedder, "embed_query", fail)
+    report = reembed_collection(indexed.session, "default")
+    assert (report.state, report.comparison) == ("succeeded", None)
+
+
+def test_a_purge_after_one_that_took_long_takes_nothing_of_it(indexed, tmp_path):
+    canaries = tmp_path / "canaries.toml"
+    canaries.write_text('[[canary]]\nquery = "storks"\ndocument = "nowhere.txt"\n')
+    indexed.configure(**indexed.next, gate={"canaries": canaries})
+
+    def age(stage, done, total):
+        if stage == "embed":
+            with indexed.session.db.connection() as connection:
+                connection.execute("UPDATE collection_space SET used_at = now() - interval '30 days'")
+
+    with pytest.raises(GateFailed):
+        reembed_collection(indexed.session, "default", progress=age)
+    indexed.configure(**indexed.next)
+    purge_collection(indexed.session, "default")
+    assert reembed_collection(indexed.session, "default").embedded == 0
+
+
+def test_a_rollback_to_a_model_that_is_not_configured_any_more_is_refused(indexed):
+    reembed_collection(indexed.session, "default")
+    indexed.configure(model=indexed.next["next"]["model"])
+    with pytest.raises(SpaceMismatch, match="Release 1 holds vectors of all-MiniLM-L6-v2"):
+        rollback_collection(indexed.session, "default", "last")
+    assert _space(indexed).model == "better"
+
+
+def test_another_index_is_named_where_the_model_is_the_same(indexed):
+    indexed.configure(vectors={"m": 8})
+    with pytest.raises(SpaceMismatch, match=r"m 16.* but .*m 8"):
+        indexed.ingest()
+
+
+def test_what_next_leaves_out_stays(indexed):
+    indexed.configure(vectors={"m": 32, "ef_construction": 128}, next={"vectors": {"dtype": "halfvec"}})
+    chosen = indexed.session.settings.collection("default").next_vectors
+    assert (chosen.dtype, chosen.m, chosen.ef_construction) == ("halfvec", 32, 128)

@@ -256,7 +256,7 @@ def test_what_another_run_changed_meanwhile_is_looked_at_again(indexed, monkeypa
     say(indexed, ("changed", "a.txt"))
     import flows.pipeline
 
-    plain = flows.pipeline._embed
+    plain = flows.pipeline.embed_missing
 
     def overtake(*args, **options):
         plain(*args, **options)
@@ -264,7 +264,7 @@ def test_what_another_run_changed_meanwhile_is_looked_at_again(indexed, monkeypa
         indexed.write("a.txt", "A third text, about bananas.")
         indexed.ingest()
 
-    monkeypatch.setattr(flows.pipeline, "_embed", overtake)
+    monkeypatch.setattr(flows.pipeline, "embed_missing", overtake)
     report = apply(indexed)
     assert (report.events, report.retried) == (0, 1)
     assert [event["state"] for event in list_events(indexed.session.db, 1)] == ["pending"]

@@ -135,7 +135,7 @@ def test_every_statement_has_one_name_and_names_its_tenant():
         "find_tenant create_tenant find_space get_space create_space create_vector_partition "
         "create_vector_index copy_vectors keyword_hits keyword_hits_as_of refresh_statistics "
         "table_sizes write_vectors wait_for_tags begin_vector_rebuild finish_vector_rebuild "
-        "drop_broken_indexes index_only".split()
+        "drop_broken_indexes index_only find_probe keep_probe wait_for_build".split()
     )
     for path in sorted((ROOT / "registry/sql").glob("*.sql")):
         for name, body in load(path.stem).items():
