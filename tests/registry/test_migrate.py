@@ -79,3 +79,44 @@ def test_a_failing_migration_leaves_nothing_behind(empty_url):
             migrate(admin, [load_migrations()[0], broken])
         assert admin.execute("SELECT to_regclass('revector.half_made')").fetchone() == (None,)
         assert migrate(admin) == [m.number for m in load_migrations()]
+
+
+@pytest.fixture
+def plain_url(server_url):
+    """An empty database whose owner is neither a superuser nor passes by policies."""
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute("CREATE ROLE plain_owner LOGIN NOSUPERUSER NOCREATEROLE NOCREATEDB")
+        connection.execute("CREATE DATABASE plain_test OWNER plain_owner")
+    url = server_url.replace("/postgres?", "/plain_test?")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE EXTENSION vector")
+    yield url.replace("postgres:@", "plain_owner:@")
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute("DROP DATABASE plain_test WITH (FORCE)")
+        connection.execute("DROP ROLE plain_owner")
+
+
+def test_spaces_of_before_are_known_after_the_upgrade_whoever_owns_the_tables(plain_url):
+    with connect_admin(plain_url) as admin:
+        migrate(admin, load_migrations()[:7])
+        admin.execute("INSERT INTO tenant (name) VALUES ('a'), ('b')")
+        admin.execute(
+            "INSERT INTO embedding_space (modality, provider, model, revision, dim, dtype, normalised, "
+            "document_prompt, query_prompt, fingerprint) "
+            "VALUES ('text', 'p', 'm', '1', 3, 'vector', true, '', '', 'x')"
+        )
+        for tenant in (1, 2):
+            admin.execute("SELECT set_config('app.tenant_id', %s, false)", [str(tenant)])
+            admin.execute(
+                "INSERT INTO collection (tenant_id, name, digest_state) VALUES (%s, 'default', '')", [tenant]
+            )
+            admin.execute("SELECT create_vector_partition(1, %s)", [tenant])
+        admin.execute("RESET app.tenant_id")
+        migrate(admin)
+        found = []
+        for tenant in (1, 2):
+            admin.execute("SELECT set_config('app.tenant_id', %s, false)", [str(tenant)])
+            found += admin.execute(
+                "SELECT tenant_id, collection_id, space_id FROM collection_space"
+            ).fetchall()
+        assert found == [(1, 1, 1), (2, 2, 1)]
