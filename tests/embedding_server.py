@@ -15,14 +15,27 @@ import numpy as np
 from schemas.settings import EndpointSettings
 from tests.fake_embedder import FakeEmbedder
 
+DRIPS = 200
+DRIP_S = 0.02
+
 
 class Answer:
     """What a server sends: status, body, headers; `body` may be any bytes."""
+
+    drips = ""
 
     def __init__(self, status: int, body: bytes | Any = b"", **headers: str) -> None:
         self.status = status
         self.body = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+class Drip(Answer):
+    """One byte after the other of a header or a body, for 4 s if nobody hangs up; then the server does."""
+
+    def __init__(self, drips: str) -> None:
+        super().__init__(200)
+        self.drips = drips
 
 
 Misbehave = Callable[[list[str], list[dict[str, Any]]], "Answer | list[dict[str, Any]] | None"]
@@ -36,6 +49,7 @@ class EmbeddingServer:
         requests: bodies of all requests; `keys` their Authorization headers.
         misbehave: handed the texts and the right rows; what it returns is sent instead. Gives None for the
             right answer; may raise `ConnectionAbortedError` to hang up.
+        dripping: set once a `Drip` has begun.
         before: called with the texts before anything is answered.
     """
 
@@ -47,6 +61,8 @@ class EmbeddingServer:
         self.keys: list[str | None] = []
         self.misbehave: Misbehave = lambda texts, rows: None
         self.before: Callable[[list[str]], object] = lambda texts: None
+        self.dripping = threading.Event()
+        self.stopped = threading.Event()
         self._lock = threading.Lock()
         self._port = 0
 
@@ -64,12 +80,14 @@ class EmbeddingServer:
         """Answer while the block runs; a second time at the same port."""
         server = ThreadingHTTPServer(("127.0.0.1", self._port), _handler(self))
         server.daemon_threads = True
+        self.stopped.clear()
         self._port = server.server_address[1]
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
             yield self
         finally:
+            self.stopped.set()
             server.shutdown()
             server.server_close()
             thread.join()
@@ -114,7 +132,19 @@ def _handler(world: EmbeddingServer) -> type[BaseHTTPRequestHandler]:
             except ConnectionError:
                 self.close_connection = True
 
+        def _drip(self, where: str) -> None:
+            self.close_connection = True
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nX: " + (b"\r\n\r\n" if where == "body" else b""))
+            world.dripping.set()
+            for _ in range(DRIPS):
+                self.wfile.write(b" " if where == "body" else b"a")
+                if world.stopped.wait(DRIP_S):
+                    return
+
         def _send(self, answer: Answer) -> None:
+            if answer.drips:
+                self._drip(answer.drips)
+                return
             self.send_response(answer.status)
             for name, value in {"Content-Length": str(len(answer.body)), **answer.headers}.items():
                 self.send_header(name, value)

@@ -10,7 +10,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 import numpy as np
 from tokenizers import Tokenizer
 
-from schemas.errors import EndpointUnavailable
 from tasks.embedding.base import Progress, Vectors, check_vectors
 from tasks.embedding.endpoint_card import EndpointCard
 from tasks.embedding.endpoint_client import (
@@ -39,12 +38,8 @@ class EndpointEmbedder:
         self.revision = card.revision
         self.dim = card.dim
         self._card = card
-        self._waiting = waiting
         self._most = card.endpoint.batch
-        self._connect()
-
-    def _connect(self) -> None:
-        self._client = EndpointClient(self._card, waiting=self._waiting)
+        self._client = EndpointClient(card, waiting=waiting)
         weakref.finalize(self, self._client.close)  # an embedder has no end of its own
 
     def embed(self, texts: Sequence[str], *, progress: Progress | None = None) -> Vectors:
@@ -72,6 +67,7 @@ class EndpointEmbedder:
         """Where a batch begins, and its vectors, as they come; the first error ends all."""
         stop = threading.Event()
         size = self._size(len(texts))
+        asked = self._client.asked
         pool = ThreadPoolExecutor(self._card.endpoint.concurrency, thread_name_prefix="endpoint")
         waiting: dict[Future[Vectors], int] = {
             pool.submit(self._ask, texts[start : start + size], stop): start
@@ -81,19 +77,15 @@ class EndpointEmbedder:
             while waiting:
                 done, _ = wait(waiting, timeout=self._longest, return_when=FIRST_COMPLETED)
                 if not done:
-                    raise self._give_up(stop)
+                    raise self._client.give_up(self._longest, asked=self._client.asked - asked)
+                asked = self._client.asked
                 for future in sorted(done, key=waiting.__getitem__):
                     yield waiting.pop(future), future.result()
         finally:
             stop.set()
-            pool.shutdown(wait=not waiting, cancel_futures=True)
-
-    def _give_up(self, stop: threading.Event) -> EndpointUnavailable:
-        stop.set()
-        self._client.close()  # ends what still reads
-        error = self._client.give_up(self._longest)
-        self._connect()
-        return error
+            pool.shutdown(wait=False, cancel_futures=True)
+            self._client.hang_up()  # what is still in flight would keep the process from ending
+            pool.shutdown(wait=not waiting)
 
     def _size(self, count: int) -> int:
         """Texts of a request: few enough that all connections have one, as the server batches itself."""
@@ -104,7 +96,7 @@ class EndpointEmbedder:
 
     @property
     def _longest(self) -> float:
-        """Seconds without any answer after which the endpoint is given up, whatever it sends meanwhile."""
+        """Seconds without any vectors after which the endpoint is given up, whatever it sends meanwhile."""
         endpoint = self._card.endpoint
         turn = 60 * endpoint.concurrency / endpoint.requests_per_minute if endpoint.requests_per_minute else 0
         return ATTEMPTS * (endpoint.timeout_s + turn) + LONGEST_PAUSE_S

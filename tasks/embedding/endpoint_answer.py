@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
+import unicodedata
 from typing import Annotated
 
 import numpy as np
@@ -14,7 +16,9 @@ from tasks.embedding.base import Vectors
 
 _SHOWN = 200
 _SHARED = 12
-"""Characters of a text in a message of the server's that make us leave the message out."""
+"""Characters in a row of a text in a message of the server's that make us leave the message out."""
+_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
+_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\[nrt]")
 
 
 class _Row(BaseModel):
@@ -106,11 +110,36 @@ def read_complaint(body: bytes, *, texts: list[str], secret: str = "") -> tuple[
     error = found.get("error", found) if isinstance(found, dict) else None
     if not isinstance(error, dict):
         error = {"message": error}
-    code = error.get("code") or error.get("type")
-    said = next((error[k] for k in ("message", "detail") if isinstance(error.get(k), str)), "")
+    said, code = (
+        _flatten(next((error[k] for k in keys if isinstance(error.get(k), str)), ""), secret)[:_SHOWN]
+        for keys in (("message", "detail"), ("code", "type"))
+    )
+    known = [_fold(_flatten(text)) for text in texts]
+    code = code if _CODE.fullmatch(code) and not _repeats(code, known) else ""
+    return "" if _repeats(said, known) else said.strip().rstrip("."), code
+
+
+def _flatten(text: str, secret: str = "") -> str:
+    """In one line and without escapes, behind which a text would not be recognised."""
+    text = _ESCAPE.sub(lambda found: chr(int(found[1], 16)) if found[1] else " ", text)
     if secret:
-        said = said.replace(secret, "***")
-    said = "".join(c if c.isprintable() else " " for c in said)
-    if any(text.strip()[:_SHARED] in said for text in texts if text.strip()):
-        said = ""
-    return said[:_SHOWN].strip().rstrip("."), code if isinstance(code, str) else ""
+        text = text.replace(secret, "***")
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _fold(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
+def _repeats(said: str, texts: list[str]) -> bool:
+    """Whether it has any part of a text in it, or the whole of a short one; `texts` are folded.
+
+    Servers quote from the middle as well, and the beginning may be the prompt, which all texts share.
+    """
+    said = _fold(said)
+    parts = {said[i : i + _SHARED] for i in range(len(said) - _SHARED + 1)}
+    return any(
+        (text in said if len(text) < _SHARED else any(part in text for part in parts))
+        for text in texts
+        if text
+    )

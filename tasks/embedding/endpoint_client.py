@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -16,6 +17,7 @@ from schemas.errors import ConfigurationError, EmbeddingFailed, EndpointUnavaila
 from tasks.embedding.base import Vectors
 from tasks.embedding.endpoint_answer import BadAnswer, read_answer, read_complaint
 from tasks.embedding.endpoint_card import EndpointCard
+from tasks.embedding.endpoint_line import Line, TooLong
 
 ATTEMPTS = 6
 """How often a batch is asked for: with pauses of up to 0.5, 1, 2, 4 and 8 s between."""
@@ -52,6 +54,9 @@ class Waiting:
 class EndpointClient:
     """Asks one endpoint; may be shared between threads.
 
+    Attributes:
+        asked: requests that were sent so far.
+
     Raises:
         ConfigurationError: the file with the key cannot be read.
     """
@@ -62,21 +67,56 @@ class EndpointClient:
         self._waiting = waiting or Waiting()
         self._key = read_key(card)
         self._url = f"{self._settings.url.rstrip('/')}/embeddings"
+        self._tls = httpx.create_ssl_context()  # reads all certificates: once, not for each line
+        self._idle: list[Line] = []
+        self._busy: set[Line] = set()
+        self._lock = threading.Lock()
+        self._free_at = 0.0
+        self.asked = 0
+
+    def close(self) -> None:
+        """Close all connections; whoever reads from one fails."""
+        self.hang_up()
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for line in idle:
+            line.close()
+
+    def hang_up(self) -> None:
+        """End the requests that are being made; a `stop` that was set before keeps new ones from starting."""
+        with self._lock:
+            for line in self._busy:
+                line.cut()
+
+    @contextmanager
+    def _line(self, stop: threading.Event) -> Iterator[Line]:
+        """A connection that nobody else uses meanwhile; one that was used before, if there is one."""
+        with self._lock:
+            line = self._idle.pop() if self._idle else Line(self._connect())
+            self._busy.add(line)
+        try:
+            if stop.is_set():  # asked last: whoever sets it cuts the lines that are busy by then
+                raise Stopped
+            yield line
+        finally:
+            with self._lock:
+                self._busy.remove(line)
+                if not line.is_cut:
+                    self._idle.append(line)
+            if line.is_cut:
+                line.close()
+
+    def _connect(self) -> httpx.Client:
         headers = {"Accept-Encoding": "identity"}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
         seconds = self._settings.timeout_s
-        self._http = httpx.Client(
+        return httpx.Client(
             headers=headers,
             timeout=httpx.Timeout(seconds, connect=min(_CONNECT_S, seconds)),
-            limits=httpx.Limits(max_connections=self._settings.concurrency),
+            limits=httpx.Limits(max_connections=1),
+            verify=self._tls,
         )
-        self._lock = threading.Lock()
-        self._free_at = 0.0
-
-    def close(self) -> None:
-        """Close all connections; whoever reads from one fails."""
-        self._http.close()
 
     def ask(self, texts: list[str], stop: threading.Event, *, attempts: int = ATTEMPTS) -> Vectors:
         """(N, D) float32, unit length: the vectors of texts, in order.
@@ -96,7 +136,7 @@ class EndpointClient:
         for attempt in range(attempts):
             self._take_turn(stop)
             try:
-                status, headers, body = self._post(texts)
+                status, headers, body = self._post(texts, stop)
             except httpx.TransportError as exc:
                 reason, asked = f"does not answer ({type(exc).__name__})", 0.0
             else:
@@ -127,23 +167,19 @@ class EndpointClient:
         if stop.is_set():
             raise Stopped
 
-    def _post(self, texts: list[str]) -> tuple[int, httpx.Headers, bytes]:
+    def _post(self, texts: list[str], stop: threading.Event) -> tuple[int, httpx.Headers, bytes]:
         """Status, headers and body of an answer: of bounded size, and within the time for a request."""
         question = {"model": self._settings.model, "input": texts, "encoding_format": self._settings.encoding}
         most = _SPARE_BYTES + len(texts) * (self._card.dim * _NUMBER_BYTES + 256)
-        until = self._waiting.clock() + self._settings.timeout_s
-        body = bytearray()
         try:
-            with self._http.stream("POST", self._url, json=question) as response:
-                for part in response.iter_bytes():
-                    body += part
-                    if len(body) > most:
-                        raise self._failed(f"answers with more than {most} bytes to {len(texts)} texts")
-                    if self._waiting.clock() > until:
-                        raise httpx.ReadTimeout("the body comes too slowly")
+            with self._line(stop) as line:
+                with self._lock:
+                    self.asked += 1
+                return line.post(self._url, question, seconds=self._settings.timeout_s, most=most)
+        except TooLong as exc:
+            raise self._failed(f"answers with more than {most} bytes to {len(texts)} texts") from exc
         except (httpx.DecodingError, httpx.InvalidURL) as exc:
             raise self._failed(f"cannot be read ({type(exc).__name__})") from exc
-        return response.status_code, response.headers, bytes(body)
 
     def _read(self, body: bytes, count: int) -> Vectors:
         try:
@@ -154,7 +190,8 @@ class EndpointClient:
     def _judge(self, status: int, headers: httpx.Headers, body: bytes, texts: list[str]) -> tuple[str, float]:
         """Why it may be asked again, and the seconds that it asks for; raises where that is no use."""
         said, code = read_complaint(body, texts=texts, secret=self._key)
-        reason = f"answers {status}" + (f" ({said})" if said else "")
+        shown = said or code
+        reason = f"answers {status}" + (f" ({shown})" if shown else "")
         if code == "insufficient_quota":
             raise self._failed(f"has no quota left: it {reason}", "Pay its bill, or raise its limit.")
         if status >= 500 or status in _AGAIN:
@@ -182,8 +219,9 @@ class EndpointClient:
         return EmbeddingFailed(f"{self._who} {reason}.", advice=advice, endpoint=self._card.endpoint_name)
 
     def _unavailable(self, reason: str, attempts: int) -> EndpointUnavailable:
+        times = "once" if attempts == 1 else f"{attempts} times"
         return EndpointUnavailable(
-            f"{self._who} {reason}; it was asked {attempts} times.",
+            f"{self._who} {reason}; it was asked {times}.",
             advice="Run again when it answers: what is embedded is stored.",
             endpoint=self._card.endpoint_name,
         )
@@ -196,9 +234,9 @@ class EndpointClient:
             "own `tokenizer`.",
         )
 
-    def give_up(self, seconds: float) -> EndpointUnavailable:
-        """The error for an endpoint that has answered nothing for so long."""
-        return self._unavailable(f"has not answered for {seconds:.0f} s", ATTEMPTS)
+    def give_up(self, seconds: float, *, asked: int) -> EndpointUnavailable:
+        """The error for an endpoint that gave no vectors for so long, though it was asked so often."""
+        return self._unavailable(f"has given no vectors for {seconds:.0f} s", asked)
 
 
 def read_key(card: EndpointCard) -> str:

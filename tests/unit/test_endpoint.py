@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import json
 import logging
 import threading
+import unicodedata
 
 import numpy as np
 import pytest
@@ -16,9 +18,10 @@ from schemas.errors import (
     ModelNotAvailable,
 )
 from tasks.embedding.endpoint import EndpointEmbedder
+from tasks.embedding.endpoint_answer import read_complaint
 from tasks.embedding.endpoint_client import Waiting, read_patience
 from tasks.embedding.resolve import resolve_card
-from tests.embedding_server import Answer, EmbeddingServer
+from tests.embedding_server import Answer, Drip, EmbeddingServer
 
 TEXTS = [f"text number {i}" for i in range(40)]
 
@@ -195,6 +198,42 @@ def test_a_server_that_does_not_answer_in_time_is_given_up(server):
         silence.set()
 
 
+@pytest.mark.parametrize("where", ["header", "body"])
+def test_a_server_that_sends_single_bytes_is_waited_for_no_longer(server, where):
+    server.misbehave = lambda texts, rows: Drip(where)
+    embedder = _embedder(server, Clock(), timeout_s=0.4)
+    with pytest.raises(EndpointUnavailable, match=r"ReadTimeout.*asked 2 times"):
+        embedder.embed_query("hello")
+    server.misbehave = lambda texts, rows: None
+    assert embedder.embed_query("hello").shape == (64,), "it is connected to again"
+
+
+def test_an_error_ends_the_requests_that_are_in_flight(server):
+    server.before = lambda texts: TEXTS[0] in texts or server.dripping.wait(10)
+    server.misbehave = lambda texts, rows: Drip("header") if TEXTS[0] in texts else Answer(401)
+    embedder = _embedder(server, Clock(), timeout_s=60, batch=20, concurrency=2)
+    with pytest.raises(ModelNotAvailable):
+        embedder.embed(TEXTS)
+    left = [thread for thread in threading.enumerate() if thread.name.startswith("endpoint")]
+    for thread in left:
+        thread.join(1)
+    assert not any(thread.is_alive() for thread in left), "the process could not exit"
+    server.misbehave = lambda texts, rows: None
+    assert len(embedder.embed(TEXTS)) == 40
+
+
+def test_who_is_given_up_while_it_asks_for_patience_is_said_to_be_asked_as_often_as_it_was(
+    server, monkeypatch
+):
+    monkeypatch.setattr(EndpointEmbedder, "_longest", 0.3)
+    patient = Waiting(sleep=lambda seconds, stop: stop.wait(10))
+    server.misbehave = lambda texts, rows: Answer(503, Retry_After="60")
+    card = resolve_card("documents", "endpoint:kure", endpoints={"kure": server.settings(concurrency=1)})
+    with pytest.raises(EndpointUnavailable, match=r"no vectors for .* asked once"):
+        EndpointEmbedder(card, waiting=patient).embed(TEXTS[:5])
+    assert len(server.requests) == 1
+
+
 @pytest.mark.parametrize("status", [400, 413, 422])
 def test_a_batch_that_is_refused_is_halved_and_the_size_kept(server, status):
     server.misbehave = lambda texts, rows: Answer(status, {"error": "too many"}) if len(texts) > 5 else None
@@ -220,6 +259,27 @@ def test_a_message_of_the_server_never_repeats_a_text(server):
     with pytest.raises(EmbeddingFailed) as found:
         _embedder(server).embed(["a very private sentence"])
     assert "private" not in str(found.value)
+
+
+PRIVATE = "passage: 환자 김철수는 1972년에 태어났다.\nHe is a very private person."
+
+
+@pytest.mark.parametrize(
+    "quoted",
+    [
+        "김철수는 1972년에 태어났다",
+        "is a very PRIVATE person",
+        json.dumps(PRIVATE[9:]),
+        repr(PRIVATE[12:40]),
+        unicodedata.normalize("NFD", PRIVATE[9:30]),
+    ],
+)
+def test_no_part_of_a_text_is_repeated_wherever_it_begins(quoted):
+    for error in ({"message": f"bad: {quoted}", "code": "too_long"}, f"bad: {quoted}"):
+        said, code = read_complaint(json.dumps({"error": error}).encode(), texts=[PRIVATE])
+        assert (said, code) == ("", "too_long" if isinstance(error, dict) else "")
+    body = json.dumps({"error": {"message": "512 tokens at most.", "code": quoted}}).encode()
+    assert read_complaint(body, texts=[PRIVATE]) == ("512 tokens at most", "")
 
 
 @pytest.mark.parametrize("status", [401, 403])
