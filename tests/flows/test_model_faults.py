@@ -41,8 +41,8 @@ from schemas.errors import (
     SpaceMismatch,
     VectorsMissing,
 )
-from tasks.embedding.card import resolve_model
-from tasks.embedding.image_card import SMALL_FOLDER
+from tasks.embedding.card import require_unchanged, resolve_model
+from tasks.embedding.image_card import SMALL_FOLDER, resolve_image_model
 from tasks.throttling import Throttle
 from tests.fake_embedder import FakeEmbedder
 from tests.model_folders import make_model_folder
@@ -262,6 +262,19 @@ def test_a_search_does_not_take_files_that_are_changed_while_they_are_loaded(ind
     loading(indexed.model / "model.safetensors")
     with pytest.raises(ModelNotAvailable, match="changed while it was loaded"):
         _search(indexed)
+
+
+def test_what_a_revision_stands_for_is_found_again_for_each_kind_of_model(tmp_path):
+    folder = make_model_folder(tmp_path / "some")
+    card, default = resolve_model(str(folder)), resolve_model("all-MiniLM-L6-v2")
+    for same in (card, default, replace(card, revision="a" * 40), resolve_image_model("small-clip")):
+        require_unchanged(same)
+    for other in (replace(card, revision="sha256:0"), replace(default, revision=f"{default.revision}.1")):
+        with pytest.raises(ModelNotAvailable, match="changed while it was loaded"):
+            require_unchanged(other)
+    shutil.rmtree(folder)
+    with pytest.raises(ModelNotAvailable, match="changed while it was loaded"):
+        require_unchanged(card)
 
 
 def test_a_model_folder_that_is_gone_stops_it(indexed):
