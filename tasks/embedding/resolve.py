@@ -8,7 +8,7 @@ from pathlib import Path
 from schemas.release import Kind
 from schemas.settings import EndpointSettings
 from tasks.embedding.base import Embedder
-from tasks.embedding.card import ModelCard, resolve_model
+from tasks.embedding.card import ModelCard, require_unchanged, resolve_model
 from tasks.embedding.endpoint_card import PREFIX, EndpointCard, resolve_endpoint
 from tasks.embedding.image_card import ImageCard, resolve_image_model
 
@@ -44,14 +44,23 @@ def resolve_card(
 def load_embedder(card: Card, *, device: str = "auto", precision: str = "auto") -> Embedder:
     """Load the model of a card; see `load_text_embedder`, `load_image_embedder`, `EndpointEmbedder`.
 
+    All runs and searches load their models here, also those that keep them in memory: what is handed over
+    is the model that the card was read of.
+
     Raises:
-        ModelNotAvailable: the folder cannot be loaded.
+        ModelNotAvailable: the folder cannot be loaded, or was changed since the card was read.
         EmbeddingFailed: our path does not give the library's vectors for this model.
     """
-    if isinstance(card, EndpointCard):
+    if isinstance(card, EndpointCard):  # no weights here, and its revision is the operator's word
         from tasks.embedding.endpoint import EndpointEmbedder
 
         return EndpointEmbedder(card)
+    embedder = _load_files(card, device=device, precision=precision)
+    require_unchanged(card)
+    return embedder
+
+
+def _load_files(card: Card, *, device: str, precision: str) -> Embedder:
     if isinstance(card, ImageCard):
         from tasks.embedding.image import load_image_embedder
 

@@ -15,8 +15,10 @@ import pytest
 
 import registry.vectors
 import tasks.embedding.hub
+import tasks.embedding.text
 import tasks.vectors
 from flows import prototyping
+from flows.commands.watching import load_once
 from flows.forgetting import forget
 from flows.purging import purge_collection
 from flows.reembedding import reembed_collection
@@ -39,8 +41,8 @@ from schemas.errors import (
     SpaceMismatch,
     VectorsMissing,
 )
-from tasks.embedding.card import resolve_model
-from tasks.embedding.image_card import SMALL_FOLDER
+from tasks.embedding.card import require_unchanged, resolve_model
+from tasks.embedding.image_card import SMALL_FOLDER, resolve_image_model
 from tasks.throttling import Throttle
 from tests.fake_embedder import FakeEmbedder
 from tests.model_folders import make_model_folder
@@ -181,19 +183,98 @@ def test_what_serves_is_not_searched_with_its_files_changed(indexed):
     assert indexed.keyword("storks")[0].uri == "storks.txt"
 
 
-def test_files_that_are_changed_while_they_are_loaded_stop_it(indexed):
-    def load(card, settings):
-        if card.name == "better":
-            _change_a_byte(indexed.model / "model.safetensors")
-        return indexed.models.load(card, settings)
+class Probed(FakeEmbedder):
+    """Its vectors, and those of its probes, are of what its weights were when it was loaded."""
 
-    plain = indexed.session
-    indexed.session = replace(plain, load_embedder=load)
+    probes = b"p" * 32
+
+    def __init__(self, card):
+        super().__init__(name=card.name, revision=resolve_model(str(card.path)).revision, dim=card.dim)
+
+    def reference(self):
+        return self.embed(["a", "b"])
+
+    def settle(self, expected):
+        return float((self.reference() * expected).sum(axis=1).min())
+
+
+@pytest.fixture
+def loading(indexed, monkeypatch):
+    """Models of folders are loaded as in production, less the weights; call it for another one's to come."""
+    swaps = []
+
+    def load_text_embedder(card, **_):
+        if swaps:
+            _change_a_byte(swaps.pop())
+        return Probed(card)
+
+    def load(card, settings):
+        return (load_real_embedder if card.name == "better" else indexed.models.load)(card, settings)
+
+    monkeypatch.setattr(tasks.embedding.text, "load_text_embedder", load_text_embedder)
+    indexed.session = replace(indexed.session, load_embedder=load)
+    return swaps.append
+
+
+def _kept(world):
+    """Probes and vectors in the registry, of whatever space and collection."""
+    with world.session.db.connection() as connection:
+        spaces = "SELECT to_regclass('vectors_' || id)::text FROM embedding_space"
+        tables = [table for (table,) in connection.execute(spaces) if table]
+        counts = [
+            connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            for table in ("space_probe", *tables)
+        ]
+    return counts[0], sum(counts[1:])
+
+
+def _changes_the_model(world):
+    reembed_collection(world.session, "default")
+
+
+def _ingests_into_another(world):
+    settings = world.session.settings
+    other = settings.collection("default").model_copy(update={"model": str(world.model), "next": None})
+    collections = {**settings.collections, "other": other}
+    world.session = replace(world.session, settings=settings.model_copy(update={"collections": collections}))
+    world.ingest(collection="other")
+
+
+@pytest.mark.parametrize("work", [_changes_the_model, _ingests_into_another])
+@pytest.mark.parametrize("is_kept", [False, True], ids=["loaded each time", "kept in memory"])
+def test_files_that_are_changed_while_they_are_loaded_leave_nothing_behind(indexed, loading, work, is_kept):
+    if is_kept:  # as `revector watch` does
+        indexed.session = replace(indexed.session, load_embedder=load_once(indexed.session.load_embedder))
+    weights = indexed.model / "model.safetensors"
+    good = weights.read_bytes()
+    loading(weights)
     with pytest.raises(ModelNotAvailable, match="changed while it was loaded"):
-        reembed_collection(indexed.session, "default")
-    assert _stored(indexed) == 0
-    indexed.session = plain
-    _require_unchanged(indexed)
+        work(indexed)
+    assert _kept(indexed) == (0, 12)
+    assert _search(indexed) == ["storks.txt"]
+    weights.write_bytes(good)
+    work(indexed)
+    assert _kept(indexed) == (1, 24)
+
+
+def test_a_search_does_not_take_files_that_are_changed_while_they_are_loaded(indexed, loading):
+    reembed_collection(indexed.session, "default")
+    loading(indexed.model / "model.safetensors")
+    with pytest.raises(ModelNotAvailable, match="changed while it was loaded"):
+        _search(indexed)
+
+
+def test_what_a_revision_stands_for_is_found_again_for_each_kind_of_model(tmp_path):
+    folder = make_model_folder(tmp_path / "some")
+    card, default = resolve_model(str(folder)), resolve_model("all-MiniLM-L6-v2")
+    for same in (card, default, replace(card, revision="a" * 40), resolve_image_model("small-clip")):
+        require_unchanged(same)
+    for other in (replace(card, revision="sha256:0"), replace(default, revision=f"{default.revision}.1")):
+        with pytest.raises(ModelNotAvailable, match="changed while it was loaded"):
+            require_unchanged(other)
+    shutil.rmtree(folder)
+    with pytest.raises(ModelNotAvailable, match="changed while it was loaded"):
+        require_unchanged(card)
 
 
 def test_a_model_folder_that_is_gone_stops_it(indexed):

@@ -10,7 +10,7 @@ import pytest
 from registry.collections import ensure_space
 from registry.probes import Probe, find_probe, keep_probe
 from schemas.embedding import EmbeddingSpace
-from schemas.errors import EmbeddingFailed, SpaceMismatch
+from schemas.errors import DatabaseError, EmbeddingFailed, SpaceMismatch
 from tasks.embedding.probing import verify
 
 SPACE = EmbeddingSpace("text", "test", "m", "r", 4)
@@ -107,4 +107,24 @@ def test_a_model_without_probes_passes(db, space_id):
         pass
 
     verify(db, space_id, Plain())
+    assert find_probe(db, space_id) is None
+
+
+@pytest.mark.parametrize("stored", [b"", b"x", VECTORS.tobytes()[:-4], np.ones((2, 3), np.float32).tobytes()])
+def test_a_damaged_probe_is_said_to_be_damaged(db, space_id, stored):
+    half = ensure_space(db, replace(SPACE, dtype="halfvec"))
+    with db.connection() as connection:
+        connection.execute(
+            "INSERT INTO space_probe (space_id, probes, vectors) VALUES (%s, %s, %s)",
+            (space_id, PROBES, stored),
+        )
+    for asked in (space_id, half):
+        with pytest.raises(DatabaseError, match=f"probe of space {space_id} is damaged") as info:
+            verify(db, asked, Probed(VECTORS))
+        assert f"WHERE space_id = {space_id};" in info.value.advice
+
+
+def test_vectors_of_another_length_than_the_spaces_leave_no_probe(db, space_id):
+    with pytest.raises(EmbeddingFailed, match="3 dimensions, not 4"):
+        verify(db, space_id, Probed(np.eye(3, dtype=np.float32), library=np.eye(3, dtype=np.float32)))
     assert find_probe(db, space_id) is None
