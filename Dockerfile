@@ -14,7 +14,7 @@ COPY registry registry
 COPY tasks tasks
 COPY flows flows
 COPY models models
-# torch for CPUs alone is 4 GB smaller: --build-arg PIP_ARGS="--extra-index-url <index of CPU wheels>"
+# torch for CPUs alone is 4 GB smaller: name an index of its wheels in --build-arg PIP_ARGS
 ARG PIP_ARGS=""
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip install --constraint constraints.txt $PIP_ARGS '.[s3]'

@@ -19,7 +19,8 @@ from registry.estimating import (
     shown_tokens,
     unembedded_tokens,
 )
-from registry.reembedding import count_truncated, list_collection_spaces
+from registry.purge import list_spaces
+from registry.reembedding import count_truncated
 from schemas.embedding import EmbeddingSpace
 from schemas.estimate import Basis, Estimate, FormatSizes, ReembedPlan, Speed
 from schemas.plan import ChangePlan
@@ -176,7 +177,7 @@ def _foresee(
 ) -> ReembedPlan:
     chunks, tokens = shown_tokens(db, collection.id)
     missing, space_id = chunks, find_space(db, choice.space)
-    if space_id in {space.space_id for space in list_collection_spaces(db, collection.id)}:
+    if space_id in {space.id for space in list_spaces(db, collection.id)}:
         assert space_id is not None
         missing, tokens = unembedded_tokens(db, collection.id, space_id)
     is_conversion = choice.space.has_same_vectors(active)

@@ -10,8 +10,7 @@ from uuid import UUID, uuid4
 from flows.embedding import embed_missing
 from flows.ending import describe_end
 from flows.named import look_at, named_outcomes
-from flows.progress import Progress as Progress
-from flows.progress import ignore_progress as ignore_progress
+from flows.progress import Progress, ignore_progress
 from flows.session import Session, open_workspace
 from flows.stopwatch import Stopwatch
 from registry.collections import ensure_collection, ensure_source, ensure_space, ensure_vector_partition
@@ -44,20 +43,6 @@ class Naming(Protocol):
     def settle(self, run_id: UUID, outcomes: Mapping[str, str]) -> None:
         """Uri -> outcome (`schemas.event.Outcome`, or "conflict") of what was named; the run is through."""
         ...
-
-
-def plan_location(
-    session: Session,
-    steps: Steps,
-    location: str,
-    collection: str,
-    *,
-    reapply: bool = False,
-    kind: Kind | None = None,
-) -> ChangePlan:
-    """What an ingest of that location would change; writes nothing."""
-    with open_workspace(session, location, collection, kind=kind) as workspace:
-        return steps.plan_run(workspace, steps.list_source(workspace), reapply=reapply).plan
 
 
 def ingest_location(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
-from flows.pipeline import Progress, ignore_progress
+from flows.progress import Progress, ignore_progress
 from flows.prototyping import refresh
 from flows.purging import hold_flow
 from flows.session import Session

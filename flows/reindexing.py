@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from flows.named import CONFLICT, places
-from flows.pipeline import Progress, ignore_progress, ingest_location
+from flows.pipeline import ingest_location
+from flows.progress import Progress, ignore_progress
 from flows.session import Session
 from registry.collections import get_collection, list_sources
 from registry.dispatch import end_trouble

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from flows.session import Session
 from flows.spaces import Choice
 from registry.connection import Connection
-from registry.reembedding import count_truncated, keep_comparison, shown_vector
+from registry.reembedding import count_truncated, shown_vector
 from registry.search import vector_hits
 from schemas.errors import ConfigurationError, EmbeddingFailed, GateFailed
 from schemas.reembed import Comparison
@@ -98,10 +98,7 @@ def compare(change: Change) -> Comparison | None:
     new = change.load()
     before = Side(change.active_id, asked)
     after = Side(change.space_id, [new.embed_query(question.text) for question in questions])
-    comparison = compare_spaces(session.db, collection, before, after, questions)
-    if comparison is not None:
-        keep_comparison(session.db, collection.id, change.space_id, asdict(comparison))
-    return comparison
+    return compare_spaces(session.db, collection, before, after, questions)
 
 
 def require_overlap(change: Change, comparison: Comparison | None) -> None:

@@ -158,7 +158,12 @@ def ensure_space(db: Database, space: EmbeddingSpace) -> int:
 def get_space(db: Database, space_id: int) -> EmbeddingSpace:
     """The space with that id."""
     with db.connection() as connection:
-        row = connection.execute(_SQL["get_space"], {"space": space_id}).fetchone()
+        return read_space(connection, space_id)
+
+
+def read_space(connection: Connection, space_id: int) -> EmbeddingSpace:
+    """The same, as the connection's transaction sees it."""
+    row = connection.execute(_SQL["get_space"], {"space": space_id}).fetchone()
     assert row is not None, f"no embedding space {space_id}"
     return EmbeddingSpace(*row)
 

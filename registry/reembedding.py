@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 from psycopg import sql
-from psycopg.types.json import Jsonb
 
 from registry.activation import apply_staged, list_unembedded
 from registry.collections import get_collection_by_id, get_space
@@ -25,28 +23,6 @@ from schemas.errors import RunStopped
 from schemas.release import Activation, Collection, Release
 
 _SQL = load("reembedding")
-
-
-class CollectionSpace(NamedTuple):
-    """A space that a collection has vectors in.
-
-    Attributes:
-        space_id: of the space.
-        model, dtype, dim: of its vectors.
-        is_active: whether the current release shows it.
-        last_release: the last release that showed it; None where none did.
-        tags: of releases that showed it.
-        used_at: when a run last wrote into it, or it was switched away from.
-    """
-
-    space_id: int
-    model: str
-    dtype: str
-    dim: int
-    is_active: bool
-    last_release: int | None
-    tags: list[str]
-    used_at: datetime
 
 
 @contextmanager
@@ -63,13 +39,6 @@ def hold_reembed(db: Database, collection: Collection) -> Iterator[None]:
                 advice=f"Wait until it ends: `revector status --collection {collection.name}`.",
             )
         yield
-
-
-def list_collection_spaces(db: Database, collection_id: int) -> list[CollectionSpace]:
-    """The spaces of a collection, oldest first."""
-    with db.connection() as connection:
-        rows = connection.execute(_SQL["collection_spaces"], _values(db, collection_id)).fetchall()
-    return [CollectionSpace(*row) for row in rows]
 
 
 def wait_for_build(db: Database, collection_id: int, space_id: int) -> None:
@@ -188,13 +157,6 @@ def switch_space(
         if inspect is not None:
             inspect(connection)
     return activation
-
-
-def keep_comparison(db: Database, collection_id: int, space_id: int, comparison: dict[str, Any]) -> None:
-    """Write down how the space compares with the one before it."""
-    values = {**_values(db, collection_id), "space": space_id, "comparison": Jsonb(comparison)}
-    with db.connection() as connection:
-        connection.execute(_SQL["keep_comparison"], values)
 
 
 def _values(db: Database, collection_id: int) -> dict[str, Any]:

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from psycopg import sql
 
+from registry.collections import read_space
 from registry.connection import Connection, Database
 from registry.locks import lock_collection
 from registry.queries import load
 from schemas.chunk import Chunk
-from schemas.embedding import EmbeddingSpace
 from schemas.errors import EmbeddingFailed
 from schemas.grams import gram_hashes, text_grams
 
@@ -38,13 +38,6 @@ def vector_partition(space_id: int, collection_id: int) -> sql.Identifier:
 def partition_name(space_id: int, collection_id: int) -> str:
     """The same as text."""
     return f"vectors_{space_id}_{collection_id}"
-
-
-def read_space(connection: Connection, space_id: int) -> EmbeddingSpace:
-    """The space with that id, as the connection's transaction sees it."""
-    row = connection.execute(load("collections")["get_space"], {"space": space_id}).fetchone()
-    assert row is not None, f"no embedding space {space_id}"
-    return EmbeddingSpace(*row)
 
 
 def chunk_texts(db: Database, collection_id: int, ids: Sequence[int]) -> list[tuple[int, str]]:

@@ -31,7 +31,7 @@ class ReembedReport:
         run_id: of the run.
         collection: its name.
         model_before, model_after: names, with how vectors are stored where that is not float32.
-        state: succeeded, unchanged (it is that space already) or stopped.
+        state: succeeded, or unchanged: it is that space already.
         release: its number; None where none came of it.
         digest: of the release.
         chunks: that are shown, each once.

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from flows.pipeline import ingest_location, plan_location
+from flows.estimating import foresee_location
+from flows.pipeline import ingest_location
 from flows.session import Session, open_session
 from registry.blobs import BlobStore
 from registry.check import Problem, check_collection
@@ -69,7 +70,8 @@ class World:
 
     def plan(self, path: Path | None = None, collection: str = "default", **options: Any) -> ChangePlan:
         with plain_steps() as steps:
-            return plan_location(self.session, steps, str(path or self.folder), collection, **options)
+            location = str(path or self.folder)
+            return foresee_location(self.session, steps, location, collection, **options).plan
 
     def ingest(self, path: Path | None = None, collection: str = "default", **options: Any) -> RunReport:
         with plain_steps() as steps:

@@ -15,8 +15,7 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
-from flows.pipeline import Progress
-from flows.progress import LABELS
+from flows.progress import LABELS, Progress
 from flows.reporting.markdown import artifact_key
 
 log = logging.getLogger(__name__)

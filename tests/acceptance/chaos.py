@@ -22,7 +22,7 @@ import httpx
 import psutil
 
 from flows.checking import check
-from flows.pipeline import plan_location
+from flows.estimating import foresee_location
 from registry.collections import get_collection
 from registry.search import search_collection
 from tasks.batch import plain_steps
@@ -186,7 +186,7 @@ def _verify(service: Service, outcome: Outcome, last: dict[int, str]) -> None:
             if [hit.uri for hit in hits][:1] != [f"{document}.txt"]:
                 outcome.wrong.append(f"{document}.txt is not found with {word}")
         with plain_steps() as steps:
-            plan = plan_location(session, steps, str(service.docs), "default")
+            plan = foresee_location(session, steps, str(service.docs), "default").plan
         if not plan.is_empty:
             outcome.wrong.append(f"left to do: {plan.changed[:5]} {plan.added[:5]} {plan.deleted[:5]}")
         outcome.wrong += [f"check: {problem.detail}" for problem in check(session, "default").problems]

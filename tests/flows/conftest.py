@@ -12,6 +12,15 @@ from flows.cli import app
 from tests.fake_models import FakeModels
 
 
+@pytest.fixture(scope="module")
+def server():
+    """A Prefect server of the module's own: starting one takes seconds."""
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
 @pytest.fixture
 def run(database_url, tmp_path, monkeypatch):
     """Calls the app in this process with a fake model; returns (exit code, stdout, stderr)."""

@@ -29,7 +29,7 @@ from flows.staged import activate_staged
 from registry.collections import ensure_collection, get_collection, get_space
 from registry.prototypes import get_set
 from registry.purge import list_spaces
-from registry.reembedding import count_unembedded, list_collection_spaces
+from registry.reembedding import count_unembedded
 from registry.runs import latest_runs
 from schemas.errors import (
     ConfigurationError,
@@ -79,8 +79,8 @@ def _last_run(world, flow="reembed"):
 def _stored(world):
     """Vectors in the space that is not active."""
     db, collection = world.session.db, get_collection(world.session.db, "default")
-    other = [space for space in list_collection_spaces(db, collection.id) if not space.is_active][-1]
-    chunks, missing = count_unembedded(db, collection.id, other.space_id)
+    other = [space for space in list_spaces(db, collection.id) if space.id != collection.active_space_id][-1]
+    chunks, missing = count_unembedded(db, collection.id, other.id)
     return chunks - missing
 
 

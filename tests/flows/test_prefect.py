@@ -15,14 +15,6 @@ pytestmark = pytest.mark.prefect
 DEADLINE_S = 60
 
 
-@pytest.fixture(scope="module")
-def server():
-    from prefect.testing.utilities import prefect_test_harness
-
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
-
-
 @pytest.fixture
 def deployed(server, database_url, tmp_path, monkeypatch):
     """The module of the flows as a deployment runs it, but for the models."""

@@ -12,14 +12,6 @@ pytestmark = pytest.mark.prefect
 OLD = "all-MiniLM-L6-v2"
 
 
-@pytest.fixture(scope="module")
-def server():
-    from prefect.testing.utilities import prefect_test_harness
-
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
-
-
 @pytest.fixture
 def client(server):
     from prefect.client.orchestration import get_client

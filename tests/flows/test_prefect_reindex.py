@@ -11,14 +11,6 @@ from flows.reindexing import ReindexReport
 pytestmark = pytest.mark.prefect
 
 
-@pytest.fixture(scope="module")
-def server():
-    from prefect.testing.utilities import prefect_test_harness
-
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
-
-
 @pytest.fixture
 def reindex(server, database_url, tmp_path, monkeypatch):
     """The flow, its models fake, where the collection `named` holds a.txt; waits between tries are none."""

@@ -39,14 +39,6 @@ def _client():
     return get_client(sync_client=True)
 
 
-@pytest.fixture(scope="module")
-def server():
-    from prefect.testing.utilities import prefect_test_harness
-
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
-
-
 @pytest.fixture
 def worker(server, database_url, tmp_path):
     """A worker whose flows take 0.3 s for each chunk."""

@@ -12,7 +12,8 @@ from flows.reembedding import reembed_collection
 from flows.rollback import LAST, rollback_collection
 from flows.searching import search_text
 from registry.collections import get_collection, get_space
-from registry.reembedding import count_unembedded, find_unembedded, list_collection_spaces
+from registry.purge import list_spaces
+from registry.reembedding import count_unembedded, find_unembedded
 from schemas.errors import ConfigurationError, EndpointUnavailable, GateFailed, SpaceMismatch
 from tasks.embedding.card import DEFAULT_TEXT_MODEL
 from tests.model_folders import make_model_folder
@@ -221,12 +222,12 @@ def test_what_a_space_lacks_is_counted_and_named(indexed):
     db = indexed.session.db
     collection = get_collection(db, "default")
     reembed_collection(indexed.session, "default")
-    old, new = list_collection_spaces(db, collection.id)
-    assert (old.is_active, new.is_active, old.last_release, new.last_release) == (False, True, 1, 2)
+    old, new = list_spaces(db, collection.id)
+    assert (old.id, new.id) == (collection.active_space_id, get_collection(db, "default").active_space_id)
     indexed.write("new.txt", "A heron.")
     indexed.ingest()
-    assert count_unembedded(db, collection.id, old.space_id) == (4, 1)
-    assert len(find_unembedded(db, collection.id, old.space_id, most=9)) == 1
+    assert count_unembedded(db, collection.id, old.id) == (4, 1)
+    assert len(find_unembedded(db, collection.id, old.id, most=9)) == 1
     rollback_collection(indexed.session, "default", "1")
     assert _space(indexed).model == "all-MiniLM-L6-v2"
 

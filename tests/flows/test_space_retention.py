@@ -22,7 +22,6 @@ from registry.export import open_release
 from registry.history import tag_release
 from registry.prototypes import list_sets
 from registry.purge import list_spaces
-from registry.reembedding import list_collection_spaces
 from registry.runs import hold_new_run
 from registry.search import search_collection
 from schemas.errors import ReleaseIncomplete
@@ -52,7 +51,12 @@ def _purge(world, *, days=0.0, **options):
 
 def _models(world):
     collection = get_collection(world.session.db, "default")
-    return [space.model for space in list_collection_spaces(world.session.db, collection.id)]
+    with world.session.db.connection() as connection:
+        rows = connection.execute(
+            "SELECT s.model FROM collection_space u JOIN embedding_space s ON s.id = u.space_id "
+            "WHERE u.collection_id = %s ORDER BY s.id", [collection.id]
+        )  # fmt: skip
+        return [model for (model,) in rows]
 
 
 def _partitions(world):
