@@ -28,12 +28,14 @@ def print_reembed(report: ReembedReport) -> None:
 def counts_line(report: ReembedReport) -> str:
     """Chunks by where their vectors came from.
 
-    >>> counts_line(ReembedReport("r", "hr", "a", "b", chunks=1200, kept=200, embedded=1000))
-    '1,200 shown: 200 had a vector, 1,000 embedded'
+    >>> counts_line(ReembedReport("r", "hr", "a", "b", chunks=1200, kept=200, embedded=1000, tokens=152000))
+    '1,200 shown: 200 had a vector, 1,000 embedded (152,000 tokens)'
     """
     parts = [f"{report.kept:,} had a vector"] if report.kept else []
     if report.embedded or not report.converted:
-        parts.append(f"{report.embedded:,} embedded")
+        parts.append(
+            f"{report.embedded:,} embedded" + (f" ({report.tokens:,} tokens)" if report.tokens else "")
+        )
     if report.converted:
         parts.append(f"{report.converted:,} stored in the other way")
     return f"{report.chunks:,} shown: {', '.join(parts)}"

@@ -27,6 +27,7 @@ from flows.stopwatch import Stopwatch
 from registry.blobs import BlobStore
 from registry.collections import ensure_space, ensure_vector_partition, get_collection, get_space
 from registry.connection import Connection
+from registry.estimating import count_tokens
 from registry.reembedding import (
     convert_vectors,
     count_unembedded,
@@ -221,6 +222,7 @@ def _embed(
         progress=count,
     )
     report.embedded += result.embedded
+    report.tokens += count_tokens(db, collection_id, ids)
     for stage in ("model", "write"):
         report.seconds[stage] = report.seconds.get(stage, 0.0) + result.seconds[stage]
 

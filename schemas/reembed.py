@@ -37,6 +37,7 @@ class ReembedReport:
         chunks: that are shown, each once.
         kept: chunks that had a vector in the new space before: an earlier try, or an earlier use of it.
         embedded: chunks that the model embedded.
+        tokens: of these chunks, as the model counted that they were cut for; 0 for images.
         converted: chunks whose vector was only stored in another way, the model being the same.
         truncated: chunks with more tokens than the new model reads, counted as the old one did.
         comparison: None where there was nothing to ask, or the old model is not here.
@@ -55,6 +56,7 @@ class ReembedReport:
     chunks: int = 0
     kept: int = 0
     embedded: int = 0
+    tokens: int = 0
     converted: int = 0
     truncated: int = 0
     comparison: Comparison | None = None

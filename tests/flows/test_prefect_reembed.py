@@ -75,7 +75,7 @@ def test_a_run_says_from_what_to_what_and_which_release_came_of_it(reembed, clie
     page = pages["reembed-named"].data
     assert page.startswith("# succeeded: collection `named`")
     assert f"`{OLD}` → `better`. Release **2**" in page
-    assert "**Chunks:** 1 shown: 1 embedded." in page
+    assert f"**Chunks:** 1 shown: 1 embedded ({report.tokens} tokens)." in page
     assert "leave both" in page
     assert pages["reembed-embedding-named"].data == 100.0
     assert pages["reembed-switch-named"].data == 100.0
