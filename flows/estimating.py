@@ -97,7 +97,8 @@ def estimate_plan(workspace: Workspace, planned: Planned, collection: Collection
     else:
         past = format_sizes(db, collection.id) if collection else []
         counted = estimate_sizes(((uri, items[uri].size) for uri in uris), past, at_most=at_most)
-    return _timed(counted, _speed(db, collection, workspace.space))
+    speed = embedding_speed(db, collection.id if collection else None, workspace.space)
+    return _timed(counted, speed)
 
 
 def estimate_sizes(
@@ -148,7 +149,7 @@ def estimate_missing(workspace: Workspace, batches: Sequence[Sequence[int]]) -> 
     target = workspace.require_target()
     texts, db = sum(len(ids) for ids in batches), workspace.db
     tokens = [count_tokens(db, target.collection_id, ids) for ids in batches]
-    speed = embedding_speed(db, target.collection_id, target.space_id) if texts else None
+    speed = embedding_speed(db, target.collection_id, workspace.space) if texts else None
     estimate = _timed(Estimate(texts, sum(tokens)), speed)
     if texts:
         log.info("%s", describe_estimate(estimate, workspace.kind))
@@ -189,16 +190,9 @@ def _foresee(
         chunks=chunks,
         kept=chunks - missing,
         converted=missing if is_conversion else 0,
-        estimate=_timed(embed, _speed(db, collection, choice.space)),
+        estimate=_timed(embed, embedding_speed(db, collection.id, choice.space)),
         truncated=count_truncated(db, collection.id, card.max_tokens) if isinstance(card, ModelCard) else 0,
     )
-
-
-def _speed(db: Database, collection: Collection | None, space: EmbeddingSpace) -> Speed | None:
-    space_id = find_space(db, space)
-    if space_id is None:
-        return None
-    return embedding_speed(db, collection.id if collection else None, space_id)
 
 
 def _timed(estimate: Estimate, speed: Speed | None) -> Estimate:

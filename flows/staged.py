@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +17,9 @@ from registry.runs import complete_staged, get_run, settle_staged
 from schemas.errors import ConfigurationError, RunNotStaged
 from schemas.release import Collection
 from schemas.report import ChunkCounts, RunReport
+
+_STAGED = ("source", "parsed", "estimate", "tokens")
+"""What showing a run adds nothing to."""
 
 
 def activate_staged(session: Session, collection_name: str, run_id: UUID) -> RunReport:
@@ -52,13 +55,25 @@ def activate_staged(session: Session, collection_name: str, run_id: UUID) -> Run
         blobs = BlobStore(session.settings.home, session.db.tenant_id)
         report.problems = check_release(session.db, collection.id, report.release, space_id, blobs)
         report.prototypes = refresh(session, collection_name)
-    stats = report.stats()
-    stats = {**run["stats"], **stats}
+    stats = _add_up(run["stats"], report)
     if activation.release is None:
         settle_staged(session.db, run_id, report.state, stats=stats)
     elif activation.documents:  # none where another process has shown it at the same moment
         complete_staged(session.db, run_id, stats=stats)
     return report
+
+
+def _add_up(staged: dict[str, Any], report: RunReport) -> dict[str, Any]:
+    """What is stored of the run: the work that it did before it was held back, and showing it."""
+    shown = report.stats()
+    kept = {name: staged[name] for name in _STAGED if name in staged}
+    seconds = {**staged.get("seconds", {})}
+    for stage, spent in shown["seconds"].items():
+        seconds[stage] = round(seconds.get(stage, 0.0) + spent, 4)
+    chunks = report.chunks
+    embedded = chunks.embedded + staged.get("chunks", {}).get("embedded", 0)
+    counts = ChunkCounts(chunks.total, max(0, chunks.total - embedded), embedded)
+    return {**staged, **shown, **kept, "seconds": seconds, "chunks": asdict(counts)}
 
 
 def discard_staged(session: Session, collection_name: str, run_id: UUID) -> None:

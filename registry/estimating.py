@@ -10,6 +10,7 @@ from psycopg import sql
 from registry.connection import Database
 from registry.queries import load
 from registry.vectors import vector_table
+from schemas.embedding import EmbeddingSpace
 from schemas.estimate import FormatSizes, Speed
 
 _SQL = load("estimating")
@@ -30,15 +31,16 @@ def format_sizes(db: Database, collection_id: int) -> list[FormatSizes]:
     return [FormatSizes(format_, *map(int, numbers)) for format_, *numbers in rows]
 
 
-def embedding_speed(db: Database, collection_id: int | None, space_id: int) -> Speed | None:
-    """How fast the last runs embedded with a space's model; None where none has.
+def embedding_speed(db: Database, collection_id: int | None, space: EmbeddingSpace) -> Speed | None:
+    """How fast the last runs embedded with a space's model, however its vectors were stored; None of none.
 
     Args:
         db: the registry.
         collection_id: whose runs count before those of others; None is a collection that is not there yet.
-        space_id: of the model's vectors.
+        space: of the model's vectors; the registry need not have it.
     """
-    values = {"tenant": db.tenant_id, "collection": collection_id or 0, "space": space_id, "most": LAST_RUNS}
+    model = {name: getattr(space, name) for name in ("modality", "provider", "model", "revision", "dim")}
+    values = {**model, "tenant": db.tenant_id, "collection": collection_id or 0, "most": LAST_RUNS}
     with db.connection() as connection:
         row = connection.execute(_SQL["embedding_speed"], values).fetchone()
     if row is None or row[0] is None:

@@ -25,8 +25,13 @@ WHERE o.place <= %(most)s
 GROUP BY o.format ORDER BY o.format LIMIT 200
 
 -- name: embedding_speed
--- of the last runs that embedded something with that space's model: this collection's, else those of others.
--- A reembed counts its wall time, with standing back for searches.
+-- of the last runs that embedded something with that model, however its vectors are stored: this collection's,
+-- else those of others. A reembed counts its wall time, less standing back for searches.
+WITH same AS (
+    SELECT id FROM embedding_space
+    WHERE (modality, provider, model, revision, dim)
+        = (%(modality)s, %(provider)s, %(model)s, %(revision)s, %(dim)s)
+)
 SELECT sum(texts), sum(seconds), sum(tokens) FILTER (WHERE tokens > 0), sum(seconds) FILTER (WHERE tokens > 0), avg(model)
 FROM (
     SELECT r.texts, r.tokens, r.seconds, r.model
@@ -37,8 +42,16 @@ FROM (
                (u.stats #>> '{seconds,embed}')::float8 - coalesce((u.stats ->> 'paused')::float8, 0) AS seconds,
                e.activated_at
         FROM release e JOIN run u ON u.id = e.run_id AND u.tenant_id = e.tenant_id
-        WHERE e.tenant_id = c.tenant_id AND e.collection_id = c.id AND e.space_id = %(space)s
-          AND e.kind IN ('ingest', 'reembed')
+        WHERE e.tenant_id = c.tenant_id AND e.collection_id = c.id AND e.kind IN ('ingest', 'reembed')
+          AND e.space_id IN (SELECT id FROM same)
+          -- a run that was held back and is shown after a switch has embedded with the model before it
+          AND (e.kind = 'reembed' OR coalesce((
+              SELECT x.space_id FROM release x
+              WHERE x.tenant_id = e.tenant_id AND x.collection_id = e.collection_id AND x.number < e.number
+                AND x.activated_at <= u.started_at
+              ORDER BY x.number DESC LIMIT 1), e.space_id) IN (SELECT id FROM same))
+          -- one that wrote stored vectors in another way spent its time on that
+          AND coalesce((u.stats ->> 'converted')::bigint, 0) = 0
         ORDER BY e.number DESC LIMIT CASE WHEN c.id = %(collection)s THEN 50 ELSE 5 END
     ) AS r
     WHERE c.tenant_id = %(tenant)s AND r.texts > 0 AND r.seconds > 0

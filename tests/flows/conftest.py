@@ -1,8 +1,9 @@
-"""Fixtures of the command line's tests."""
+"""Fixtures that tests of flows share."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -58,3 +59,11 @@ def docs(tmp_path):
     (folder / "b.txt").write_text("Herons stand in the water.")
     (folder / "empty.txt").write_bytes(b"")
     return folder
+
+
+@pytest.fixture
+def ticking(world):
+    """The world with a clock that goes on a second at each look."""
+    seconds = iter(range(1_000_000))
+    world.session = replace(world.session, timer=lambda: float(next(seconds)))
+    return world

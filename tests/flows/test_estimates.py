@@ -14,21 +14,13 @@ from flows.estimating import estimate_sizes, foresee_location, sum_estimates
 from flows.output_estimate import describe_estimate, duration, print_estimate, rounded
 from flows.progress import ESTIMATES, _shown_above
 from registry.collections import get_collection
-from registry.estimating import count_tokens, embedding_speed, format_sizes
+from registry.estimating import count_tokens, format_sizes
 from registry.runs import latest_runs
 from schemas.estimate import Estimate, FormatSizes, Speed
 from tasks.batch import plain_steps
 from tests.texts import english_text
 
 STORK = "Storks nest on chimneys and leave for the south in August. "
-
-
-@pytest.fixture
-def ticking(world):
-    """The world with a clock that goes on a second at each look."""
-    seconds = iter(range(1_000_000))
-    world.session = replace(world.session, timer=lambda: float(next(seconds)))
-    return world
 
 
 def _foresee(world, collection="default"):
@@ -153,19 +145,6 @@ def test_another_collection_learns_the_speed_of_the_model_from_this_one(ticking)
     ticking.ingest()
     found = _foresee(ticking, "other")
     assert (found.estimate.basis, found.estimate.seconds is None) == ("typical", False)
-
-
-def test_the_speed_is_that_of_the_model_and_of_the_last_runs(ticking):
-    ticking.write("a.txt", STORK * 40)
-    ticking.ingest()
-    db, number = ticking.session.db, _number(ticking)
-    space = get_collection(db, "default").active_space_id
-    assert embedding_speed(db, number, space + 1) is None
-    assert embedding_speed(db, number, space).tokens_per_s > 0
-    with db.connection() as connection:  # a run from before tokens were counted
-        connection.execute("UPDATE run SET stats = stats - 'tokens' WHERE stats ? 'tokens'")
-    old = embedding_speed(db, number, space)
-    assert (old.tokens_per_s, old.texts_per_s > 0) == (None, True)
 
 
 def test_formats_are_told_apart_and_hidden_duplicates_make_nothing(world):
