@@ -14,14 +14,15 @@ from tasks.embedding.base import Progress, Vectors, check_vectors
 from tasks.embedding.endpoint_card import EndpointCard
 from tasks.embedding.endpoint_client import (
     ATTEMPTS,
+    LONG,
     LONGEST_PAUSE_S,
     EndpointClient,
+    Patience,
     TooLarge,
     Waiting,
 )
 
 _QUERY_ATTEMPTS = 2
-"""Somebody waits for a search."""
 _FEWEST = 8
 """Texts of a request that is made smaller so that all connections have one."""
 
@@ -59,9 +60,10 @@ class EndpointEmbedder:
         return check_vectors(vectors)
 
     def embed_query(self, text: str) -> Vectors:
-        """The vector of a query; see TextEmbedder."""
-        stop = threading.Event()
-        return np.asarray(self._ask([self._card.query_prompt + text.strip()], stop, _QUERY_ATTEMPTS)[0])
+        """The vector of a query; see TextEmbedder. Raises as `embed`; the card says how long it may take."""
+        patience = Patience(_QUERY_ATTEMPTS, self._card.patience_s)
+        prepared = [self._card.query_prompt + text.strip()]
+        return np.asarray(self._ask(prepared, threading.Event(), patience)[0])
 
     def _gather(self, texts: list[str]) -> Iterator[tuple[int, Vectors]]:
         """Where a batch begins, and its vectors, as they come; the first error ends all."""
@@ -101,26 +103,26 @@ class EndpointEmbedder:
         turn = 60 * endpoint.concurrency / endpoint.requests_per_minute if endpoint.requests_per_minute else 0
         return ATTEMPTS * (endpoint.timeout_s + turn) + LONGEST_PAUSE_S
 
-    def _ask(self, texts: list[str], stop: threading.Event, attempts: int = ATTEMPTS) -> Vectors:
+    def _ask(self, texts: list[str], stop: threading.Event, patience: Patience = LONG) -> Vectors:
         """The vectors of texts; halved until the endpoint takes them, which the next calls profit by."""
         if len(texts) <= self._most:
             try:
-                return self._client.ask(texts, stop, attempts=attempts)
+                return self._client.ask(texts, stop, patience=patience)
             except TooLarge as exc:
                 if len(texts) == 1:
-                    return self._ask_shorter(texts[0], stop, attempts, reason=str(exc))
+                    return self._ask_shorter(texts[0], stop, patience, reason=str(exc))
                 self._most = min(self._most, (len(texts) + 1) // 2)
         half = (len(texts) + 1) // 2
         halves = (texts[:half], texts[half:])
-        return np.concatenate([self._ask(part, stop, attempts) for part in halves])
+        return np.concatenate([self._ask(part, stop, patience) for part in halves])
 
-    def _ask_shorter(self, text: str, stop: threading.Event, attempts: int, *, reason: str) -> Vectors:
+    def _ask_shorter(self, text: str, stop: threading.Event, patience: Patience, *, reason: str) -> Vectors:
         """What exceeds the model's limit is not seen: servers differ in whether they cut it off."""
         shorter = cut_text(text, self._card)
         if shorter == text:
             raise self._client.refuse(reason)
         try:
-            return self._client.ask([shorter], stop, attempts=attempts)
+            return self._client.ask([shorter], stop, patience=patience)
         except TooLarge as exc:
             raise self._client.refuse(str(exc)) from exc
 

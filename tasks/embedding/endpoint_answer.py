@@ -6,6 +6,8 @@ import base64
 import binascii
 import re
 import unicodedata
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Annotated
 
 import numpy as np
@@ -143,3 +145,17 @@ def _repeats(said: str, texts: list[str]) -> bool:
         for text in texts
         if text
     )
+
+
+def read_patience(value: str, now: float) -> float:
+    """Seconds that a Retry-After header asks for, as a number or a date; 0 where it says nothing."""
+    try:
+        return max(0.0, float(value)) if float(value) < float("inf") else 0.0
+    except ValueError:
+        pass
+    try:
+        due = parsedate_to_datetime(value)
+    except ValueError:
+        return 0.0
+    due = due if due.tzinfo else due.replace(tzinfo=UTC)
+    return max(0.0, (due - datetime.fromtimestamp(now, UTC)).total_seconds())

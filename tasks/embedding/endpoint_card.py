@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 
 from schemas.embedding import EmbeddingSpace
@@ -25,10 +26,12 @@ class EndpointCard(ModelCard):
     Attributes:
         endpoint_name: as configured.
         endpoint: its settings.
+        patience_s: seconds that a query may take where somebody waits for it; else as a run has them.
     """
 
     endpoint_name: str
     endpoint: EndpointSettings
+    patience_s: float = inf
 
     def space(self) -> EmbeddingSpace:
         """The space of its vectors; the address is no part of it, what the operator vouches for is."""

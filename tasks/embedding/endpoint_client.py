@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from math import inf
+from typing import NamedTuple
 
 import httpx
 
 from schemas.errors import ConfigurationError, EmbeddingFailed, EndpointUnavailable, ModelNotAvailable
 from tasks.embedding.base import Vectors
-from tasks.embedding.endpoint_answer import BadAnswer, read_answer, read_complaint
+from tasks.embedding.endpoint_answer import BadAnswer, read_answer, read_complaint, read_patience
 from tasks.embedding.endpoint_card import EndpointCard
 from tasks.embedding.endpoint_line import Line, TooLong
 
@@ -39,6 +39,16 @@ class TooLarge(Exception):
 
 class Stopped(Exception):
     """Another batch has failed: this one is not waited for."""
+
+
+class Patience(NamedTuple):
+    """How often a request is made, and the seconds after the first one by which all is over."""
+
+    attempts: int = ATTEMPTS
+    seconds: float = inf
+
+
+LONG = Patience()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,35 +128,38 @@ class EndpointClient:
             verify=self._tls,
         )
 
-    def ask(self, texts: list[str], stop: threading.Event, *, attempts: int = ATTEMPTS) -> Vectors:
+    def ask(self, texts: list[str], stop: threading.Event, *, patience: Patience = LONG) -> Vectors:
         """(N, D) float32, unit length: the vectors of texts, in order.
 
         Args:
             texts: those of one request.
             stop: once set, nothing more is sent.
-            attempts: how often it is tried.
+            patience: how often it is tried, and for how long.
 
         Raises:
             TooLarge: the endpoint refuses the request as it is.
-            EndpointUnavailable: it was not answered, however often it was tried.
+            EndpointUnavailable: it was not answered, or asks for more patience than there is.
             EmbeddingFailed: the answer is no answer.
             ModelNotAvailable: the key or the model is refused.
             Stopped: `stop` was set.
         """
-        for attempt in range(attempts):
+        ends = inf
+        for attempt in range(patience.attempts):
             self._take_turn(stop)
+            ends = min(ends, self._waiting.clock() + patience.seconds)
             try:
-                status, headers, body = self._post(texts, stop)
+                status, headers, body = self._post(texts, stop, within=ends - self._waiting.clock())
             except httpx.TransportError as exc:
                 reason, asked = f"does not answer ({type(exc).__name__})", 0.0
             else:
                 if status == httpx.codes.OK:
                     return self._read(body, len(texts))
                 reason, asked = self._judge(status, headers, body, texts)
-            if attempt == attempts - 1 or asked > LONGEST_PAUSE_S:
-                raise self._unavailable(reason, attempt + 1)
             drawn = FIRST_PAUSE_S * 2**attempt * (0.5 + self._waiting.chance() / 2)
-            self._pause(max(asked, drawn), stop, for_all=asked > 0)
+            pause, is_last = max(asked, drawn), attempt == patience.attempts - 1
+            if is_last or asked > LONGEST_PAUSE_S or self._next_turn(pause) >= ends:
+                raise self._unavailable(reason, attempt + 1, asked=asked, patience=patience)
+            self._pause(pause, stop, for_all=asked > 0)
         raise AssertionError("the last attempt returns or raises")
 
     def _take_turn(self, stop: threading.Event) -> None:
@@ -158,6 +171,11 @@ class EndpointClient:
                 self._free_at = mine + 60 / per_minute
         self._pause(mine - now, stop)
 
+    def _next_turn(self, pause: float) -> float:
+        """By the clock: when a request may be sent that waits at least so long."""
+        with self._lock:
+            return max(self._free_at, self._waiting.clock() + pause)
+
     def _pause(self, seconds: float, stop: threading.Event, *, for_all: bool = False) -> None:
         if for_all:
             with self._lock:
@@ -167,15 +185,18 @@ class EndpointClient:
         if stop.is_set():
             raise Stopped
 
-    def _post(self, texts: list[str], stop: threading.Event) -> tuple[int, httpx.Headers, bytes]:
+    def _post(
+        self, texts: list[str], stop: threading.Event, *, within: float
+    ) -> tuple[int, httpx.Headers, bytes]:
         """Status, headers and body of an answer: of bounded size, and within the time for a request."""
+        seconds = min(self._settings.timeout_s, within)
         question = {"model": self._settings.model, "input": texts, "encoding_format": self._settings.encoding}
         most = _SPARE_BYTES + len(texts) * (self._card.dim * _NUMBER_BYTES + 256)
         try:
             with self._line(stop) as line:
                 with self._lock:
                     self.asked += 1
-                return line.post(self._url, question, seconds=self._settings.timeout_s, most=most)
+                return line.post(self._url, question, seconds=seconds, most=most)
         except TooLong as exc:
             raise self._failed(f"answers with more than {most} bytes to {len(texts)} texts") from exc
         except (httpx.DecodingError, httpx.InvalidURL) as exc:
@@ -218,11 +239,16 @@ class EndpointClient:
         advice = advice or "Nothing of it was stored. Check the server, then look with `revector doctor`."
         return EmbeddingFailed(f"{self._who} {reason}.", advice=advice, endpoint=self._card.endpoint_name)
 
-    def _unavailable(self, reason: str, attempts: int) -> EndpointUnavailable:
+    def _unavailable(
+        self, reason: str, attempts: int, *, asked: float = 0.0, patience: Patience = LONG
+    ) -> EndpointUnavailable:
+        wish = f", and asks to wait {asked:.0f} s" if asked else ""
         times = "once" if attempts == 1 else f"{attempts} times"
         return EndpointUnavailable(
-            f"{self._who} {reason}; it was asked {times}.",
-            advice="Run again when it answers: what is embedded is stored.",
+            f"{self._who} {reason}{wish}; it was asked {times}.",
+            advice="Run again when it answers: what is embedded is stored."
+            if patience.seconds == inf
+            else "Search again later, or by words alone with `--mode keyword`: that needs no model.",
             endpoint=self._card.endpoint_name,
         )
 
@@ -258,17 +284,3 @@ def read_key(card: EndpointCard) -> str:
     if not key or not key.isascii() or not key.isprintable() or " " in key:
         raise ConfigurationError(f"The file {path} holds no key.", advice=advice)
     return key
-
-
-def read_patience(value: str, now: float) -> float:
-    """Seconds that a Retry-After header asks for, as a number or a date; 0 where it says nothing."""
-    try:
-        return max(0.0, float(value)) if float(value) < float("inf") else 0.0
-    except ValueError:
-        pass
-    try:
-        due = parsedate_to_datetime(value)
-    except ValueError:
-        return 0.0
-    due = due if due.tzinfo else due.replace(tzinfo=UTC)
-    return max(0.0, (due - datetime.fromtimestamp(now, UTC)).total_seconds())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -11,7 +12,7 @@ from flows.diagnosis import diagnose
 from flows.searching import search_text
 from flows.session import load_real_embedder
 from registry.collections import find_collection
-from schemas.errors import EmbeddingFailed
+from schemas.errors import EmbeddingFailed, EndpointUnavailable
 from tasks.embedding import endpoint_client
 from tests.embedding_server import Answer, EmbeddingServer
 
@@ -39,6 +40,23 @@ def test_documents_are_embedded_and_found_by_an_endpoint(world, server):
     hits = search_text(world.session, "where do storks nest", "default", k=1)
     assert [hit.uri for hit in hits] == ["storks.txt"]
     assert world.ingest().chunks.embedded == 0
+
+
+def test_a_search_is_not_kept_by_an_endpoint_that_asks_for_patience(world, server, monkeypatch):
+    def sleep(seconds, _):
+        raise AssertionError(f"somebody waits {seconds} s for a search")
+
+    _use(world, server)
+    world.write("storks.txt", "Storks nest on chimneys.")
+    world.ingest()
+    monkeypatch.setattr(endpoint_client, "Waiting", partial(endpoint_client.Waiting, sleep=sleep))
+    server.misbehave = lambda texts, rows: Answer(429, Retry_After="90")
+    for mode in ("hybrid", "vector"):
+        with pytest.raises(EndpointUnavailable, match="asks to wait 90 s") as found:
+            search_text(world.session, "storks", "default", mode=mode)
+        assert "--mode keyword" in found.value.advice
+    hits = search_text(world.session, "storks", "default", mode="keyword")
+    assert [hit.uri for hit in hits] == ["storks.txt"]
 
 
 @pytest.mark.parametrize(
