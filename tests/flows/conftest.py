@@ -11,6 +11,9 @@ from typer.testing import CliRunner
 import flows.session
 from flows.cli import app
 from tests.fake_models import FakeModels
+from tests.model_folders import make_model_folder
+
+BIRDS = "storks herons cranes owls gulls larks wrens terns swans ducks crows finches".split()
 
 
 @pytest.fixture(scope="module")
@@ -23,13 +26,39 @@ def server():
 
 
 @pytest.fixture
-def run(database_url, tmp_path, monkeypatch):
-    """Calls the app in this process with a fake model; returns (exit code, stdout, stderr)."""
+def client(server):
+    """Asks the server."""
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        yield client
+
+
+@pytest.fixture
+def environment(database_url, tmp_path, monkeypatch):
+    """A registry that the environment of this process names, and fake models; it works in `tmp_path`."""
     monkeypatch.setenv("REVECTOR_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("REVECTOR_DATABASE_URL", database_url)
-    monkeypatch.delenv("PREFECT_API_URL", raising=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(flows.session, "load_real_embedder", FakeModels().load)
+
+
+@pytest.fixture
+def named(server, environment, tmp_path, monkeypatch):
+    """The collection `named`, filled with a.txt by its flow; flows wait for nothing between tries."""
+    import flows.flow_run
+    from flows.ingest import ingest
+
+    monkeypatch.setattr(flows.flow_run, "RETRY_DELAYS_S", (0.0, 0.0, 0.0))
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "a.txt").write_text("A text about pelicans.")
+    ingest(str(tmp_path / "docs"), collection="named")
+
+
+@pytest.fixture
+def run(environment, monkeypatch):
+    """Calls the app in this process with a fake model; returns (exit code, stdout, stderr)."""
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
     monkeypatch.setattr("flows.commands.shared.configure_logs", lambda **_: None)
 
     def call(*arguments: str):
@@ -66,4 +95,16 @@ def ticking(world):
     """The world with a clock that goes on a second at each look."""
     seconds = iter(range(1_000_000))
     world.session = replace(world.session, timer=lambda: float(next(seconds)))
+    return world
+
+
+@pytest.fixture
+def birds(world, tmp_path, monkeypatch):
+    """Twelve documents and a model that the settings name as the next one; vectors are stored two by two."""
+    monkeypatch.setattr("tasks.vectors.STORE_CHUNKS", 2)
+    for bird in BIRDS:
+        world.write(f"{bird}.txt", f"The {bird} of the lake were counted in May by the warden of {bird}.")
+    world.ingest()
+    world.model = make_model_folder(tmp_path / "better", dim=96)
+    world.configure(next={"model": str(world.model)})
     return world

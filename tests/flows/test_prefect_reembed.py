@@ -13,30 +13,10 @@ OLD = "all-MiniLM-L6-v2"
 
 
 @pytest.fixture
-def client(server):
-    from prefect.client.orchestration import get_client
-
-    with get_client(sync_client=True) as client:
-        yield client
-
-
-@pytest.fixture
-def reembed(server, database_url, tmp_path, monkeypatch):
-    """The flow, its models fake, where the collection `named` holds a.txt and has a next model."""
-    import flows.flow_run
-    import flows.ingest
-    import flows.session
+def reembed(named, tmp_path):
+    """The flow, where the collection `named` has a next model."""
     from flows.reembed import reembed
-    from tests.fake_models import FakeModels
 
-    monkeypatch.setenv("REVECTOR_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("REVECTOR_DATABASE_URL", database_url)
-    monkeypatch.setattr(flows.session, "load_real_embedder", FakeModels().load)
-    monkeypatch.setattr(flows.flow_run, "RETRY_DELAYS_S", (0.0, 0.0, 0.0))
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "a.txt").write_text("A text about pelicans.")
-    flows.ingest.ingest(str(tmp_path / "docs"), collection="named")
     model = make_model_folder(tmp_path / "better", dim=96)
     (tmp_path / "revector.toml").write_text(f'[collections.named.next]\nmodel = "{model}"\n')
     return reembed
@@ -45,15 +25,11 @@ def reembed(server, database_url, tmp_path, monkeypatch):
 @pytest.fixture
 def events(monkeypatch):
     """What is announced: (happening, payload)."""
-    import flows.flow_body
-    import flows.reporting.reembed
-
     sent = []
 
     def announce(happening, *, tenant, collection, payload):
         sent.append((happening, payload))
 
-    monkeypatch.setattr(flows.reporting.reembed, "announce", announce)
     monkeypatch.setattr("flows.announcing.announce", announce)
     return sent
 

@@ -12,35 +12,15 @@ pytestmark = pytest.mark.prefect
 
 
 @pytest.fixture
-def reindex(server, database_url, tmp_path, monkeypatch):
-    """The flow, its models fake, where the collection `named` holds a.txt; waits between tries are none."""
-    import flows.flow_run
-    import flows.ingest
-    import flows.session
+def reindex(named):
+    """The flow, where the collection `named` holds a.txt."""
     from flows.reindex import reindex
-    from tests.fake_models import FakeModels
 
-    monkeypatch.setenv("REVECTOR_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("REVECTOR_DATABASE_URL", database_url)
-    monkeypatch.setattr(flows.session, "load_real_embedder", FakeModels().load)
-    monkeypatch.setattr(flows.flow_run, "RETRY_DELAYS_S", (0.0, 0.0, 0.0))
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "a.txt").write_text("A text.")
-    flows.ingest.ingest(str(tmp_path / "docs"), collection="named")
     return reindex
 
 
 def last_run(client):
     return max(client.read_flow_runs(), key=lambda run: run.start_time)
-
-
-@pytest.fixture
-def client(server):
-    from prefect.client.orchestration import get_client
-
-    with get_client(sync_client=True) as client:
-        yield client
 
 
 @pytest.fixture
