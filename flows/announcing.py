@@ -11,6 +11,7 @@ from prefect.events import emit_event
 from prefect.events.worker import EventsWorker
 
 from schemas.errors import GateFailed, RevectorError
+from schemas.reembed import ReembedReport
 from schemas.report import RunReport
 
 log = logging.getLogger(__name__)
@@ -49,9 +50,21 @@ def announce_release(
     report: RunReport, *, tenant: str, happening: Happening = "revector.release.activated"
 ) -> None:
     """Say that a release is shown; nothing where none came of the run."""
+    counts = report.as_json()
+    facts = {name: counts[name] for name in ("source", "documents", "chunks")}
+    announce_shown(report, facts, tenant=tenant, happening=happening)
+
+
+def announce_shown(
+    report: RunReport | ReembedReport,
+    facts: Mapping[str, Any],
+    *,
+    tenant: str,
+    happening: Happening = "revector.release.activated",
+) -> None:
+    """Say that a release is shown, with what is told of its kind of run; nothing where none came of it."""
     if report.release is None:
         return
-    counts = report.as_json()
     announce(
         happening,
         tenant=tenant,
@@ -60,10 +73,8 @@ def announce_release(
             "release": report.release,
             "digest": report.digest,
             "run": report.run_id,
-            "source": report.source,
-            "documents": counts["documents"],
-            "chunks": counts["chunks"],
-            "seconds": counts["seconds"]["total"],
+            **facts,
+            "seconds": round(report.seconds["total"], 4),
         },
     )
 

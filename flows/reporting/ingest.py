@@ -8,7 +8,7 @@ from flows.flow_run import note_outcome
 from flows.output_estimate import describe_estimate, duration
 from flows.reporting.artifacts import leave_markdown, leave_table
 from flows.reporting.markdown import artifact_key, prototypes_markdown, report_markdown, run_link
-from flows.reporting.runs import runs_chart, runs_table
+from flows.reporting.runs import leave_runs, runs_chart
 from flows.session import Session
 from registry.collections import get_collection
 from registry.releases import list_releases
@@ -41,11 +41,7 @@ def leave_reports(session: Session, report: RunReport, *, flow: str) -> None:
         key=artifact_key("rejections", name, tenant=tenant),
         description=f"{len(report.rejections)} rejected, in part or as a whole: collection {name}",
     )
-    leave_table(
-        runs_table(runs),
-        key=artifact_key("runs", name, tenant=tenant),
-        description=f"last runs: collection {name}",
-    )
+    leave_runs(runs, name, tenant=tenant)
     if report.prototypes and (page := prototypes_markdown(session, name)):
         leave_markdown(
             page,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from flows.announcing import announce
+from flows.announcing import announce_shown
 from flows.output_estimate import reembed_plan_lines
 from flows.output_reembed import comparison_line, counts_line, next_step, truncated_line
-from flows.reporting.artifacts import leave_markdown, leave_table
+from flows.reporting.artifacts import leave_markdown
 from flows.reporting.markdown import artifact_key
-from flows.reporting.runs import runs_table
+from flows.reporting.runs import leave_runs
 from flows.session import Session
 from registry.collections import get_collection
 from registry.runs import latest_runs
@@ -25,11 +25,7 @@ def leave_reembed_reports(session: Session, report: ReembedReport) -> None:
         description=reembed_outcome(report),
     )
     runs = latest_runs(session.db, get_collection(session.db, name).id)
-    leave_table(
-        runs_table(runs),
-        key=artifact_key("runs", name, tenant=tenant),
-        description=f"last runs: collection {name}",
-    )
+    leave_runs(runs, name, tenant=tenant)
 
 
 def leave_reembed_plan(session: Session, plan: ReembedPlan, kind: Kind) -> None:
@@ -76,26 +72,16 @@ def plan_markdown(plan: ReembedPlan, kind: Kind) -> str:
 
 def announce_reembed(report: ReembedReport, *, tenant: str) -> None:
     """Say that a release is shown, of another model; nothing where none came of the run."""
-    if report.release is None:
-        return
-    announce(
-        "revector.release.activated",
-        tenant=tenant,
-        collection=report.collection,
-        payload={
-            "release": report.release,
-            "digest": report.digest,
-            "run": report.run_id,
-            "model_before": report.model_before,
-            "model_after": report.model_after,
-            "chunks": {
-                "total": report.chunks,
-                "reused": report.kept + report.converted,
-                "embedded": report.embedded,
-            },
-            "seconds": round(report.seconds.get("total", 0.0), 4),
+    facts = {
+        "model_before": report.model_before,
+        "model_after": report.model_after,
+        "chunks": {
+            "total": report.chunks,
+            "reused": report.kept + report.converted,
+            "embedded": report.embedded,
         },
-    )
+    }
+    announce_shown(report, facts, tenant=tenant)
 
 
 def _seconds(report: ReembedReport) -> str:

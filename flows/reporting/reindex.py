@@ -8,7 +8,7 @@ from flows.reindexing import ReindexReport
 from flows.reporting.artifacts import leave_markdown, leave_table
 from flows.reporting.ingest import rejections_table
 from flows.reporting.markdown import artifact_key, report_markdown
-from flows.reporting.runs import runs_table
+from flows.reporting.runs import leave_runs
 from flows.session import Session
 from registry.collections import get_collection
 from registry.runs import latest_runs
@@ -47,11 +47,7 @@ def leave_reindex_reports(session: Session, report: ReindexReport) -> None:
         description=f"{len(rejections)} rejected, in part or as a whole: collection {name}",
     )
     runs = latest_runs(session.db, get_collection(session.db, name).id)
-    leave_table(
-        runs_table(runs),
-        key=artifact_key("runs", name, tenant=tenant),
-        description=f"last runs: collection {name}",
-    )
+    leave_runs(runs, name, tenant=tenant)
 
 
 def reindex_markdown(report: ReindexReport) -> str:

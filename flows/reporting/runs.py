@@ -8,6 +8,9 @@ from datetime import UTC
 from io import BytesIO
 from typing import Any, Final
 
+from flows.reporting.artifacts import leave_table
+from flows.reporting.markdown import artifact_key
+
 SHOWN_RUNS: Final = 20
 
 _STATE_COLORS = {"succeeded": "#2e7d32", "unchanged": "#90a4ae", "running": "#1f77b4"}
@@ -16,6 +19,15 @@ _KINDS = ("added", "changed", "moved", "deleted")
 
 Row = dict[str, Any]
 """Of `registry.runs.latest_runs`."""
+
+
+def leave_runs(runs: Sequence[Row], collection: str, *, tenant: str) -> None:
+    """The table of a collection's last runs."""
+    leave_table(
+        runs_table(runs),
+        key=artifact_key("runs", collection, tenant=tenant),
+        description=f"last runs: collection {collection}",
+    )
 
 
 def runs_table(runs: Sequence[Row]) -> list[dict[str, Any]]:
