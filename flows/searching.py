@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from flows.classifying import embed_image
@@ -20,8 +19,6 @@ from tasks.embedding.endpoint_card import EndpointCard
 from tasks.embedding.resolve import Card
 from tasks.querying import query_weight
 
-QUERY_PATIENCE_S = 10.0
-"""How long a search waits for an endpoint."""
 SEARCH_ATTEMPTS = 10
 """Each is lost to a switch between two models: three were, to four rollbacks within a second (2026-11-21)."""
 
@@ -50,7 +47,7 @@ def search_text(
     Raises:
         CollectionNotFound, ReleaseNotFound, ReleaseIncomplete, ModelNotAvailable: see the classes.
         SpaceMismatch: the release was embedded with another model than the configured one.
-        EndpointUnavailable: the model's endpoint gives no vector within `QUERY_PATIENCE_S`.
+        EndpointUnavailable: the model's endpoint gives no vector within 10 s.
         ConfigurationError: the text is empty.
     """
     if not text.strip():
@@ -65,7 +62,7 @@ def search_text(
             return search_collection(db, collection, k=k, text=text, release=release, where=where)
         card = _model_of(session, collection, release, space_id)
         if isinstance(card, EndpointCard):
-            card = replace(card, patience_s=QUERY_PATIENCE_S)
+            card = card.hurried()
         embedder = session.load(card, space_id)
         vector = embedder.embed_query(text)
         is_hybrid = mode == "hybrid"

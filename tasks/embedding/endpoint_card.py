@@ -16,6 +16,8 @@ from tasks.embedding.card import DEFAULT_TEXT_MODEL, ModelCard, resolve_model
 
 PREFIX = "endpoint:"
 """What the name of a model begins with that is one of the configured endpoints."""
+QUERY_PATIENCE_S = 10.0
+"""How long a search waits for an endpoint; words alone can answer it."""
 _TOKENIZER_FILES = ["tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "config.json", "*.model"]
 
 
@@ -36,6 +38,10 @@ class EndpointCard(ModelCard):
     def space(self) -> EmbeddingSpace:
         """The space of its vectors; the address is no part of it, what the operator vouches for is."""
         return replace(ModelCard.space(self), provider="openai")
+
+    def hurried(self) -> EndpointCard:
+        """The card for queries that somebody waits for."""
+        return replace(self, patience_s=QUERY_PATIENCE_S)
 
 
 def resolve_endpoint(

@@ -7,8 +7,6 @@ import json
 import logging
 import threading
 import unicodedata
-from dataclasses import replace
-from math import inf
 
 import numpy as np
 import pytest
@@ -19,6 +17,7 @@ from schemas.errors import (
     EndpointUnavailable,
     ModelNotAvailable,
 )
+from tasks.embedding import endpoint_card
 from tasks.embedding.endpoint import EndpointEmbedder
 from tasks.embedding.endpoint_answer import read_complaint, read_patience
 from tasks.embedding.endpoint_client import Waiting
@@ -51,9 +50,9 @@ def server(monkeypatch):
         yield made
 
 
-def _embedder(server, clock=None, *, patience_s=inf, **changes):
+def _embedder(server, clock=None, *, is_hurried=False, **changes):
     card = resolve_card("documents", "endpoint:kure", endpoints={"kure": server.settings(**changes)})
-    card = replace(card, patience_s=patience_s)
+    card = card.hurried() if is_hurried else card
     return EndpointEmbedder(card, waiting=clock and clock.waiting)
 
 
@@ -179,7 +178,7 @@ def test_a_query_of_a_run_waits_as_long_as_the_server_asks_for(server):
 def test_a_search_waits_only_for_what_comes_within_its_time(server):
     clock = Clock()
     server.misbehave = _fail_first(1, Answer(429, Retry_After="4"))
-    assert _embedder(server, clock, patience_s=10).embed_query("somebody waits").shape == (64,)
+    assert _embedder(server, clock, is_hurried=True).embed_query("somebody waits").shape == (64,)
     assert clock.slept == [4.0]
     for answer in (Answer(429, Retry_After="90"), Answer(503, Retry_After="10")):
         server.misbehave = _fail_first(1, answer)
@@ -187,7 +186,7 @@ def test_a_search_waits_only_for_what_comes_within_its_time(server):
             rf"answers {answer.status}, and asks to wait {answer.headers['Retry-After']} s; it was asked once"
         )
         with pytest.raises(EndpointUnavailable, match=says) as found:
-            _embedder(server, clock, patience_s=10).embed_query("somebody waits")
+            _embedder(server, clock, is_hurried=True).embed_query("somebody waits")
         assert "--mode keyword" in found.value.advice
     assert clock.slept == [4.0]
 
@@ -195,18 +194,19 @@ def test_a_search_waits_only_for_what_comes_within_its_time(server):
 def test_a_search_waits_for_no_turn_that_comes_too_late(server):
     clock = Clock()
     server.misbehave = _fail_first(1, Answer(500))
-    embedder = _embedder(server, clock, patience_s=10, requests_per_minute=3)
+    embedder = _embedder(server, clock, is_hurried=True, requests_per_minute=3)
     with pytest.raises(EndpointUnavailable, match="answers 500; it was asked once"):
         embedder.embed_query("somebody waits")
     assert clock.slept == []
 
 
-def test_a_search_is_not_kept_by_a_server_that_is_silent(server):
+def test_a_search_is_not_kept_by_a_server_that_is_silent(server, monkeypatch):
+    monkeypatch.setattr(endpoint_card, "QUERY_PATIENCE_S", 0.2)
     silence = threading.Event()
     server.before = lambda texts: silence.wait(30)
     try:
         with pytest.raises(EndpointUnavailable, match=r"ReadTimeout.*asked once"):
-            _embedder(server, Clock(), patience_s=0.2, timeout_s=60).embed_query("somebody waits")
+            _embedder(server, Clock(), is_hurried=True, timeout_s=60).embed_query("somebody waits")
     finally:
         silence.set()
 
