@@ -121,7 +121,8 @@ def _stretch(pixels: NDArray[np.int32], length: int) -> NDArray[np.int32]:
     last = len(pixels) - 1
     before, part = np.divmod(np.arange(length, dtype=np.int32) * last, length - 1)
     after, part = np.minimum(before + 1, last), part[:, None, None]
-    return (pixels[before] * (length - 1 - part) + pixels[after] * part) // (length - 1)
+    mixed: NDArray[np.int32] = pixels[before] * (length - 1 - part) + pixels[after] * part
+    return mixed // (length - 1)
 
 
 def hash_probes(images: Sequence[Image.Image]) -> bytes:
