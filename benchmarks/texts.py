@@ -31,10 +31,10 @@ def find_documents(count: int) -> list[str]:
     return found
 
 
-def write_documents(folder: Path, count: int) -> None:
-    """Put so many documents into a folder, or as many as there are."""
+def write_documents(folder: Path, count: int, *, ending: str = "md") -> None:
+    """Put so many documents into a folder, or as many as there are; `ending` says what they are parsed as."""
     for number, text in enumerate(find_documents(count)):
-        (folder / f"{number:04}.md").write_text(text, encoding="utf-8")
+        (folder / f"{number:04}.{ending}").write_text(text, encoding="utf-8")
 
 
 def chunk_documents(count: int) -> list[list[str]]:

@@ -181,7 +181,7 @@ def _foresee(
     if space_id in {space.id for space in list_spaces(db, collection.id)}:
         assert space_id is not None
         missing, tokens = unembedded_tokens(db, collection.id, space_id)
-    is_conversion = choice.space.has_same_vectors(active)
+    is_conversion = active.converts_to(choice.space)
     embed = Estimate() if is_conversion else Estimate(missing, tokens)
     card = choice.card
     return ReembedPlan(

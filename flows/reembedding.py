@@ -114,7 +114,7 @@ def _open_change(session: Session, name: str) -> Change:
         collection.active_space_id,
         choice,
         ensure_space(session.db, choice.space),
-        is_conversion=choice.space.has_same_vectors(active),
+        active,
     )
 
 

@@ -10,6 +10,7 @@ from flows.spaces import Choice
 from registry.connection import Connection
 from registry.reembedding import count_truncated, shown_vector
 from registry.search import vector_hits
+from schemas.embedding import EmbeddingSpace
 from schemas.errors import ConfigurationError, EmbeddingFailed, GateFailed
 from schemas.reembed import Comparison
 from schemas.release import Collection
@@ -22,15 +23,20 @@ from tasks.throttling import Throttle
 
 @dataclass(slots=True)
 class Change:
-    """A change under way: where from, where to; `is_conversion` where only the storage differs."""
+    """A change under way: where from, where to."""
 
     session: Session
     collection: Collection
     active_id: int
     choice: Choice
     space_id: int
-    is_conversion: bool
+    active: EmbeddingSpace
     embedder: Embedder | None = None
+
+    @property
+    def is_conversion(self) -> bool:
+        """Whether what is stored is stored in another way, and nothing is embedded."""
+        return self.active.converts_to(self.choice.space)
 
     def load(self) -> Embedder:
         """The new model, loaded once."""
@@ -88,7 +94,7 @@ def compare(change: Change) -> Comparison | None:
     if not questions:
         return None
     try:
-        if change.is_conversion:
+        if change.active.has_same_vectors(change.choice.space):
             old = change.load()
         else:
             old = session.load(session.serving(collection).card, change.active_id)

@@ -1,4 +1,4 @@
-"""What the model of a space made of a fixed set of texts or images when the space was first used."""
+"""What the model of a space made of fixed sets of texts or images when it was first asked for each."""
 
 from __future__ import annotations
 
@@ -26,21 +26,29 @@ class Probe(NamedTuple):
     vectors: NDArray[np.float32]
 
 
-def find_probe(db: Database, space_id: int) -> Probe | None:
-    """The probe of a space, or of one with the same vectors stored another way; None before the first.
+def find_probe(db: Database, space_id: int, probes: bytes) -> Probe | None:
+    """The vectors of these texts or images in a space, or in one with the same vectors stored another way.
+
+    Args:
+        db: the registry.
+        space_id: of the space.
+        probes: sha256 of what was embedded.
+
+    Returns:
+        Where there are none, the vectors of others; None where nothing was ever embedded.
 
     Raises:
         DatabaseError: what is stored are no vectors of that space.
     """
     with db.connection() as connection:
-        row = connection.execute(_SQL["find_probe"], {"space": space_id}).fetchone()
+        row = connection.execute(_SQL["find_probe"], {"space": space_id, "probes": probes}).fetchone()
     if row is None:
         return None
-    of, probes, vectors, dim = row
-    found = Probe(bytes(probes), _read(of, vectors, dim))
-    if of != space_id:  # the other space may go some day
-        return keep_probe(db, space_id, found)
-    return found
+    of, found, vectors, dim = row
+    probe = Probe(bytes(found), _read(of, vectors, dim))
+    if of != space_id and probe.probes == probes:  # the other space may go some day
+        return keep_probe(db, space_id, probe)
+    return probe
 
 
 def _read(space_id: int, vectors: bytes, dim: int) -> NDArray[np.float32]:
@@ -57,7 +65,7 @@ def _read(space_id: int, vectors: bytes, dim: int) -> NDArray[np.float32]:
 
 
 def keep_probe(db: Database, space_id: int, probe: Probe) -> Probe:
-    """Keep the first probe of a space; returns the one that is kept, which another process may have made."""
+    """Keep a space's vectors of a set; returns those that are kept, which another process may have made."""
     values = {
         "space": space_id,
         "probes": probe.probes,
@@ -65,6 +73,6 @@ def keep_probe(db: Database, space_id: int, probe: Probe) -> Probe:
     }
     with db.connection() as connection:
         connection.execute(_SQL["keep_probe"], values)
-    kept = find_probe(db, space_id)
+    kept = find_probe(db, space_id, probe.probes)
     assert kept is not None
     return kept

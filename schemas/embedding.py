@@ -66,3 +66,11 @@ class EmbeddingSpace:
         """Whether a text has the same vector in both, but for its storage and index."""
         plain = {"dtype": "vector", "m": DEFAULT_M, "ef_construction": DEFAULT_EF_CONSTRUCTION}
         return replace(self, **plain) == replace(other, **plain)  # type: ignore[arg-type]
+
+    def converts_to(self, other: EmbeddingSpace) -> bool:
+        """Whether what is stored here, stored as in the other space, is what embedding would store there.
+
+        float16 is float32 rounded, so it does not become float32 again.
+        """
+        is_rounded = self.column_type == "halfvec" and other.column_type == "vector"
+        return self.has_same_vectors(other) and not is_rounded

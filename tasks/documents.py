@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 
-from registry.staging import ParsedRow
 from schemas.digest import version_digest
 from schemas.document import ParsedDocument
 from schemas.errors import EmptyDocument, TextTooLong
@@ -68,9 +66,4 @@ def _check_length(uri: str, parsed: ParsedDocument, most: int) -> None:
         )
 
 
-def _read(workspace: Workspace, jobs: Sequence[DocumentJob]) -> tuple[list[ParsedRow], int]:
-    rows = read_jobs(workspace, jobs)
-    return rows, len({row.content_sha256 for row in rows})
-
-
-KIND = ItemKind(choose=choose_parser, variants=_variants, read=_read, draft=_draft)
+KIND = ItemKind(choose=choose_parser, variants=_variants, read=read_jobs, draft=_draft)

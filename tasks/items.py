@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from registry.staging import ParsedRow
 from schemas.document import ParsedDocument
@@ -62,6 +63,20 @@ class DocumentJob:
         return self.fetched.sha256, self.parser
 
 
+class ReadJob(NamedTuple):
+    """A job that has its outcome and variant.
+
+    Attributes:
+        job: the job.
+        rows: results to keep, so that a later run need not read the bytes again.
+        is_read: whether the bytes were read for it, now and with success.
+    """
+
+    job: DocumentJob
+    rows: Sequence[ParsedRow] = ()
+    is_read: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class ItemKind:
     """What a kind of collection does with its items; the rest of a run is the same for all.
@@ -69,12 +84,11 @@ class ItemKind:
     Attributes:
         choose: the parser's name, from the first bytes and the uri; raises DocumentError where there is none.
         variants: the names under which a version read by that parser may be stored, limits left aside.
-        read: gives the jobs their outcome and variant; returns the results to keep, and how many contents
-            were read for it.
+        read: gives the jobs their outcome and variant, one by one in order; those to come are read meanwhile.
         draft: the version of a job that was read; raises DocumentError.
     """
 
     choose: Callable[[bytes, str], str]
     variants: Callable[[str], tuple[str, ...]]
-    read: Callable[[Workspace, Sequence[DocumentJob]], tuple[list[ParsedRow], int]]
+    read: Callable[[Workspace, Sequence[DocumentJob]], Iterator[ReadJob]]
     draft: Callable[[Workspace, DocumentJob], VersionDraft]

@@ -62,12 +62,16 @@ def prepare_window(workspace: Workspace, window: Window) -> Prepared:
             prepared.documents.append(_staged(job, job.item.action, version_id=version.id))
         else:
             to_parse.append(job)
-    prepared.parsed, prepared.read = KINDS[workspace.kind].read(workspace, to_parse)
-    for job in to_parse:
+    contents: set[bytes] = set()
+    for job, rows, is_read in KINDS[workspace.kind].read(workspace, to_parse):
+        prepared.parsed += rows
+        if is_read:
+            contents.add(job.fetched.sha256)
         if isinstance(job.outcome, DocumentError):
             prepared.rejections.append(_reject(workspace, job, job.outcome))
         else:
             _finish(workspace, job, prepared)
+    prepared.read = len(contents)
     prepared.seconds = (workspace.clock_ns() - started_ns) / 1e9
     log.info(
         "window %d: %d documents, %d of them read, %d rejected, in %.1f s",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from registry.documents import find_parsed
 from registry.staging import ParsedRow
 from schemas.document import ParsedDocument
-from tasks.items import DocumentJob, Key
+from tasks.items import DocumentJob, Key, ReadJob
 from tasks.parsing.formats import PARSERS
 from tasks.parsing.ladder import Reading, ReadRequest, read_documents
 from tasks.parsing.stored import dump_parsed, load_parsed
@@ -15,8 +15,8 @@ from tasks.pipeline_fingerprint import by_ocr, under_limits
 from tasks.workspace import Workspace
 
 
-def read_jobs(workspace: Workspace, jobs: Sequence[DocumentJob]) -> list[ParsedRow]:
-    """Give the jobs their outcome and variant; returns the results to keep.
+def read_jobs(workspace: Workspace, jobs: Sequence[DocumentJob]) -> Iterator[ReadJob]:
+    """Give the jobs their outcome and variant, in order, while the next ones are read.
 
     Equal bytes are read once.
     """
@@ -30,14 +30,18 @@ def read_jobs(workspace: Workspace, jobs: Sequence[DocumentJob]) -> list[ParsedR
             job.variant = by_ocr(job.parser) if parsed.scans else job.parser
         else:
             asked[job.key] = ReadRequest(job.fetched.path, job.item.uri, job.parser, parsed)
-    read = _read(workspace, asked)
+    coming, read = _read(workspace, asked), dict[Key, Reading]()
     for job in jobs:
+        rows: list[ParsedRow] = []
         if job.outcome is None:
+            if job.key not in read:  # the first of its bytes, as they were asked for
+                read[job.key] = next(coming)
+                rows = list(_rows(workspace, job.key, read[job.key]))
             reading = read[job.key]
             job.outcome = reading.outcome
             job.variant = by_ocr(job.parser) if reading.has_scans else job.parser
             job.variant = under_limits(job.variant) if reading.limited else job.variant
-    return [row for key, reading in read.items() for row in _rows(workspace, key, reading)]
+        yield ReadJob(job, rows, is_read=bool(rows))
 
 
 def _find_kept(workspace: Workspace, jobs: Iterable[DocumentJob]) -> dict[Key, ParsedDocument]:
@@ -53,12 +57,11 @@ def _find_kept(workspace: Workspace, jobs: Iterable[DocumentJob]) -> dict[Key, P
     return {key: load_parsed(data) for key, data in found.items()}
 
 
-def _read(workspace: Workspace, asked: dict[Key, ReadRequest]) -> dict[Key, Reading]:
+def _read(workspace: Workspace, asked: dict[Key, ReadRequest]) -> Iterator[Reading]:
     if not asked:
-        return {}
+        return iter(())
     timeout_s = workspace.settings.limits.parse_timeout_s
-    readings = read_documents(workspace.pool, list(asked.values()), timeout_s=timeout_s, ocr=workspace.ocr)
-    return dict(zip(asked, readings, strict=True))
+    return read_documents(workspace.pool, list(asked.values()), timeout_s=timeout_s, ocr=workspace.ocr)
 
 
 def _rows(workspace: Workspace, key: Key, reading: Reading) -> Iterator[ParsedRow]:

@@ -23,3 +23,25 @@ def make_model_folder(target: Path, *, dim: int = 384, max_tokens: int = 256) ->
         layer = {"in_features": 384, "out_features": dim}
         (target / "2_Dense" / "config.json").write_text(json.dumps(layer))
     return target
+
+
+def build_tiny_model(target: Path) -> Path:
+    """A model that loads: the default one's files, and random weights for vectors of 32 numbers."""
+    make_model_folder(target)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    for file, facts in (("config.json", sizes), ("1_Pooling/config.json", {"word_embedding_dimension": 32})):
+        content = json.loads((target / file).read_text())
+        (target / file).write_text(json.dumps(content | facts))
+    (target / "model.safetensors").write_bytes(tiny_weights(target, seed=0))
+    return target
+
+
+def tiny_weights(folder: Path, *, seed: int) -> bytes:
+    """The file of random weights for a tiny model; as long as that of any other seed."""
+    import torch
+    from safetensors.torch import save
+    from transformers import BertConfig, BertModel
+
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return save(BertModel(BertConfig.from_pretrained(folder)).state_dict())

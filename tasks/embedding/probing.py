@@ -24,25 +24,33 @@ _verified: WeakKeyDictionary[object, set[tuple[str, int]]] = WeakKeyDictionary()
 def verify(db: Database, space_id: int, embedder: Embedder) -> None:
     """Find that a model gives the vectors of a space; asked once of a loaded model.
 
-    The first time a space is used its probe is made and kept. A model that cannot be probed passes.
+    The first time a space is used its probe is made and kept, and once more where a version of revector
+    probes with other texts or images than those before it. A model that cannot be probed passes.
 
     Raises:
         SpaceMismatch: it gives other vectors; nothing was written.
-        EmbeddingFailed: the first time: our path does not give the library's vectors, or the library's have
-            another length than the space's; nothing was written.
+        EmbeddingFailed: when the probe is made: our path does not give the library's vectors, or the
+            library's have another length than the space's; nothing was written.
         DatabaseError: the probe that is stored is damaged.
     """
     done = _verified.setdefault(embedder, set())
     if (key := (db.url, space_id)) in done:
         return
     if isinstance(embedder, ProbedEmbedder):
-        made = find_probe(db, space_id) or _make(db, space_id, embedder)
-        if made.probes == embedder.probes:
-            _compare(embedder, made)
-        else:  # those of another version of revector, or of Pillow
-            log.warning("space %d was probed with other texts or images: compared with the library", space_id)
-            _compare_with_library(embedder, embedder.reference())
+        _compare(embedder, _find(db, space_id, embedder.probes) or _make(db, space_id, embedder))
     done.add(key)
+
+
+def _find(db: Database, space_id: int, probes: bytes) -> Probe | None:
+    found = find_probe(db, space_id, probes)
+    if found is None or found.probes == probes:
+        return found
+    log.warning(
+        "space %d was probed with the texts or images of another version of revector: this once its model is "
+        "compared with the library alone, from now on with what it gives today",
+        space_id,
+    )
+    return None
 
 
 def _make(db: Database, space_id: int, embedder: ProbedEmbedder) -> Probe:

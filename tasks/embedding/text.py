@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from schemas.errors import EmbeddingFailed, ModelNotAvailable
 from tasks.embedding.base import MIN_COSINE, Progress, Vectors, check_vectors, lowest_cosine
 from tasks.embedding.batching import TokenBudget, run_blocks
-from tasks.embedding.card import ModelCard
+from tasks.embedding.card import ModelCard, require_unchanged
 from tasks.embedding.hub import DAMAGED, offline
 from tasks.embedding.tokenizing import TextTokenizer, TokenWindow
 
@@ -103,7 +103,7 @@ class SentenceTransformerEmbedder:
 
     def reference(self) -> Vectors:
         """See ProbedEmbedder."""
-        model = _load_model(self._card, self.device) if self._is_settled else self._model
+        model = self._load_again() if self._is_settled else self._model
         vectors = model.encode(
             list(_PROBES),
             prompt=self._card.document_prompt,
@@ -120,11 +120,16 @@ class SentenceTransformerEmbedder:
         if self.dtype != "float32":
             if (cosine := self._probe_cosine(expected)) >= MIN_COSINE:
                 return cosine
-            self._model = _load_model(self._card, self.device)
+            self._model = self._load_again()
             self._prepare_network(None)
         cosine = self._probe_cosine(expected)
         self._is_settled = cosine >= MIN_COSINE
         return cosine
+
+    def _load_again(self) -> SentenceTransformer:
+        model = _load_model(self._card, self.device)
+        require_unchanged(self._card)
+        return model
 
     def _settle_alone(self) -> None:
         if (cosine := self.settle(self.reference())) < MIN_COSINE:
@@ -254,4 +259,15 @@ def _load_model(card: ModelCard, device: str) -> SentenceTransformer:
                 f"The model in {card.path} cannot be loaded: {exc}",
                 advice="Download it again, or use the default all-MiniLM-L6-v2.",
             ) from exc
+    _own_weights(model)
     return model.eval()
+
+
+def _own_weights(model: SentenceTransformer) -> None:
+    """Copy weights out of the file's mapping: written over in place, the file would change a loaded model.
+
+    A tensor does not say whether it is mapped. One after the other: no more than one is there twice.
+    """
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.device.type == "cpu":  # others were copied to their device
+            tensor.data = tensor.data.clone()

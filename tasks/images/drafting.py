@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from registry.staging import ParsedRow
 from schemas.chunk import Chunk
 from schemas.digest import version_digest
 from schemas.document import Metadata, ParsedDocument
@@ -16,7 +15,7 @@ from schemas.version import VersionDraft, metadata_sha256
 from tasks.dedup.image import with_class
 from tasks.images.classes import class_of
 from tasks.images.sidecars import BUNDLE_MAGIC, CLASS
-from tasks.items import DocumentJob, ItemKind
+from tasks.items import DocumentJob, ItemKind, ReadJob
 from tasks.metadata import complete_metadata, is_published
 from tasks.parsing.base import choose_parser
 from tasks.parsing.jobs import ImageJob
@@ -41,19 +40,18 @@ def _variants(parser: str) -> tuple[str, ...]:
     return (parser,)
 
 
-def _read(workspace: Workspace, jobs: Sequence[DocumentJob]) -> tuple[list[ParsedRow], int]:
+def _read(workspace: Workspace, jobs: Sequence[DocumentJob]) -> Iterator[ReadJob]:
     """Equal bytes are read once; nothing is kept: reading an image costs less than storing what it gives."""
     asked = {
         job.key: workspace.pool.submit(Request(job.fetched.path, job.item.uri, ImageJob())) for job in jobs
     }
-    outcomes = {key: future.result() for key, future in asked.items()}
     for job in jobs:
-        outcome = outcomes[job.key]
+        outcome = asked[job.key].result()
         assert isinstance(outcome, ImageFacts | DocumentError)
         job.outcome = outcome
         if isinstance(outcome, ParseTimeout | ParseCrashed):
             job.variant = under_limits(job.variant)
-    return [], len(outcomes)
+        yield ReadJob(job, is_read=True)
 
 
 def _draft(workspace: Workspace, job: DocumentJob) -> VersionDraft:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -79,8 +79,8 @@ class Reading:
 
 def read_documents(
     pool: ParserPool, requests: Sequence[ReadRequest], *, timeout_s: float, ocr: OcrPlan
-) -> list[Reading]:
-    """For each request, in order, what became of it.
+) -> Iterator[Reading]:
+    """Have documents read: for each request, in order, what became of it, once it is known.
 
     Args:
         pool: the parser processes.
@@ -95,7 +95,7 @@ def read_documents(
     readers = [_Reader(pool, request, timeout_s, ocr) for request in requests]
     for reader in readers:
         reader.start()
-    return [reader.result.result() for reader in readers]
+    return (reader.result.result() for reader in readers)
 
 
 @dataclass(slots=True)

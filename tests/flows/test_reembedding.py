@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from flows.estimating import foresee_reembed
 from flows.purging import purge_collection
 from flows.reembedding import reembed_collection
 from flows.rollback import LAST, rollback_collection
@@ -166,6 +169,56 @@ def test_the_same_vectors_stored_another_way_need_no_model(world):
     assert (report.state, report.converted, report.embedded) == ("succeeded", 1, 0)
     assert _space(world).dtype == "halfvec"
     assert _found(world) == ["storks.txt"]
+
+
+def _stored(world):
+    """Text -> its vector in the active space, as it is stored."""
+    space_id = get_collection(world.session.db, "default").active_space_id
+    query = f"SELECT c.text, v.embedding::text FROM chunk c JOIN vectors_{space_id} v ON v.chunk_id = c.id"
+    with world.session.db.transaction() as connection:
+        return dict(connection.execute(query).fetchall())
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "converted"),
+    [
+        ("vector", "halfvec", 3), ("vector", "bit", 3), ("halfvec", "bit", 3), ("bit", "halfvec", 3),
+        ("halfvec", "vector", 0), ("bit", "vector", 0),
+    ],
+)  # fmt: skip
+def test_a_changed_storage_holds_what_embedding_into_it_gives(world, before, after, converted):
+    for name, text in TEXTS.items():
+        world.write(name, text)
+    world.configure(vectors={"dtype": before})
+    world.ingest()
+    world.configure(vectors={"dtype": before}, next={"vectors": {"dtype": after}})
+    plan = foresee_reembed(world.session, "default")
+    assert (plan.converted, plan.estimate.texts) == (converted, 3 - converted)
+    report = reembed_collection(world.session, "default")
+    assert (report.state, report.converted, report.embedded) == ("succeeded", converted, 3 - converted)
+    numbers = np.float32 if after == "vector" else np.float16
+    stored = _stored(world)
+    assert len(stored) == 3
+    for text, vector in stored.items():
+        given = world.embedder.embed([text])[0].astype(numbers)
+        assert np.array_equal(np.array(json.loads(vector), dtype=numbers), given)
+
+
+def test_a_model_that_is_on_both_sides_of_a_change_is_loaded_once(world):
+    world.write("storks.txt", TEXTS["storks.txt"])
+    world.configure(vectors={"dtype": "halfvec"})
+    world.ingest()
+    world.configure(vectors={"dtype": "halfvec"}, next={"vectors": {"dtype": "vector"}})
+    loads = []
+
+    def load(card, settings):
+        loads.append(card.name)
+        return world.models.load(card, settings)
+
+    world.session = replace(world.session, load_embedder=load)
+    report = reembed_collection(world.session, "default")
+    assert report.comparison is not None
+    assert loads == [DEFAULT_TEXT_MODEL]
 
 
 def test_canaries_that_are_lost_leave_everything_as_it_was(indexed, tmp_path):

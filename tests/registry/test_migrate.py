@@ -7,12 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import psycopg
 import pytest
 
 import registry.migrate
 from registry.connection import connect_admin
 from registry.migrate import Migration, load_migrations, migrate
+from registry.opening import open_registry
+from registry.probes import Probe, find_probe, keep_probe
 from schemas.errors import MigrationError
 
 
@@ -122,3 +125,24 @@ def test_spaces_of_before_are_known_after_the_upgrade_whoever_owns_the_tables(pl
                 "SELECT tenant_id, collection_id, space_id FROM collection_space"
             ).fetchall()
         assert found == [(1, 1, 1), (2, 2, 1)]
+
+
+def test_probes_of_before_are_compared_with_after_the_upgrade_and_others_lie_beside_them(empty_url, tmp_path):
+    old, new = Probe(b"o" * 32, np.eye(3, dtype=np.float32)), Probe(b"n" * 32, -np.eye(3, dtype=np.float32))
+    with connect_admin(empty_url) as admin:
+        migrate(admin, load_migrations()[:9])
+        admin.execute(
+            "INSERT INTO embedding_space (modality, provider, model, revision, dim, dtype, normalised, "
+            "document_prompt, query_prompt, fingerprint) "
+            "VALUES ('image', 'p', 'm', '1', 3, 'vector', true, '', '', 'x')"
+        )
+        admin.execute(
+            "INSERT INTO space_probe (space_id, probes, vectors) VALUES (1, %s, %s)",
+            [old.probes, old.vectors.tobytes()],
+        )
+    with open_registry(tmp_path, url=empty_url, tenant="default") as db:
+        keep_probe(db, 1, new)
+        for probe in (old, new):
+            assert np.array_equal(find_probe(db, 1, probe.probes).vectors, probe.vectors)
+        with db.connection() as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("DELETE FROM space_probe")

@@ -432,3 +432,32 @@ def test_thin_image_costs_no_more_memory_than_the_model_sees(card, mode):
     pixels = fit(thin, replace(card, image_size=(512, 512), resize_mode=mode, fill_color=0))
     assert pixels.shape == (512, 512, 3)
     assert pixels[256, 255].tolist() == [10, 200, 30]
+
+
+def test_probes_are_the_same_images_everywhere(monkeypatch):
+    from PIL import Image
+
+    from tasks.embedding.image_model import hash_probes, make_probes
+
+    monkeypatch.delattr(Image.Image, "resize")
+    monkeypatch.delattr(Image.Image, "filter")
+    found = hash_probes(make_probes()).hex()
+    assert found == "b16d36f44bb4bf1fd80acc7a1ada4d73988f2a1af9d7409d765040de20c0f405"
+
+
+@pytest.mark.parametrize("filter", ["NEAREST", "BOX", "LANCZOS", "BILINEAR"])
+def test_a_pillow_that_resizes_in_another_way_is_noticed(monkeypatch, filter):
+    from PIL import Image
+
+    from tasks.embedding.base import MIN_COSINE
+    from tasks.embedding.image import load_image_embedder
+
+    card = resolve_image_model("small-clip")
+    stored = load_image_embedder(card, device="cpu", precision="float32").reference()
+    resize, other = Image.Image.resize, Image.Resampling[filter]
+    monkeypatch.setattr(
+        Image.Image, "resize", lambda self, size, resample, **options: resize(self, size, other, **options)
+    )
+    embedder = load_image_embedder(card, device="cpu", precision="float32")
+    assert embedder.settle(embedder.reference()) > MIN_COSINE
+    assert embedder.settle(stored) < MIN_COSINE
