@@ -118,7 +118,7 @@ def _probe(card: EndpointCard) -> None:
 
     seconds = min(card.endpoint.timeout_s, ENDPOINT_TIMEOUT_S)
     quick = card.endpoint.model_copy(update={"timeout_s": seconds})
-    EndpointEmbedder(replace(card, endpoint=quick)).embed_query("Does it answer?")
+    EndpointEmbedder(replace(card.hurried(), endpoint=quick)).embed_query("Does it answer?")
 
 
 def _is_in_the_clear(endpoint: EndpointSettings) -> bool:

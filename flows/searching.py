@@ -47,7 +47,7 @@ def search_text(
     Raises:
         CollectionNotFound, ReleaseNotFound, ReleaseIncomplete, ModelNotAvailable: see the classes.
         SpaceMismatch: the release was embedded with another model than the configured one.
-        EndpointUnavailable: the model's endpoint gives no vector within 10 s.
+        EndpointUnavailable: the model's endpoint gives no vector, or asks for more than 10 s of patience.
         ConfigurationError: the text is empty.
     """
     if not text.strip():

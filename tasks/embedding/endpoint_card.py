@@ -17,7 +17,7 @@ from tasks.embedding.card import DEFAULT_TEXT_MODEL, ModelCard, resolve_model
 PREFIX = "endpoint:"
 """What the name of a model begins with that is one of the configured endpoints."""
 QUERY_PATIENCE_S = 10.0
-"""How long a search waits for an endpoint; words alone can answer it."""
+"""By when a search has asked an endpoint for the last time; words alone can answer it."""
 _TOKENIZER_FILES = ["tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "config.json", "*.model"]
 
 
@@ -28,7 +28,7 @@ class EndpointCard(ModelCard):
     Attributes:
         endpoint_name: as configured.
         endpoint: its settings.
-        patience_s: seconds that a query may take where somebody waits for it; else as a run has them.
+        patience_s: seconds in which a query may be asked again where somebody waits for it; a run's are many.
     """
 
     endpoint_name: str

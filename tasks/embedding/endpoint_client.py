@@ -42,7 +42,7 @@ class Stopped(Exception):
 
 
 class Patience(NamedTuple):
-    """How often a request is made, and the seconds after the first one by which all is over."""
+    """How often a request is made, and the seconds after the first one by which the last one has begun."""
 
     attempts: int = ATTEMPTS
     seconds: float = inf
@@ -148,7 +148,7 @@ class EndpointClient:
             self._take_turn(stop)
             ends = min(ends, self._waiting.clock() + patience.seconds)
             try:
-                status, headers, body = self._post(texts, stop, within=ends - self._waiting.clock())
+                status, headers, body = self._post(texts, stop)
             except httpx.TransportError as exc:
                 reason, asked = f"does not answer ({type(exc).__name__})", 0.0
             else:
@@ -185,18 +185,15 @@ class EndpointClient:
         if stop.is_set():
             raise Stopped
 
-    def _post(
-        self, texts: list[str], stop: threading.Event, *, within: float
-    ) -> tuple[int, httpx.Headers, bytes]:
+    def _post(self, texts: list[str], stop: threading.Event) -> tuple[int, httpx.Headers, bytes]:
         """Status, headers and body of an answer: of bounded size, and within the time for a request."""
-        seconds = min(self._settings.timeout_s, within)
         question = {"model": self._settings.model, "input": texts, "encoding_format": self._settings.encoding}
         most = _SPARE_BYTES + len(texts) * (self._card.dim * _NUMBER_BYTES + 256)
         try:
             with self._line(stop) as line:
                 with self._lock:
                     self.asked += 1
-                return line.post(self._url, question, seconds=seconds, most=most)
+                return line.post(self._url, question, seconds=self._settings.timeout_s, most=most)
         except TooLong as exc:
             raise self._failed(f"answers with more than {most} bytes to {len(texts)} texts") from exc
         except (httpx.DecodingError, httpx.InvalidURL) as exc:
@@ -248,7 +245,7 @@ class EndpointClient:
             f"{self._who} {reason}{wish}; it was asked {times}.",
             advice="Run again when it answers: what is embedded is stored."
             if patience.seconds == inf
-            else "Search again later, or by words alone with `--mode keyword`: that needs no model.",
+            else "Try again later; a search by words alone, `--mode keyword`, needs no model.",
             endpoint=self._card.endpoint_name,
         )
 
