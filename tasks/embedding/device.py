@@ -48,12 +48,14 @@ def choose_devices(devices: str) -> list[str]:
         ConfigurationError: a device is not in this machine.
     """
     count = torch.cuda.device_count()
-    is_all = devices == "cuda:*"
-    names = [f"cuda:{n}" for n in range(max(1, count))] if is_all else devices.replace(" ", "").split(",")
+    listed = devices.replace(" ", "").split(",")
+    names = ["cuda:0" if name == "cuda" else name for name in listed]
+    if devices == "cuda:*":
+        names = [f"cuda:{number}" for number in range(max(1, count))]
     for name in names:
         if not name.startswith("cuda"):
             choose_device(name)
-        elif int(name.partition(":")[2] or 0) >= count:
+        elif int(name.partition(":")[2]) >= count:
             raise ConfigurationError(
                 f"The device {name!r} is not in this machine: PyTorch sees {count} CUDA devices.",
                 advice="Name those that are there, or use device='auto'; see also CUDA_VISIBLE_DEVICES.",
@@ -146,10 +148,16 @@ def set_threads() -> int:
     return torch.get_num_threads()
 
 
-def share_cores(processes: int) -> None:
-    """This process is one of so many that compute side by side: say so before a model is loaded."""
+def work_beside(processes: int, device: str) -> None:
+    """This process is one of so many, each with its device: say so before a model is loaded.
+
+    It takes its share of the cores. What names no device is for its own one: pinned memory alone would
+    put a context of each process on the first GPU.
+    """
     global _processes
     _processes = processes
+    if device.startswith("cuda"):
+        torch.cuda.set_device(device)
 
 
 def usable_cores(cpu_max: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:

@@ -33,15 +33,14 @@ class DeviceProcess:
         self.connection: Connection[Any, Any]
         self.connection, theirs = Pipe()
         with theirs:
-            # Not multiprocessing's own: that runs the caller's main module again in each process.
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "tasks.embedding.child", str(theirs.fileno()), load.device],
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(str(Path(p).absolute()) for p in sys.path)},
-                start_new_session=True,  # Ctrl-C is the parent's to answer
-            )
+            try:
+                self._process = _start_child(theirs.fileno(), load.device)
+            except OSError as exc:
+                raise EmbeddingFailed(
+                    f"The process that embeds on {load.device} cannot be started: {exc}.",
+                    advice="Free memory, or name fewer devices; then run the same command again.",
+                    device=load.device,
+                ) from exc
         self.send(load.load)
 
     def send(self, message: Any) -> None:
@@ -77,9 +76,9 @@ class DeviceProcess:
 
     def _death(self) -> EmbeddingFailed:
         code = self._process.wait()
-        how = (
-            f"was ended by signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"exited with {code}"
-        )
+        how = f"exited with {code}"
+        if code < 0:
+            how = f"was ended by signal {-code} ({signal.strsignal(-code)})"
         memory = "Memory is the likely cause: name fewer devices, or free some. " * (code == -signal.SIGKILL)
         return EmbeddingFailed(
             f"The process that embeds on {self.device} {how}; nothing of what it had was stored.",
@@ -98,7 +97,7 @@ class DevicePool:
     def __init__(self, loads: Sequence[Load]) -> None:
         self._loads = loads
         self._processes: list[DeviceProcess] = []
-        self._finalizer = weakref.finalize(self, _end, self._processes)
+        weakref.finalize(self, _end, self._processes)
 
     @property
     def devices(self) -> list[str]:
@@ -173,6 +172,18 @@ class DevicePool:
                 self._processes.append(DeviceProcess(load))
             for process in self._processes:
                 process.receive()
+
+
+def _start_child(fd: int, device: str) -> subprocess.Popen[bytes]:
+    """The child at the other end of a pipe; one of multiprocessing would run the caller's main module again."""
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "tasks.embedding.child", str(fd), device],
+        pass_fds=(fd,),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(str(Path(path).absolute()) for path in sys.path)},
+        start_new_session=True,  # Ctrl-C is the parent's to answer
+    )
 
 
 def _end(processes: list[DeviceProcess]) -> None:

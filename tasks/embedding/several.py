@@ -190,10 +190,10 @@ def load_several(card: Card, *, device: str, precision: str) -> Embedder:
 
 
 def _load_beside(card: Card, device: str, precision: str, processes: int) -> Embedder:
-    """In a process of its own: the model, with its share of the cores."""
-    from tasks.embedding.device import share_cores
+    """In a process of its own: the model, beside those of the others."""
+    from tasks.embedding.device import work_beside
 
-    share_cores(processes)
+    work_beside(processes, device)
     return load_embedder(card, device=device, precision=precision)
 
 

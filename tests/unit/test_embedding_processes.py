@@ -123,6 +123,13 @@ def test_a_load_that_dies_is_told(fifo):
     assert children() == []
 
 
+def test_a_process_that_cannot_be_started_is_told(pool, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    with pytest.raises(EmbeddingFailed, match=r"on one cannot be started: .*No such file"):
+        pool.ask_all(models.device_of)
+    assert not pool.is_started
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
 def test_an_exception_of_the_caller_ends_what_is_under_way(pool, error, fifo):
     with pytest.raises(error):

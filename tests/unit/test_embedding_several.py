@@ -227,7 +227,7 @@ def test_the_star_is_all_cuda_devices(two_gpus, monkeypatch):
     from tasks.embedding.device import choose_devices
 
     assert choose_devices("cuda:*") == ["cuda:0", "cuda:1"]
-    assert choose_devices("cuda, cpu,cpu") == ["cuda", "cpu", "cpu"]
+    assert choose_devices("cuda, cpu,cpu") == ["cuda:0", "cpu", "cpu"]
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(ConfigurationError, match="PyTorch sees 0 CUDA devices"):
         choose_devices("cuda:*")
