@@ -175,7 +175,7 @@ class DevicePool:
 
 
 def _start_child(fd: int, device: str) -> subprocess.Popen[bytes]:
-    """The child at the other end of a pipe; one of multiprocessing would run the caller's main module again."""
+    """The child at a pipe's other end; one of multiprocessing would run the caller's main module again."""
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "tasks.embedding.child", str(fd), device],
         pass_fds=(fd,),
