@@ -38,7 +38,7 @@ class Measured:
         unit: texts or images.
         count: how many were embedded.
         ours, theirs: seconds.
-        flops: of all of them together.
+        flops: of all of them together; 0 where no share of a peak is asked for.
         cosine: the lowest to the library in float32.
         busy: samples of the GPU's utilisation while ours ran, 0 to 100.
     """
@@ -54,7 +54,7 @@ class Measured:
 
     def cells(self, peak: float | None) -> tuple[str, ...]:
         """The row of the table; `peak` in TFLOP/s."""
-        share = f"{self.flops / self.ours / (peak * 1e12):.0%}" if peak else "-"
+        share = f"{self.flops / self.ours / (peak * 1e12):.0%}" if peak and self.flops else "-"
         busy = f"{np.median(self.busy):.0f} % (least {min(self.busy)} %)" if self.busy else "-"
         return (
             self.name,
@@ -76,6 +76,9 @@ def main() -> int:
         return 0
     with tempfile.TemporaryDirectory() as folder:
         rows = [*measure_texts(Path(folder), "cuda"), *measure_images(Path(folder), "cuda")]
+        if torch.cuda.device_count() > 1:
+            texts = [make_text(900, number) for number in range(20_000)]
+            rows += [measure_several(str(Path(folder) / "large"), texts, "cuda:*", one="cuda:0")]
     print(report(rows, torch.cuda.get_device_name()))
     return 0
 
@@ -116,6 +119,22 @@ def measure_text_model(name: str, model: str, texts: list[str], device: str) -> 
     lengths = embedder.prepare(texts).lengths.tolist()
     flops = text_flops(config.num_hidden_layers, config.hidden_size, config.intermediate_size, lengths)
     return Measured(f"{name}, {embedder.dtype}", "texts", len(texts), ours, theirs, flops, cosine, busy)
+
+
+def measure_several(model: str, texts: list[str], devices: str, *, one: str) -> Measured:
+    """All devices against one of them: where others have their library, here stands one device."""
+    from tasks.embedding.device import choose_devices
+    from tasks.embedding.resolve import load_embedder
+
+    card = resolve_model(model)
+    alone, several = load_embedder(card, device=one), load_embedder(card, device=devices)
+    exact = load_embedder(card, device=one, precision="float32")
+    embed: Any = several.embed
+    cosine = lowest_cosine(embed(texts[:256]), np.asarray(exact.embed(texts[:256])))
+    theirs, ours = _time(lambda: alone.embed(texts)), _time(lambda: embed(texts))
+    count = len(choose_devices(devices))
+    name = f"{Path(model).name}, {count} devices (ratio to one device)"
+    return Measured(name, "texts", len(texts), ours, theirs, 0, cosine)
 
 
 def measure_images(

@@ -46,6 +46,7 @@ def diagnose(settings: Settings) -> list[Check]:
         *(check for name in names for check in _check_models(settings, name, kinds.get(name))),
         *(check for name in sorted(settings.endpoints) for check in _check_endpoint(settings, name)),
         _check_gpu(),
+        *_check_devices(settings.device),
         *map(_check_tesseract, sorted({settings.collection(name).ocr.languages for name in names})),
         _check_prefect(),
     ]
@@ -148,6 +149,19 @@ def _check_gpu() -> Check:
     if found.returncode or not gpus:
         return Check("gpu", False, "the NVIDIA driver shows no GPU; models run on the CPU.", optional=True)
     return Check("gpu", True, gpus, optional=True)
+
+
+def _check_devices(devices: str) -> list[Check]:
+    """Whether those that are configured are there; `auto` is always."""
+    if devices == "auto":
+        return []
+    from tasks.embedding.device import choose_devices
+
+    try:
+        found = choose_devices(devices)
+    except RevectorError as exc:
+        return [Check("device", False, exc.message, exc.advice)]
+    return [Check("device", True, ", ".join(found))]
 
 
 def _check_tesseract(languages: str) -> Check:

@@ -18,6 +18,8 @@ DEFAULT_EXCLUDE = (
     ".*", "~$*", "*.tmp", "__pycache__", "__MACOSX", "node_modules", "Thumbs.db", "desktop.ini"
 )  # fmt: skip
 
+_DEVICE = r"(cpu|mps|cuda(:\d+)?)"
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -256,13 +258,22 @@ class Settings(_Section):
     home: Path = Path(".revector")
     database_url: SecretStr | None = None
     tenant: str = Field(default="default", min_length=1)
-    device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    device: str = Field(default="auto", pattern=rf"^(auto|cuda:\*|{_DEVICE}(, ?{_DEVICE})*)$")
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     log: Literal["text", "json"] = "text"
     limits: LimitSettings = LimitSettings()
     webhook: WebhookSettings = WebhookSettings()
     endpoints: dict[str, EndpointSettings] = {}
     collections: dict[str, CollectionSettings] = {}
+
+    @field_validator("device")
+    @classmethod
+    def _names_each_once(cls, device: str) -> str:
+        names = [name.strip() for name in device.split(",")]
+        numbered = ["cuda:0" if name == "cuda" else name for name in names if name != "cpu"]
+        if len(set(numbered)) < len(numbered):
+            raise ValueError(f"{device!r} names a device twice; only cpu may be")
+        return device
 
     @property
     def inbox(self) -> Path:

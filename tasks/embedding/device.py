@@ -24,6 +24,8 @@ _OUT_OF_MEMORY = (
     "invalid buffer size",
 )
 
+_processes = 1
+
 
 def choose_device(device: str) -> str:
     """The device asked for; of ``auto``, the best of cuda, mps, cpu.
@@ -37,6 +39,28 @@ def choose_device(device: str) -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def choose_devices(devices: str) -> list[str]:
+    """Those of a comma list, or all CUDA devices for ``cuda:*``; nothing is put on a GPU to find out.
+
+    Raises:
+        ConfigurationError: a device is not in this machine.
+    """
+    count = torch.cuda.device_count()
+    listed = devices.replace(" ", "").split(",")
+    names = ["cuda:0" if name == "cuda" else name for name in listed]
+    if devices == "cuda:*":
+        names = [f"cuda:{number}" for number in range(max(1, count))]
+    for name in names:
+        if not name.startswith("cuda"):
+            choose_device(name)
+        elif int(name.partition(":")[2]) >= count:
+            raise ConfigurationError(
+                f"The device {name!r} is not in this machine: PyTorch sees {count} CUDA devices.",
+                advice="Name those that are there, or use device='auto'; see also CUDA_VISIBLE_DEVICES.",
+            )
+    return names
 
 
 def _check_device(device: str) -> None:
@@ -124,8 +148,20 @@ def set_threads() -> int:
     return torch.get_num_threads()
 
 
+def work_beside(processes: int, device: str) -> None:
+    """This process is one of so many, each with its device: say so before a model is loaded.
+
+    It takes its share of the cores. What names no device is for its own one: pinned memory alone would
+    put a context of each process on the first GPU.
+    """
+    global _processes
+    _processes = processes
+    if device.startswith("cuda"):
+        torch.cuda.set_device(device)
+
+
 def usable_cores(cpu_max: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
-    """Cores by affinity and by the container's CPU quota, at least one."""
+    """Cores by affinity and by the container's CPU quota, this process's share of them, at least one."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     try:
@@ -134,4 +170,4 @@ def usable_cores(cpu_max: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
             cores = min(cores, max(1, int(quota) // int(period)))
     except (OSError, ValueError):
         pass
-    return cores
+    return max(1, cores // _processes)

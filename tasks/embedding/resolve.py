@@ -55,6 +55,10 @@ def load_embedder(card: Card, *, device: str = "auto", precision: str = "auto") 
         from tasks.embedding.endpoint import EndpointEmbedder
 
         return EndpointEmbedder(card)
+    if "," in device or device == "cuda:*":
+        from tasks.embedding.several import load_several
+
+        return load_several(card, device=device, precision=precision)
     embedder = _load_files(card, device=device, precision=precision)
     require_unchanged(card)
     return embedder

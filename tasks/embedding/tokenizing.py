@@ -37,6 +37,13 @@ class TokenWindow:
         ids[:total] = np.fromiter(chain.from_iterable(rows), dtype=np.int32, count=total)
         return cls(ids, np.cumsum(lengths) - lengths, lengths)
 
+    def take(self, rows: NDArray[np.int64]) -> TokenWindow:
+        """The window of some of the texts: (B,) which ones, in that order."""
+        lengths = self.lengths[rows]
+        starts = np.cumsum(lengths) - lengths
+        places = np.arange(int(lengths.sum())) + np.repeat(self.starts[rows] - starts, lengths)
+        return TokenWindow(np.append(self.ids[places], self.ids[-1:]), starts, lengths)
+
     def pad(
         self, rows: NDArray[np.int64], pad_id: int, *, left: bool = False
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

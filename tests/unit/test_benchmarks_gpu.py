@@ -29,6 +29,14 @@ def test_a_model_of_a_shape_is_measured_against_the_library(tmp_path):
     assert min(row.ours, row.theirs, row.flops) > 0
 
 
+def test_several_devices_are_measured_against_one(tmp_path):
+    folder = build_text_model(tmp_path / "tiny", TINY)
+    row = gpu.measure_several(str(folder), ["환불 규정", "a lease"] * 3, "cpu,cpu", one="cpu")
+    assert row.name == "tiny, 2 devices (ratio to one device)"
+    assert row.cosine > 0.999
+    assert row.cells(989)[4] == "-"
+
+
 def test_image_models_are_measured_against_the_library(tmp_path, monkeypatch):
     monkeypatch.setattr(
         gpu, "build_clip", lambda folder, _: build_tiny_clip(folder, tower="transformer", image_size=64)
