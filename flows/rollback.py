@@ -48,9 +48,11 @@ def preview_rollback(session: Session, collection_name: str, reference: str) -> 
 
     Raises:
         ReleaseNotFound, ReleaseIncomplete: see the classes.
+        SpaceMismatch: the release's model is none of those that are configured.
     """
     collection = get_collection(session.db, collection_name)
     to = target_release(session, collection, reference)
+    _require_its_model(session, collection, to)
     return diff_releases(session.db, collection, collection.current_release, to)
 
 
@@ -63,6 +65,7 @@ def _require_its_model(session: Session, collection: Collection, to: int) -> Non
     """A release that nobody could search afterwards is not shown.
 
     Raises:
+        ReleaseIncomplete: purge has taken parts, or vectors, of it.
         SpaceMismatch: its model is none of those that are configured.
     """
     space_id = space_of_release(session.db, collection, to)
