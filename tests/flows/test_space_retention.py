@@ -232,18 +232,6 @@ def test_an_export_that_has_begun_keeps_its_vectors(switched, monkeypatch):
         pass
 
 
-def test_a_check_counts_the_spaces_and_reads_the_active_one(switched):
-    report = check(switched.session, "default")
-    assert (report.checked["spaces"], report.checked["vectors"], report.checked["vectors_beside"]) == (
-        2,
-        1,
-        1,
-    )
-    with connect_admin(switched.session.db.url) as admin:
-        admin.execute("UPDATE vectors_1 SET embedding = array_fill(2, ARRAY[384])::vector")
-    assert check(switched.session, "default").problems == []
-
-
 def test_the_status_shows_no_index_of_a_small_collection(switched):
     assert collection_status(switched.session, "default")["index"] is None
 
