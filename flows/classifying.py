@@ -10,8 +10,11 @@ import numpy as np
 
 from flows.prototyping import image_collection
 from flows.session import Session
+from registry.collections import get_space
 from registry.prototypes import get_set
 from schemas.errors import DocumentError, FetchFailed, SpaceMismatch
+from schemas.prototype import PrototypeSet
+from schemas.release import Collection
 from tasks.embedding.resolve import Card
 from tasks.prototypes.classify import classify
 
@@ -33,16 +36,11 @@ def classify_images(
 
     Raises:
         PrototypesNotFound, ModelNotAvailable: see the classes.
-        SpaceMismatch: the prototypes were made with another model than the configured one.
+        SpaceMismatch: the prototypes were made with none of the models that are configured.
     """
     collection = image_collection(session, name)
     found = get_set(session.db, collection.id, version)
-    card = session.serving(collection).card
-    if found.space_id != collection.active_space_id:
-        raise SpaceMismatch(
-            f"Version {found.version} of the prototypes was made with another model than the images.",
-            advice="Use a later version: `revector prototypes history`.",
-        )
+    card = _model_of(session, collection, found)
     errors = {path: error for path in paths if (error := _problem(path)) is not None}
     good = [path for path in paths if path not in errors]
     verdicts = {}
@@ -68,6 +66,19 @@ def classify_images(
             }
         )
     return results
+
+
+def _model_of(session: Session, collection: Collection, found: PrototypeSet) -> Card:
+    """The configured model that a set was made with: for a while after a switch not the one that serves."""
+    what, space = f"Version {found.version} of the prototypes", get_space(session.db, found.space_id)
+    try:
+        return session.choose_space(collection.name, collection.kind, space, what=what).card
+    except SpaceMismatch as exc:
+        raise SpaceMismatch(
+            exc.message,
+            advice="Use a later version, `revector prototypes history` lists them, or make one: "
+            "`revector prototypes build`.",
+        ) from exc
 
 
 def embed_image(session: Session, path: Path, card: Card, space_id: int) -> np.ndarray:

@@ -13,6 +13,7 @@ from flows.electing import with_election
 from flows.prototyping import refresh
 from flows.purging import hold_flow
 from flows.session import Session
+from flows.switching import in_one_space
 from registry.activation import Elect
 from registry.blobs import BlobStore
 from registry.collections import get_collection
@@ -40,6 +41,7 @@ from schemas.errors import (
     ModelNotAvailable,
     RevectorError,
     SpaceMismatch,
+    SpaceSwitched,
 )
 from schemas.release import Collection, Release
 from schemas.retention import Dropped
@@ -147,16 +149,24 @@ def _forget(
     db = session.db
     run_id = UUID(report["run_id"])
 
-    def erase(elect: Elect) -> tuple[Traces, Dropped, Release | None]:
-        return forget_document(db, collection, run_id, place, uri, elect=elect)
+    def erase_once() -> tuple[Traces, Dropped, Release | None]:
+        now = get_collection(db, collection.name)
+        report["retired"] = []
+
+        def erase(elect: Elect) -> tuple[Traces, Dropped, Release | None]:
+            return forget_document(db, now, run_id, place, uri, elect=elect)
+
+        try:
+            return with_election(session, now, run_id, erase)[0]
+        except SpaceSwitched:
+            raise
+        except (ModelNotAvailable, SpaceMismatch, EndpointUnavailable):  # it does not wait for a model
+            return erase(retire)
 
     def retire(connection: Connection) -> None:
         report["retired"] = retire_duplicates(connection, db.tenant_id, collection.id, run_id, place)
 
-    try:
-        (traces, dropped, release), _ = with_election(session, collection, run_id, erase)
-    except (ModelNotAvailable, SpaceMismatch, EndpointUnavailable):  # it does not wait for a model
-        traces, dropped, release = erase(retire)
+    traces, dropped, release = in_one_space(erase_once)
     refresh(session, collection.name)  # its prototypes went with it
     try:
         strays, swept = _sweep(session, collection, blobs, rewrite=rewrite)

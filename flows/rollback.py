@@ -8,6 +8,7 @@ from flows.electing import with_election
 from flows.ending import describe_end
 from flows.prototyping import refresh
 from flows.session import Session
+from flows.switching import in_one_space
 from registry.blobs import BlobStore
 from registry.check_release import check_release
 from registry.collections import get_collection, get_space
@@ -47,9 +48,11 @@ def preview_rollback(session: Session, collection_name: str, reference: str) -> 
 
     Raises:
         ReleaseNotFound, ReleaseIncomplete: see the classes.
+        SpaceMismatch: the release's model is none of those that are configured.
     """
     collection = get_collection(session.db, collection_name)
     to = target_release(session, collection, reference)
+    _require_its_model(session, collection, to)
     return diff_releases(session.db, collection, collection.current_release, to)
 
 
@@ -62,6 +65,7 @@ def _require_its_model(session: Session, collection: Collection, to: int) -> Non
     """A release that nobody could search afterwards is not shown.
 
     Raises:
+        ReleaseIncomplete: purge has taken parts, or vectors, of it.
         SpaceMismatch: its model is none of those that are configured.
     """
     space_id = space_of_release(session.db, collection, to)
@@ -110,12 +114,7 @@ def rollback_collection(
         started, embedded = session.timer(), 0
         try:
             if isinstance(to, DocumentTarget):
-                done, embedded = with_election(
-                    session,
-                    collection,
-                    run_id,
-                    lambda elect: roll_back_document(session.db, collection, run_id, to, elect=elect),
-                )
+                done, embedded = _roll_back_document(session, collection_name, run_id, to)
             else:
                 # undoing "the last" must not undo one more that has come since
                 seen = collection.current_release if target == LAST else None
@@ -131,6 +130,20 @@ def rollback_collection(
         stats = report.stats()
         finish_run(session.db, run_id, report.state, stats=stats)
     return report
+
+
+def _roll_back_document(
+    session: Session, collection_name: str, run_id: UUID, to: DocumentTarget
+) -> tuple[RolledBack, int]:
+    """What was done, and how many chunks had to be embedded for it, with the model that serves by then."""
+
+    def attempt() -> tuple[RolledBack, int]:
+        now = get_collection(session.db, collection_name)
+        return with_election(
+            session, now, run_id, lambda elect: roll_back_document(session.db, now, run_id, to, elect=elect)
+        )
+
+    return in_one_space(attempt)
 
 
 def _check(session: Session, collection: Collection, report: RunReport) -> None:

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from flows.classifying import embed_image
 from flows.prototyping import image_collection
 from flows.session import Session
+from flows.switching import in_one_space
 from registry.collections import get_collection, get_space
 from registry.history import find_release
 from registry.search import search_collection, space_of_release
-from schemas.errors import ConfigurationError, SpaceSwitched
+from schemas.errors import ConfigurationError
 from schemas.filters import Condition
 from schemas.release import Collection
 from schemas.search import Hit, SearchMode
 from tasks.embedding.endpoint_card import EndpointCard
 from tasks.embedding.resolve import Card
 from tasks.querying import query_weight
-
-SEARCH_ATTEMPTS = 10
-"""Each is lost to a switch between two models: three were, to four rollbacks within a second (2026-11-21)."""
 
 
 def search_text(
@@ -78,7 +76,7 @@ def search_text(
             where=where,
         )
 
-    return _in_one_space(search)
+    return in_one_space(search)
 
 
 def _model_of(session: Session, collection: Collection, release: int | None, space_id: int) -> Card:
@@ -116,14 +114,4 @@ def search_image(
             session.db, collection, k=k, release=release, vector=vector, space_id=space_id, where=where
         )
 
-    return _in_one_space(search)
-
-
-def _in_one_space(search: Callable[[], list[Hit]]) -> list[Hit]:
-    """What `search` finds; the collection may be switched to another model while it embeds its query."""
-    for _ in range(SEARCH_ATTEMPTS - 1):
-        try:
-            return search()
-        except SpaceSwitched:
-            continue
-    return search()
+    return in_one_space(search)

@@ -12,13 +12,13 @@ from typing import Any
 from psycopg import sql
 
 from registry.blobs import BlobStore
+from registry.check_beside import check_beside
 from registry.check_blobs import Contents, check_contents, count_orphan_blobs, read_contents
 from registry.check_content import check_content
 from registry.check_history import check_history, sum_digests
 from registry.check_prototypes import check_prototypes
 from registry.check_vectors import check_recall, check_vectors
 from registry.connection import Connection, Database
-from registry.purge import spaces_of
 from registry.queries import load
 from registry.vectors import vector_table
 from schemas import check as invariants
@@ -64,7 +64,7 @@ def check_quickly(db: Database, collection: Collection, blobs: BlobStore) -> Che
 def check_fully(
     db: Database, collection: Collection, blobs: BlobStore, *, hash_blobs: bool = True
 ) -> CheckReport:
-    """Everything: places of chunks, history, vectors, index, all raw bytes.
+    """Everything: places of chunks, history, vectors of all spaces, index, all raw bytes.
 
     One snapshot for the database; the files are read after it is closed. Memory is 32 bytes
     for each different content of a version.
@@ -91,7 +91,7 @@ def check_fully(
                 replace(collection, active_space_id=state.space_id),
                 report,
             )
-        _count_beside(connection, values, state.space_id, report)
+        check_beside(connection, values, state.space_id, report)
         _check_bands(connection, values, report)
         orphans, report.checked["chunks"] = _row(connection, "orphan_chunks", values)
         signatures, report.checked["signatures"] = _row(connection, "orphan_signatures", values)
@@ -100,19 +100,6 @@ def check_fully(
     check_contents(db, collection.id, blobs, contents, report, hash_blobs=hash_blobs)
     report.orphans = Orphans(orphans, *count_orphan_blobs(db, blobs), signatures=signatures)
     return report
-
-
-def _count_beside(
-    connection: Connection, values: dict[str, Any], active_id: int | None, report: CheckReport
-) -> None:
-    """Spaces that do not serve are not checked: a reembed fills them, a purge drops them."""
-    spaces = spaces_of(connection, values)
-    report.checked["spaces"] = len(spaces)
-    others = [space.id for space in spaces if space.id != active_id]
-    if others:
-        queries = [sql.SQL(_SQL["count_beside"]).format(vectors=vector_table(id_)) for id_ in others]
-        rows = [connection.execute(query, values).fetchone() for query in queries]
-        report.checked["vectors_beside"] = sum(row[0] for row in rows if row)
 
 
 def _check_quickly(

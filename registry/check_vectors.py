@@ -48,14 +48,21 @@ def check_vectors(
     connection: Connection, values: dict[str, Any], space_id: int, normalised: bool, report: CheckReport
 ) -> None:
     """All vectors of the space: finite, not zero, of unit length where the space says so."""
+    wrong, report.checked["vectors"] = count_wrong(connection, values, space_id, normalised)
+    if wrong:
+        report.problems.append(Problem(UNIT, f"{wrong} are not"))
+
+
+def count_wrong(
+    connection: Connection, values: dict[str, Any], space_id: int, normalised: bool
+) -> tuple[int, int]:
+    """How many vectors of a collection in a space are not fit to be compared, and how many there are."""
     query = sql.SQL(_SQL["wrong_vectors"]).format(
         vectors=vector_table(space_id), is_sound=sound_square(normalised)
     )
     row = connection.execute(query, values).fetchone()
     assert row is not None
-    wrong, report.checked["vectors"] = row
-    if wrong:
-        report.problems.append(Problem(UNIT, f"{wrong} are not"))
+    return int(row[0]), int(row[1])
 
 
 def check_recall(connection: Connection, tenant_id: int, collection: Collection, report: CheckReport) -> None:

@@ -123,8 +123,17 @@ def delete_tag(db: Database, collection: Collection, name: str) -> int:
     return int(row[0])
 
 
-def require_whole(connection: Connection, tenant_id: int, collection: Collection, *numbers: int) -> None:
-    """Refuse releases that do not exist or that purge has taken parts, or vectors, of; 0 is the empty start.
+def require_whole(
+    connection: Connection, tenant_id: int, collection: Collection, *numbers: int, vectors: bool = True
+) -> None:
+    """Refuse releases that do not exist or that purge has taken parts of; 0 is the empty start.
+
+    Args:
+        connection: any.
+        tenant_id: whose collection.
+        collection: whose releases.
+        numbers: of the releases.
+        vectors: whether those are needed: purge takes all vectors of a model at once.
 
     Raises:
         ReleaseNotFound, ReleaseIncomplete: see the classes.
@@ -147,10 +156,11 @@ def require_whole(connection: Connection, tenant_id: int, collection: Collection
                 advice="`revector history` shows which releases are whole. To keep one, tag it.",
                 missing=lost,
             )
-        if number in dropped:
+        if vectors and number in dropped:
             raise ReleaseIncomplete(
                 f"Release {number} cannot be shown any more: the vectors of its model are purged.",
-                advice="Single documents come back with `revector rollback --document URI`.",
+                advice="It can be searched by keywords, with --mode keyword, and compared: `revector diff`. "
+                "Single documents come back with `revector rollback --document URI`.",
             )
 
 
@@ -162,7 +172,7 @@ def diff_releases(db: Database, collection: Collection, old: int, new: int) -> R
     """
     with db.transaction() as connection:
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        require_whole(connection, db.tenant_id, collection, old, new)
+        require_whole(connection, db.tenant_id, collection, old, new, vectors=False)
         rows = connection.execute(
             _SQL["diff_releases"],
             {

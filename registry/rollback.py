@@ -59,13 +59,13 @@ def roll_back(
         ReleaseNotFound, ReleaseIncomplete: see the classes.
         RunStopped: another release has come meanwhile.
     """
-    active_id, _ = _space(db, collection)
     values = _values(db, collection, run_id)
     with db.transaction() as connection:
         _begin(connection, values, collection)
         require_whole(connection, db.tenant_id, collection, to)
-        space_id = space_of(connection, values, to) or active_id
-        current = get_collection_by_id(connection, db.tenant_id, collection.id).current_release
+        collection = get_collection_by_id(connection, db.tenant_id, collection.id)
+        active_id, _ = _space(db, collection)
+        current, space_id = collection.current_release, space_of(connection, values, to) or active_id
         if only_from not in (None, current):
             raise RunStopped(
                 f"Release {current} has come since release {only_from} was looked at. Nothing was changed.",

@@ -102,7 +102,7 @@ def search_open(
     It sees what that has written, a release that is not committed yet as well.
     """
     if release is not None:
-        require_whole(connection, tenant_id, collection, release)
+        require_whole(connection, tenant_id, collection, release, vectors=vector is not None)
     scope = _find_scope(connection, tenant_id, collection, release)
     scope = narrow(scope, where) if scope else None
     if scope is None or scope.documents == 0:
@@ -121,8 +121,14 @@ def search_open(
 
 
 def space_of_release(db: Database, collection: Collection, release: int | None) -> int | None:
-    """The space of a release's vectors; None where there is no such release. None is the current one."""
+    """The space of a release's vectors, None before the first release; `release` None is the current one.
+
+    Raises:
+        ReleaseNotFound, ReleaseIncomplete: see the classes.
+    """
     with db.connection() as connection:
+        if release is not None:
+            require_whole(connection, db.tenant_id, collection, release)
         scope = _find_scope(connection, db.tenant_id, collection, release)
     return scope.space_id if scope else None
 

@@ -22,13 +22,16 @@ CONTENT = "versions hold what their digest says"
 INTERVALS = "activations fit their releases"
 HISTORY = "past releases equal the recount"
 UNIT = "vectors are finite and of unit length"
+BESIDE = "vectors of other models are sound and whole"
 RECALL = "the vector index finds the nearest"
 PROTOTYPES = "prototypes equal the recount"
 BLOBS = "older versions have their raw blob"
 BYTES = "raw blobs hold the bytes they are named by"
 
 QUICK = (VECTORS, REFS, STATE, DIGEST, COUNTS, ONE_ACTIVE, ELECTION, STAGED, VECTOR_CHUNKS, ACTIVE_BLOBS)
-FULL = (*QUICK, BANDS, PLACES, TEXTS, CONTENT, INTERVALS, HISTORY, UNIT, RECALL, PROTOTYPES, BLOBS, BYTES)
+FULL = (
+    *QUICK, BANDS, PLACES, TEXTS, CONTENT, INTERVALS, HISTORY, UNIT, BESIDE, RECALL, PROTOTYPES, BLOBS, BYTES,
+)  # fmt: skip
 
 _REPAIR = "Run `revector check --repair`."
 _REFETCH = (
@@ -60,6 +63,9 @@ ADVICE = {
     INTERVALS: _RESTORE,
     HISTORY: "Do not roll back to these releases. Other releases are not touched by it.",
     UNIT: _REPAIR,
+    BESIDE: "The current release does not use them. Do not go back to releases of that model, and do not "
+    "search them, but by --mode keyword. To mend them, name it as `next` and run `revector reembed`, which "
+    "embeds what is missing, then `revector check --repair`, which embeds again what is wrong.",
     RECALL: "Rebuild the index as the owner of the database: REINDEX INDEX CONCURRENTLY.",
     PROTOTYPES: _REPAIR,
     BLOBS: "No source need have these bytes any more: restore the blobs from a backup.",

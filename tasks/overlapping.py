@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from threading import Thread
 from typing import Generic, TypeVar
 
 Ready = TypeVar("Ready")
 Block = TypeVar("Block")
 Stored = TypeVar("Stored")
+
+
+GRACE_S = 0.5
+"""What is under way when another stage ends has this long to end by itself: it may be paid for ..."""
+STEP_S = 0.1
+"""... then it is interrupted, again and again, since between two statements nothing is there to interrupt."""
 
 
 class Overlap(Generic[Ready, Block, Stored]):
@@ -23,6 +29,7 @@ class Overlap(Generic[Ready, Block, Stored]):
         store: writes a block away; called for one after the other.
         stored: told what `store` gave.
         timer: seconds, monotonic.
+        interrupt: makes what the other threads wait for come to an end; called until they have ended.
     """
 
     def __init__(
@@ -31,11 +38,13 @@ class Overlap(Generic[Ready, Block, Stored]):
         store: Callable[[Block], Stored],
         stored: Callable[[Stored], None],
         timer: Callable[[], float],
+        interrupt: Callable[[], None],
     ) -> None:
         self._compute = compute
         self._store = store
         self._stored = stored
         self._timer = timer
+        self._interrupt = interrupt
         self._storing: Future[Stored] | None = None
         self.waited = 0.0
         """Seconds that computing waited for a store."""
@@ -44,14 +53,22 @@ class Overlap(Generic[Ready, Block, Stored]):
 
     def run(self, pieces: Iterator[Ready]) -> None:
         """Run until all is stored; `pieces` are made in a thread, each while the one before is computed."""
-        with _thread("ready") as ahead, _thread("store") as behind:
+        ahead, behind = ThreadPoolExecutor(1, "ready"), ThreadPoolExecutor(1, "store")
+        try:
+            for pool in (ahead, behind):  # a signal while a thread starts would lose it, with its work
+                pool.submit(int).result()
+            self._run(pieces, ahead, behind)
+        finally:
+            self._end(ahead, behind)
+
+    def _run(self, pieces: Iterator[Ready], ahead: Executor, behind: Executor) -> None:
+        coming = ahead.submit(next, pieces, None)
+        while (piece := coming.result()) is not None:
             coming = ahead.submit(next, pieces, None)
-            while (piece := coming.result()) is not None:
-                coming = ahead.submit(next, pieces, None)
-                for block in self._compute(piece):
-                    self._finish()
-                    self._storing = behind.submit(self._store, block)
-            self._finish()
+            for block in self._compute(piece):
+                self._finish()
+                self._storing = behind.submit(self._store, block)
+        self._finish()
 
     def _finish(self) -> None:
         """Wait for the block that is being stored."""
@@ -64,12 +81,16 @@ class Overlap(Generic[Ready, Block, Stored]):
         self.waited += ended - began
         self.told += self._timer() - ended
 
+    def _end(self, *pools: Executor) -> None:
+        """Take back what has not begun, and wait for what has; not for what that waits for."""
+        closing = Thread(target=_close, args=pools, name="end")
+        closing.start()
+        closing.join(GRACE_S)
+        while closing.is_alive():
+            self._interrupt()
+            closing.join(STEP_S)
 
-@contextmanager
-def _thread(name: str) -> Iterator[ThreadPoolExecutor]:
-    """One thread, gone at the end; what it has not begun by then is not done."""
-    pool = ThreadPoolExecutor(1, name)
-    try:
-        yield pool
-    finally:
+
+def _close(*pools: Executor) -> None:
+    for pool in pools:
         pool.shutdown(cancel_futures=True)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, cast
 from registry.blobs import BlobStore
 from registry.collections import get_space
 from registry.connection import Database
+from registry.interrupting import Interruptible
 from registry.pending import list_pending
 from registry.vectors import chunk_images, chunk_texts, reuse_vectors, store_vectors
 from tasks.embedding.base import Embedder, StreamingEmbedder, Vectors
@@ -127,12 +128,14 @@ def embed_chunks(
     Raises:
         SpaceMismatch: the model gives other vectors than those of the space; nothing was written.
         EmbeddingFailed, ModelNotAvailable, DatabaseUnavailable: see the classes; what was stored stays.
+            Whatever ends it, a signal as well, waits for nobody else's lock.
     """
     seconds = {"model": 0.0, "embed": 0.0, "write": 0.0}
     if not ids:
         return EmbedResult(0, seconds)
     tell = progress or (lambda _: None)
-    reader = _Reader(db, collection_id, space_id, blobs, replace=replace)
+    shared = Interruptible(db)
+    reader = _Reader(shared, collection_id, space_id, blobs, replace=replace)
     windows = reader.read(ids)
     for first in windows:
         if first.items:
@@ -147,7 +150,7 @@ def embed_chunks(
     stored = 0
 
     def store(block: Block) -> tuple[int, int]:
-        made = store_vectors(db, collection_id, space_id, block.ids, block.vectors, replace=replace)
+        made = store_vectors(shared, collection_id, space_id, block.ids, block.vectors, replace=replace)
         return made, len(block.ids)
 
     def count(done: tuple[int, int]) -> None:
@@ -160,7 +163,7 @@ def embed_chunks(
             tell(window.reused)
         return _compute(embedder, window)
 
-    stages = Overlap(compute, store, count, timer)
+    stages = Overlap(compute, store, count, timer, shared.interrupt)
     stages.run(_prepare(embedder, window) for window in chain([first], windows))
     seconds["model"] = loaded - started
     seconds["write"] = stages.waited

@@ -182,9 +182,24 @@ SELECT v.embedding::text FROM {vectors} v
 WHERE v.tenant_id = %(tenant)s AND v.collection_id = {collection}
 ORDER BY md5(v.chunk_id::text) LIMIT %(most)s
 
--- name: count_beside
--- vectors of a space that does not serve
-SELECT count(*) FROM {vectors} v WHERE v.tenant_id = %(tenant)s AND v.collection_id = %(collection)s
+-- name: missing_beside
+-- the newest release of a space that can be shown again, and how many of its chunks have no vector there;
+-- of a space that a purge has dropped since the snapshot nothing is said
+WITH newest AS MATERIALIZED (
+    SELECT max(r.number) AS number FROM release r
+    WHERE r.tenant_id = %(tenant)s AND r.collection_id = %(collection)s AND r.space_id = %(space)s
+      AND r.missing = 0 AND NOT r.vectors_dropped
+      AND to_regclass(format('vectors_%%s_%%s', r.space_id, r.collection_id)) IS NOT NULL
+), shown AS (
+    SELECT DISTINCT vc.chunk_id
+    FROM newest n
+    JOIN activation a ON a.from_release <= n.number AND (a.to_release IS NULL OR a.to_release > n.number)
+    JOIN version_chunk vc ON vc.version_id = a.version_id
+    WHERE a.tenant_id = %(tenant)s AND a.collection_id = %(collection)s AND NOT a.suppressed
+)
+SELECT (SELECT number FROM newest), count(*) FROM shown s
+WHERE NOT EXISTS (SELECT FROM {vectors} v
+                  WHERE v.tenant_id = %(tenant)s AND v.collection_id = %(collection)s AND v.chunk_id = s.chunk_id)
 
 -- name: all_contents
 SELECT v.content_sha256, bool_or(EXISTS (

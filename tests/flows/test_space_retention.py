@@ -11,10 +11,11 @@ import pytest
 import registry.search
 import registry.space_retention
 from flows.checking import check
+from flows.comparing import compare
 from flows.inspecting import collection_status
 from flows.purging import purge_collection
 from flows.reembedding import reembed_collection
-from flows.rollback import rollback_collection
+from flows.rollback import preview_rollback, rollback_collection
 from flows.searching import search_text
 from registry.collections import ensure_space, ensure_vector_partition, get_collection
 from registry.connection import connect_admin
@@ -84,12 +85,50 @@ def test_a_release_whose_vectors_went_is_refused(switched):
     _purge(switched, days=15)
     for attempt in (
         lambda: rollback_collection(switched.session, "default", "1"),
+        lambda: preview_rollback(switched.session, "default", "1"),
         lambda: search_text(switched.session, "storks", "default", as_of="1"),
-        lambda: search_text(switched.session, "storks", "default", as_of="1", mode="keyword"),
+        lambda: search_text(switched.session, "storks", "default", as_of="1", mode="vector"),
+    ):
+        with pytest.raises(ReleaseIncomplete, match="vectors of its model are purged") as refused:
+            attempt()
+        assert refused.value.message.startswith("Release 1 ")
+        assert "--mode keyword" in refused.value.advice
+    assert len(switched.releases()) == 2
+
+
+def test_it_is_refused_for_its_vectors_also_when_its_model_is_configured_no_more(switched):
+    _purge(switched, days=15)
+    switched.configure(model=switched.next["model"])
+    for attempt in (
+        lambda: search_text(switched.session, "storks", "default", as_of="1"),
+        lambda: preview_rollback(switched.session, "default", "1"),
+        lambda: rollback_collection(switched.session, "default", "1"),
     ):
         with pytest.raises(ReleaseIncomplete, match="vectors of its model are purged"):
             attempt()
-    assert len(switched.releases()) == 2
+
+
+def test_what_needs_no_vector_is_done_with_a_release_whose_vectors_went(switched):
+    switched.write("new.txt", "A heron.")
+    switched.ingest()
+    _purge(switched, days=15)
+    diff = compare(switched.session, "default", "1")
+    assert [(one.status, one.uri) for one in diff.documents] == [("added", "new.txt")]
+    (hit,) = search_text(switched.session, "storks heron", "default", as_of="1", mode="keyword")
+    assert hit.uri == "storks.txt"
+
+
+def test_a_release_whose_documents_went_is_still_refused(switched):
+    switched.write("storks.txt", "The storks have left.")
+    switched.ingest()
+    switched.configure(next=switched.next, retention={"keep_days": 0, "keep_versions": 0, "grace_hours": 0})
+    _purge(switched, days=15)
+    for attempt in (
+        lambda: compare(switched.session, "default", "1"),
+        lambda: search_text(switched.session, "storks", "default", as_of="1", mode="keyword"),
+    ):
+        with pytest.raises(ReleaseIncomplete, match="1 documents of it are purged"):
+            attempt()
 
 
 def test_it_stays_refused_when_the_model_comes_back(switched):
@@ -191,18 +230,6 @@ def test_an_export_that_has_begun_keeps_its_vectors(switched, monkeypatch):
     assert len(_purge(switched, days=15)["spaces"]) == 1
     with pytest.raises(ReleaseIncomplete), open_release(db, get_collection(db, "default"), 1):
         pass
-
-
-def test_a_check_counts_the_spaces_and_reads_the_active_one(switched):
-    report = check(switched.session, "default")
-    assert (report.checked["spaces"], report.checked["vectors"], report.checked["vectors_beside"]) == (
-        2,
-        1,
-        1,
-    )
-    with connect_admin(switched.session.db.url) as admin:
-        admin.execute("UPDATE vectors_1 SET embedding = array_fill(2, ARRAY[384])::vector")
-    assert check(switched.session, "default").problems == []
 
 
 def test_the_status_shows_no_index_of_a_small_collection(switched):

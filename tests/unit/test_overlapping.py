@@ -23,9 +23,13 @@ def threads() -> set[str]:
     return {t.name for t in threading.enumerate() if t.name.startswith(("ready", "store"))}
 
 
-def run(pieces, *, compute=lambda piece: [piece], store=lambda block: block):
+def never():
+    raise AssertionError("a stage that ends by itself was interrupted")
+
+
+def run(pieces, *, compute=lambda piece: [piece], store=lambda block: block, interrupt=never):
     stored: list[object] = []
-    stages = Overlap(compute, store, stored.append, clock)
+    stages = Overlap(compute, store, stored.append, clock, interrupt)
     try:
         stages.run(iter(pieces))
     finally:
@@ -142,7 +146,58 @@ def test_errors_of_two_stages_are_raised_once():
 
 def test_what_is_told_of_stores_is_told_in_the_callers_thread():
     seen: list[threading.Thread] = []
-    Overlap(list, lambda block: block, lambda _: seen.append(threading.current_thread()), clock).run(
-        iter([[1, 2]])
-    )
+
+    def tell(_):
+        seen.append(threading.current_thread())
+
+    Overlap(list, lambda block: block, tell, clock, never).run(iter([[1, 2]]))
     assert set(seen) == {threading.current_thread()}
+
+
+@pytest.mark.parametrize("end", [Boom, KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("waiting", ["ready", "store"])
+def test_an_end_waits_for_no_stage_that_waits_for_somebody_else(waiting, end):
+    begun, released = threading.Event(), threading.Event()
+    asked: list[int] = []
+
+    def wait_for_somebody(stage):
+        if stage == waiting:
+            begun.set()
+            assert released.wait(WAIT_S), "nobody interrupted it"
+            raise Boom("interrupted")
+
+    def pieces():
+        yield 1
+        wait_for_somebody("ready")
+
+    def compute(piece):
+        yield piece
+        assert begun.wait(WAIT_S)
+        raise end
+
+    def interrupt():
+        asked.append(1)
+        if len(asked) == 3:  # the first ones met it between two statements
+            released.set()
+
+    with pytest.raises(end):
+        run(pieces(), compute=compute, store=lambda _: wait_for_somebody("store"), interrupt=interrupt)
+    assert len(asked) >= 3
+
+
+def test_a_store_that_is_under_way_when_the_device_fails_may_end():
+    stored: list[int] = []
+    failing = threading.Event()
+
+    def compute(piece):
+        yield piece
+        failing.set()
+        raise Boom("device")
+
+    def store(block):
+        assert failing.wait(WAIT_S)
+        stored.append(block)
+
+    with pytest.raises(Boom, match="device"):
+        run([1], compute=compute, store=store)
+    assert stored == [1]
