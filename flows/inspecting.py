@@ -118,7 +118,7 @@ def list_duplicates(session: Session, name: str, reference: str | None = None) -
     if reference is not None:
         number = find_release(db, collection, reference).number
         with db.connection() as connection:
-            require_whole(connection, db.tenant_id, collection, number)
+            require_whole(connection, db.tenant_id, collection, number, vectors=False)
     clusters = list_clusters(db, collection, number) if number else []
     return {
         "collection": name,

@@ -20,7 +20,7 @@ from registry.runs import finish_run, hold_new_run, mark_crashed_runs
 from registry.space import table_sizes, vacuum
 from registry.space_retention import drop_spaces, find_old_spaces
 from registry.sweeping import bring_back, find_unused_blobs, sweep_blobs
-from schemas.check import RECALL
+from schemas.check import BESIDE, RECALL
 from schemas.errors import RegistryUnsound, RunStopped
 from schemas.release import Collection, RunState
 from schemas.retention import Dropped, RetentionPlan
@@ -117,7 +117,7 @@ def hold_flow(
 def _require_sound(session: Session, collection: Collection, blobs: BlobStore) -> None:
     report = check_fully(session.db, collection, blobs, hash_blobs=False)
     # a poor index finds less, but nothing is deleted for it
-    problems = [problem for problem in report.problems if problem.invariant != RECALL]
+    problems = [problem for problem in report.problems if problem.invariant not in (RECALL, BESIDE)]
     if problems:
         listed = "; ".join(f"{problem.invariant}: {problem.detail}" for problem in problems)
         raise RegistryUnsound(

@@ -121,6 +121,14 @@ def test_a_repair_leaves_them_as_they_are(switched):
     assert search_text(switched.session, "storks leave", "default", k=1)[0].uri == "storks.txt"
 
 
+def test_a_purge_is_not_held_up_by_them_and_drops_them_in_time(switched):
+    _spoil(switched)
+    assert purge_collection(switched.session, "default")["spaces"] == []
+    later = replace(switched.session, clock_ns=lambda: time.time_ns() + 15 * DAY_NS)
+    assert len(purge_collection(later, "default")["spaces"]) == 1
+    assert _problems(switched) == []
+
+
 def test_what_the_check_advises_mends_them(switched):
     _spoil(switched, chunk=_chunk_of(switched, "lease"))
     _change(switched, f"DELETE FROM vectors_1 WHERE chunk_id = {_chunk_of(switched, 'south')}")
