@@ -13,7 +13,6 @@ from flows.printable import printable
 from flows.snippet import snippet
 from schemas.errors import RevectorError
 from schemas.filters import Condition
-from schemas.history import DocumentDiff, ReleaseDiff
 from schemas.plan import ChangePlan
 from schemas.release import Rejection, Release
 from schemas.report import RunReport
@@ -102,22 +101,6 @@ def releases_json(releases: Iterable[Release]) -> dict[str, Any]:
     }
 
 
-def diff_json(diff: ReleaseDiff) -> dict[str, Any]:
-    """Differences between two states, by document."""
-    shown: dict[str, list[dict[str, Any]]] = {"added": [], "changed": [], "removed": [], "elected": []}
-    for document in diff.documents:
-        shown[document.status].append({k: v for k, v in document._asdict().items() if k != "status"})
-    return {
-        "from": diff.old,
-        "to": diff.new,
-        **shown,
-        "chunks": {
-            "added": sum(document.chunks_added for document in diff.documents),
-            "removed": sum(document.chunks_removed for document in diff.documents),
-        },
-    }
-
-
 def failures_json(rejections: Iterable[Rejection]) -> dict[str, Any]:
     """What stands rejected."""
     return {
@@ -163,40 +146,6 @@ def print_plan(collection: str, plan: ChangePlan) -> None:
     )
     if plan.reelect:
         print("  * near-duplicates were elected by other settings: all documents are compared anew")
-
-
-def print_diff(diff: ReleaseDiff) -> None:
-    """Differences for people."""
-    data = diff_json(diff)
-    print(
-        f"{diff.old} -> {diff.new}: {diff.count('added')} added, {diff.count('changed')} changed, "
-        f"{diff.count('removed')} removed"
-        + (f", {elected} with another election" if (elected := diff.count("elected")) else "")
-        + f"; chunks {data['chunks']['added']} added, {data['chunks']['removed']} removed"
-    )
-    signs = {"added": "+", "changed": "~", "removed": "-", "elected": "="}
-    for document in diff.documents:
-        versions = " -> ".join(str(v) for v in (document.old_version, document.new_version) if v is not None)
-        changes = (
-            f"  (version {versions}; chunks "
-            f"+{document.chunks_added} -{document.chunks_removed} ={document.chunks_kept})"
-        )
-        shown = "" if document.status == "elected" else changes
-        says = _election(document)
-        print(f"  {signs[document.status]} {printable(document.uri)}{shown}" + (f"  {says}" if says else ""))
-
-
-def _election(document: DocumentDiff) -> str:
-    """What a document's near-duplicates have to do with it, in the new state; empty for nothing new."""
-    old, new = document.old_winner, document.new_winner
-    if document.status == "removed" or (new is None and old is None):
-        return ""
-    if new is None:
-        return f"no longer a duplicate of {old}" + (", shown again" if document.was_suppressed else "")
-    state = f" ({document.rule}{'' if document.suppressed else ', flagged only'})"
-    if old == new:
-        return f"still a duplicate of {new}{state}"
-    return f"now a duplicate of {new}{state}"
 
 
 def print_report(report: RunReport) -> None:

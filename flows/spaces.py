@@ -64,9 +64,9 @@ def choose_space(
         found.append(choice.space)
     if away is not None or active is None:
         raise away or AssertionError("one is always configured")
-    configured = " or ".join(_described(space, active) for space in found)
+    configured = " or ".join(space.describe(active) for space in found)
     raise SpaceMismatch(
-        f"{what} holds vectors of {_described(active, *found)}, but {configured} is configured.",
+        f"{what} holds vectors of {active.describe(*found)}, but {configured} is configured.",
         advice="Set the model back. To change it, name the new one as `next` and run `revector reembed`, "
         "or ingest into a new collection with --collection NAME. Keyword search needs none: --mode keyword.",
     )
@@ -157,14 +157,6 @@ def fit_space(
             advice=f'Set vectors.dtype = "{fits[0]}".' if fits else "Use a model with shorter vectors.",
         )
     return fitted
-
-
-def _described(space: EmbeddingSpace, *others: EmbeddingSpace) -> str:
-    """The space; with how it is indexed, where another one is the same but for that."""
-    stored = "" if space.dtype == "vector" else f", {space.dtype}"
-    if any(space.has_same_vectors(other) for other in others):
-        stored = f", {space.dtype}, m {space.m}, ef_construction {space.ef_construction}"
-    return f"{space.model} ({space.revision}{stored})"
 
 
 def shown_space(space: EmbeddingSpace) -> str:

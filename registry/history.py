@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 from uuid import UUID
 
+from registry.collections import read_space
 from registry.connection import Connection, Database
 from registry.queries import load
 from schemas.errors import ConfigurationError, ReleaseIncomplete, ReleaseNotFound
@@ -184,7 +185,20 @@ def diff_releases(db: Database, collection: Collection, old: int, new: int) -> R
                 "high": max(old, new),
             },
         ).fetchall()
-    return ReleaseDiff(str(old), str(new), tuple(_document(row) for row in rows))
+        models = _models(connection, db.tenant_id, collection, old, new)
+    return ReleaseDiff(str(old), str(new), tuple(_document(row) for row in rows), models)
+
+
+def _models(
+    connection: Connection, tenant_id: int, collection: Collection, old: int, new: int
+) -> tuple[str, str] | None:
+    """What the vectors of two releases are of, where that is not the same; None of the empty start."""
+    values = {"tenant": tenant_id, "collection": collection.id, "numbers": [old, new]}
+    spaces: dict[int, int] = dict(connection.execute(_SQL["release_spaces"], values).fetchall())
+    if old not in spaces or new not in spaces or spaces[old] == spaces[new]:
+        return None
+    before, after = (read_space(connection, spaces[number]) for number in (old, new))
+    return before.describe(after), after.describe(before)
 
 
 def diff_staged(db: Database, collection: Collection, run_id: UUID) -> ReleaseDiff:

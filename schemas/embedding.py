@@ -74,3 +74,10 @@ class EmbeddingSpace:
         """
         is_rounded = self.column_type == "halfvec" and other.column_type == "vector"
         return self.has_same_vectors(other) and not is_rounded
+
+    def describe(self, *others: EmbeddingSpace) -> str:
+        """Model and revision; with how it is indexed, where another space is the same but for that."""
+        stored = "" if self.dtype == "vector" else f", {self.dtype}"
+        if any(self.has_same_vectors(other) for other in others):
+            stored = f", {self.dtype}, m {self.m}, ef_construction {self.ef_construction}"
+        return f"{self.model} ({self.revision}{stored})"

@@ -42,11 +42,18 @@ class DocumentDiff(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ReleaseDiff:
-    """What leads from one state to another; documents sorted by source and uri."""
+    """What leads from one state to another.
+
+    Attributes:
+        old, new: the states: numbers of releases, or the id of a staged run.
+        documents: those that differ, sorted by source and uri.
+        models: what each state's vectors are of, where that differs.
+    """
 
     old: str
     new: str
     documents: tuple[DocumentDiff, ...]
+    models: tuple[str, str] | None = None
 
     def count(self, status: DiffStatus) -> int:
         """How many documents have that status."""

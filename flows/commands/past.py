@@ -9,6 +9,7 @@ import typer
 
 from flows import output
 from flows.commands.shared import Collection, Json, app, session_for, show_report
+from flows.output_diff import diff_json, print_diff
 from schemas.errors import ConfigurationError
 from schemas.history import ReleaseDiff
 
@@ -163,4 +164,4 @@ def activate(
 
 
 def _print_diff(result: ReleaseDiff, as_json: bool) -> None:
-    output.print_json(output.diff_json(result)) if as_json else output.print_diff(result)
+    output.print_json(diff_json(result)) if as_json else print_diff(result)

@@ -68,8 +68,10 @@ def check_markdown(report: CheckReport) -> str:
 def preview_markdown(diff: ReleaseDiff, collection: str) -> str:
     """What a rollback would change, document by document."""
     lines = [f"# A rollback of `{collection}` from release {diff.old} to {diff.new} would change", ""]
+    if diff.models:
+        lines += [f"The model: {_cell(' → '.join(diff.models))}.", ""]
     rows = [(change.status, f"`{_cell(change.uri)}`") for change in diff.documents[:SHOWN]]
-    lines += _table(("change", "document"), rows) if rows else ["Nothing."]
+    lines += _table(("change", "document"), rows) if rows else ["No document."]
     lines += [f"\n... and {len(diff.documents) - SHOWN} more."] if len(diff.documents) > SHOWN else []
     return "\n".join(lines)
 

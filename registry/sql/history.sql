@@ -26,6 +26,10 @@ SELECT number, missing, vectors_dropped OR to_regclass(format('vectors_%%s_%%s',
 FROM release
 WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND number = ANY(%(numbers)s)
 
+-- name: release_spaces
+SELECT number, space_id FROM release
+WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND number = ANY(%(numbers)s)
+
 -- name: diff_releases
 WITH pair AS MATERIALIZED (
     SELECT t.document_id, old.version_id AS old, new.version_id AS new, old.winner_id AS old_winner,

@@ -9,10 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from flows.comparing import compare
 from flows.estimating import foresee_reembed
 from flows.purging import purge_collection
 from flows.reembedding import reembed_collection
-from flows.rollback import LAST, rollback_collection
+from flows.rollback import LAST, preview_rollback, rollback_collection
 from flows.searching import search_text
 from registry.collections import get_collection, get_space
 from registry.purge import list_spaces
@@ -108,6 +109,17 @@ def test_a_rollback_switches_back_and_forth_and_embeds_nothing(indexed):
     assert _space(indexed).model == "better"
     assert (indexed.embedder.embedded, indexed.models.others["better"].embedded) == embedded
     assert indexed.ingest().documents.unchanged == 3
+
+
+def test_a_comparison_names_the_models(indexed):
+    reembed_collection(indexed.session, "default")
+    found = compare(indexed.session, "default", "1", "2")
+    assert found.documents == ()
+    old, new = found.models
+    assert (old.split(" (")[0], new.split(" (")[0]) == ("all-MiniLM-L6-v2", "better")
+    assert preview_rollback(indexed.session, "default", "1").models == (new, old)
+    assert compare(indexed.session, "default", "0", "2").models is None
+    assert compare(indexed.session, "default", "2", "2").models is None
 
 
 def test_an_earlier_release_is_searched_with_its_own_model(indexed):
