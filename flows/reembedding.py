@@ -8,6 +8,7 @@ as a release.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from uuid import UUID
 
 from flows.progress import Progress, ignore_progress
@@ -97,7 +98,8 @@ def reembed_collection(
         )
         with held as stats:
             report.run_id = str(facts["run_id"])
-            _reembed(change, report, progress)
+            with closing(change):
+                _reembed(change, report, progress)
             report.seconds["total"] = session.timer() - started
             stats.update(report.as_json())
     return report

@@ -15,7 +15,7 @@ from schemas.errors import ConfigurationError, EmbeddingFailed, GateFailed
 from schemas.reembed import Comparison
 from schemas.release import Collection
 from tasks.comparing_spaces import Side, choose_questions, compare_spaces
-from tasks.embedding.base import Embedder
+from tasks.embedding.base import Embedder, SharedEmbedder
 from tasks.embedding.card import ModelCard
 from tasks.gate import load_canaries, prepare_questions
 from tasks.throttling import Throttle
@@ -43,6 +43,11 @@ class Change:
         if self.embedder is None:
             self.embedder = self.session.load(self.choice.card, self.space_id)
         return self.embedder
+
+    def close(self) -> None:
+        """End the processes that the new model embeds with."""
+        if isinstance(self.embedder, SharedEmbedder):
+            self.embedder.end()
 
 
 def throttle_for(change: Change) -> Throttle:

@@ -27,6 +27,7 @@ class Interruptible(Database):
         self.url, self.tenant_id = db.url, db.tenant_id
         self._use_role, self._pool = db._use_role, db._pool
         self._in_use: set[Connection] = set()
+        self._uncertain: set[Connection] = set()
         self._guard = Lock()
 
     @contextmanager
@@ -40,6 +41,9 @@ class Interruptible(Database):
             finally:
                 with self._guard:  # from here on it may be another thread's
                     self._in_use.remove(connection)
+                    if connection in self._uncertain:  # what is on its way would cancel that one's statement
+                        self._uncertain.remove(connection)
+                        connection.close()
 
     def interrupt(self) -> None:
         """Cancel the statements that run now: who waits for one gets `DatabaseUnavailable`.
@@ -51,4 +55,5 @@ class Interruptible(Database):
                 try:
                     connection.cancel_safe(timeout=CANCEL_TIMEOUT_S)
                 except psycopg.Error as exc:  # the server is gone, or ends: so does the statement
-                    log.debug("a statement could not be cancelled: %s", type(exc).__name__)
+                    log.debug("a statement may be cancelled later: %s", type(exc).__name__)
+                    self._uncertain.add(connection)

@@ -15,7 +15,7 @@ from registry.locks import lock_collection
 from registry.queries import load
 from registry.releases import refresh_statistics
 from registry.staging import drop_staged, require_running
-from schemas.errors import ConfigurationError, DatabaseError, DocumentNotFound, RunStopped
+from schemas.errors import ConfigurationError, DatabaseError, DocumentNotFound, RunStopped, VectorsMissing
 from schemas.release import Activation, Collection
 
 _SQL = load("rollback")
@@ -76,12 +76,25 @@ def roll_back(
         election = bytes(row[0]) if row else b""
         space = get_space(db, space_id)
         note = f"to release {to}" + ("" if space_id == active_id else f", by {space.model}")
-        done = _apply(
-            connection, values, space_id, space.fingerprint, note=note, election=election, switch=True
-        )
+        try:
+            done = _apply(
+                connection, values, space_id, space.fingerprint, note=note, election=election, switch=True
+            )
+        except VectorsMissing as exc:
+            raise _not_shown(to, exc) from exc
         _require_equal(connection, values, done, to)
     refresh_statistics(db, done.activation)
     return done
+
+
+def _not_shown(to: int, cause: VectorsMissing) -> VectorsMissing:
+    chunks = cause.facts["chunks"]
+    return VectorsMissing(
+        f"{len(chunks)} chunks of release {to} have no vector; nothing was changed.",
+        advice="`revector check` says what was lost. `revector rollback --document URI` embeds what one "
+        "document lacks, and `revector search --as-of` finds the release by --mode keyword.",
+        chunks=chunks,
+    )
 
 
 def _require_equal(connection: Connection, values: dict[str, Any], done: RolledBack, to: int) -> None:

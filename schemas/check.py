@@ -64,8 +64,9 @@ ADVICE = {
     HISTORY: "Do not roll back to these releases. Other releases are not touched by it.",
     UNIT: _REPAIR,
     BESIDE: "The current release does not use them. Do not go back to releases of that model, and do not "
-    "search them, but by --mode keyword. To mend them, name it as `next` and run `revector reembed`, which "
-    "embeds what is missing, then `revector check --repair`, which embeds again what is wrong.",
+    "search them, but by --mode keyword. To mend what is shown today, name the model as `next` and run "
+    "`revector reembed`, which embeds what is missing, then `revector check --repair`, which embeds again "
+    "what is wrong. What only earlier releases show stays out of reach for vectors.",
     RECALL: "Rebuild the index as the owner of the database: REINDEX INDEX CONCURRENTLY.",
     PROTOTYPES: _REPAIR,
     BLOBS: "No source need have these bytes any more: restore the blobs from a backup.",

@@ -12,8 +12,10 @@ Block = TypeVar("Block")
 Stored = TypeVar("Stored")
 
 
-GRACE_S = 0.5
-"""What is under way when another stage ends has this long to end by itself: it may be paid for ..."""
+GRACE_S = 5.0
+"""What is under way when another stage fails has this long to end by itself: it may be paid for ..."""
+SIGNAL_GRACE_S = 0.5
+"""... less when somebody ends the run ..."""
 STEP_S = 0.1
 """... then it is interrupted, again and again, since between two statements nothing is there to interrupt."""
 
@@ -54,12 +56,16 @@ class Overlap(Generic[Ready, Block, Stored]):
     def run(self, pieces: Iterator[Ready]) -> None:
         """Run until all is stored; `pieces` are made in a thread, each while the one before is computed."""
         ahead, behind = ThreadPoolExecutor(1, "ready"), ThreadPoolExecutor(1, "store")
+        grace_s = SIGNAL_GRACE_S
         try:
             for pool in (ahead, behind):  # a signal while a thread starts would lose it, with its work
                 pool.submit(int).result()
             self._run(pieces, ahead, behind)
+        except Exception:
+            grace_s = GRACE_S
+            raise
         finally:
-            self._end(ahead, behind)
+            self._end(grace_s, ahead, behind)
 
     def _run(self, pieces: Iterator[Ready], ahead: Executor, behind: Executor) -> None:
         coming = ahead.submit(next, pieces, None)
@@ -81,14 +87,21 @@ class Overlap(Generic[Ready, Block, Stored]):
         self.waited += ended - began
         self.told += self._timer() - ended
 
-    def _end(self, *pools: Executor) -> None:
+    def _end(self, grace_s: float, *pools: Executor) -> None:
         """Take back what has not begun, and wait for what has; not for what that waits for."""
         closing = Thread(target=_close, args=pools, name="end")
         closing.start()
-        closing.join(GRACE_S)
+        another: BaseException | None = None
         while closing.is_alive():
-            self._interrupt()
-            closing.join(STEP_S)
+            try:
+                closing.join(grace_s)
+                if closing.is_alive():
+                    self._interrupt()
+            except BaseException as exc:  # a second Ctrl-C: threads left behind would keep the process alive
+                another = exc
+            grace_s = STEP_S
+        if another is not None:
+            raise another
 
 
 def _close(*pools: Executor) -> None:

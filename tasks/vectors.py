@@ -15,7 +15,7 @@ from registry.connection import Database
 from registry.interrupting import Interruptible
 from registry.pending import list_pending
 from registry.vectors import chunk_images, chunk_texts, reuse_vectors, store_vectors
-from tasks.embedding.base import Embedder, StreamingEmbedder, Vectors
+from tasks.embedding.base import Embedder, SharedEmbedder, StreamingEmbedder, Vectors
 from tasks.embedding.probing import verify
 from tasks.overlapping import Overlap
 from tasks.workspace import Workspace
@@ -146,6 +146,8 @@ def embed_chunks(
     started = timer()
     embedder = load_embedder()
     verify(db, space_id, embedder)
+    if isinstance(embedder, SharedEmbedder):
+        embedder.start(len(ids))
     loaded = timer()
     stored = 0
 

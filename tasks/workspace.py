@@ -21,6 +21,7 @@ from schemas.release import Kind
 from schemas.settings import CollectionSettings, Settings
 from schemas.source import Scope, Source
 from tasks.chunking.base import default_policy
+from tasks.embedding.base import SharedEmbedder
 from tasks.embedding.card import ModelCard
 from tasks.embedding.resolve import Card
 from tasks.parsing.ladder import OcrPlan
@@ -236,11 +237,13 @@ class Workspace:
         return StageTarget(target.collection_id, target.source_id, target.space_id, target.run_id)
 
     def close(self) -> None:
-        """End the parser processes, delete what was unpacked."""
+        """End the processes that parse and embed, delete what was unpacked."""
         with self._lock:
             self._closed = True
             if self._pool is not None:
                 self._pool.close()
                 self._pool = None
+        if isinstance(self._embedder, SharedEmbedder):
+            self._embedder.end()
         if "lister" in self.__dict__:
             self.lister.close()

@@ -90,6 +90,21 @@ class ProbedEmbedder(Protocol):
         """
 
 
+@runtime_checkable
+class SharedEmbedder(Protocol):
+    """A model that has processes of its own; whoever has many items begins and ends them."""
+
+    def start(self, count: int) -> None:
+        """Have the processes ready, if so many items are worth them.
+
+        Raises:
+            EmbeddingFailed, ModelNotAvailable, ConfigurationError: the model cannot be loaded in one of them.
+        """
+
+    def end(self) -> None:
+        """End them; items that come later start others."""
+
+
 class ImageEmbedder(Protocol):
     """Makes comparable vectors of images, and of texts that look for them."""
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from tasks.embedding.image import OpenClipEmbedder
     from tasks.embedding.text import SentenceTransformerEmbedder
 
-FEW = 200
-"""Items that one device embeds while others would still load the model."""
+FEW = 1_000
+"""Items that one device embeds while others would still load the model (in 6 to 10 s)."""
 _BLOCKS_EACH = 4
 """Blocks that a device gets of a window if all are equally fast: the last ones are done at about one time."""
 _WINDOW = 4096
@@ -67,6 +67,18 @@ class _Several:
     def embed_query(self, text: str) -> Vectors:
         """The vector of a query; no process is started for it."""
         return self._first.embed_query(text)
+
+    def start(self, count: int) -> None:
+        """See SharedEmbedder."""
+        if count > FEW:
+            self._verify()
+
+    def end(self) -> None:
+        """See SharedEmbedder."""
+        self._pool.close()
+
+    def _is_little(self, count: int) -> bool:
+        return count <= FEW and not self._pool.is_started
 
     def _ask_any(self, requests: Iterable[Request]) -> Iterator[tuple[int, Vectors]]:
         self._verify()
@@ -121,7 +133,7 @@ class SeveralTextEmbedder(_Several):
     def stream(self, prepared: TokenWindow, *, most: int) -> Iterator[tuple[NDArray[np.int64], Vectors]]:
         """See StreamingEmbedder; the longest texts come first, each block of the next free device."""
         count = len(prepared.lengths)
-        if count <= FEW:
+        if self._is_little(count):
             yield from self._first.stream(prepared, most=most)
             return
         order = np.argsort(-prepared.lengths, kind="stable")
@@ -146,7 +158,7 @@ class SeveralImageEmbedder(_Several):
 
     def embed(self, images: Sequence[Path], *, progress: Progress | None = None) -> Vectors:
         """Vectors of image files; see ImageEmbedder."""
-        if len(images) <= FEW:
+        if self._is_little(len(images)):
             return self._first.embed(images, progress=progress)
         vectors = np.zeros((len(images), self.dim), dtype=np.float32)
         size = self._block_size(len(images), self.block_chunks)

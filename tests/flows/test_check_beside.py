@@ -15,7 +15,9 @@ from flows.rollback import rollback_collection
 from flows.searching import search_text
 from registry.collections import ensure_space, ensure_vector_partition, read_space
 from registry.connection import connect_admin
+from registry.rollback import DocumentTarget
 from schemas.check import BESIDE
+from schemas.errors import VectorsMissing
 from tests.model_folders import make_model_folder
 
 OLD = "all-MiniLM-L6-v2"
@@ -119,6 +121,18 @@ def test_a_repair_leaves_them_as_they_are(switched):
     assert [(one.invariant, one.detail) for one in report.problems] == before
     assert (len(before), report.repaired, switched.embedder.embedded) == (2, [], embedded)
     assert search_text(switched.session, "storks leave", "default", k=1)[0].uri == "storks.txt"
+
+
+def test_a_rollback_to_what_lost_its_vectors_says_how_to_get_at_it(switched):
+    (switched.folder / "lease.txt").unlink()
+    switched.ingest(allow_deletions=True)
+    _change(switched, f"DELETE FROM vectors_1 WHERE chunk_id = {_chunk_of(switched, 'lease')}")
+    with pytest.raises(VectorsMissing, match="1 chunks of release 2 have no vector; nothing") as found:
+        rollback_collection(switched.session, "default", "2")
+    assert "--document" in found.value.advice
+    assert search_text(switched.session, "lease ends", "default", as_of="2", mode="keyword")
+    document = DocumentTarget("lease.txt")
+    assert rollback_collection(switched.session, "default", document).release == 5
 
 
 def test_a_purge_is_not_held_up_by_them_and_drops_them_in_time(switched):

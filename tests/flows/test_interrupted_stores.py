@@ -10,6 +10,7 @@ from dataclasses import replace
 import psycopg
 import pytest
 
+import tasks.overlapping
 import tasks.vectors
 from registry.blobs import BlobStore
 from registry.collections import ensure_space, ensure_vector_partition
@@ -85,7 +86,8 @@ def _stop():
     raise Boom
 
 
-def test_an_error_of_the_model_does_not_wait_for_who_holds_the_collection(beside):
+def test_an_error_of_the_model_does_not_wait_for_who_holds_the_collection(beside, monkeypatch):
+    monkeypatch.setattr(tasks.overlapping, "GRACE_S", 0.1)
     with _held(beside):
         with pytest.raises(Boom):
             _embed(beside, Failing(_stop))
@@ -143,3 +145,18 @@ def test_a_connection_that_was_given_back_is_not_interrupted(beside, monkeypatch
     with beside.session.db.connection():
         shared.interrupt()
     assert len(cancelled) == 1
+
+
+def test_a_connection_that_may_be_cancelled_later_goes_to_nobody_else(beside, monkeypatch):
+    def fail(*_, **__):
+        raise psycopg.errors.CancellationTimeout
+
+    monkeypatch.setattr(psycopg.Connection, "cancel_safe", fail)
+    shared = Interruptible(beside.session.db)
+    with shared.connection() as connection:
+        shared.interrupt()
+        assert not connection.closed
+    assert connection.closed
+    with shared.connection() as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    assert not connection.closed

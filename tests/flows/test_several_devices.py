@@ -9,11 +9,13 @@ import psutil
 import pytest
 
 import tasks.vectors
+from flows.reembedding import reembed_collection
 from schemas.errors import EmbeddingFailed
 from tasks.embedding import several
 from tasks.embedding.processes import DevicePool
 from tasks.embedding.several import SeveralTextEmbedder
 from tests.device_models import DEADLY, DeviceFake, load
+from tests.model_folders import make_model_folder
 
 COUNT = 12
 
@@ -49,12 +51,35 @@ def processes():
 
 
 def test_each_chunk_gets_its_own_vector(filled):
-    embedder = use(filled)
+    use(filled)
     assert filled.ingest().chunks.embedded == COUNT
     found = stored(filled)
     assert np.allclose(list(found.values()), DeviceFake("one").embed(list(found)), atol=1e-3)
-    assert len(processes()) == 2
-    embedder._pool.close()
+
+
+def test_processes_end_with_their_run_and_the_next_one_starts_others(filled):
+    seen = []
+
+    def watch(stage, done, total):
+        if stage == "embed" and done:
+            seen.append(len(processes()))
+
+    use(filled)  # one model for all runs, as `watch` keeps it
+    for number in range(2):
+        assert filled.ingest(progress=watch).chunks.embedded > 1
+        assert max(seen) == 2
+        assert processes() == []
+        seen.clear()
+        for name in ("more", "most"):
+            filled.write(f"{name}.txt", f"The {name} of round {number}.")
+
+
+def test_a_change_of_the_model_ends_its_processes(filled, tmp_path):
+    filled.ingest()
+    filled.configure(next={"model": str(make_model_folder(tmp_path / "better", dim=384))})
+    use(filled)
+    assert reembed_collection(filled.session, "default").embedded == COUNT
+    assert processes() == []
 
 
 def test_a_device_that_dies_stops_the_run_and_the_next_one_embeds_the_rest(filled):

@@ -15,7 +15,7 @@ from flows.diagnosis import diagnose
 from schemas.errors import ConfigurationError, EmbeddingFailed, ModelNotAvailable
 from schemas.settings import Settings
 from tasks.embedding import several
-from tasks.embedding.base import ProbedEmbedder, StreamingEmbedder
+from tasks.embedding.base import ProbedEmbedder, SharedEmbedder, StreamingEmbedder
 from tasks.embedding.card import resolve_model
 from tasks.embedding.image_card import resolve_image_model
 from tasks.embedding.processes import DevicePool
@@ -102,6 +102,18 @@ def test_a_query_and_few_texts_start_no_process():
     assert embedder.settle(embedder.reference()) == 1
     assert embedder.embed_query("storks").shape == (384,)
     assert embedder.embed(TEXTS[:FEW]).shape == (FEW, 384)
+    assert not embedder._pool.is_started
+
+
+def test_what_is_announced_decides_and_not_the_window():
+    embedder = make(models.load("one"))
+    assert isinstance(embedder, SharedEmbedder)
+    embedder.start(FEW)
+    assert not embedder._pool.is_started
+    embedder.start(FEW + 1)
+    embedder.embed(TEXTS[:3])
+    assert embedded(embedder) == [3]
+    embedder.end()
     assert not embedder._pool.is_started
 
 

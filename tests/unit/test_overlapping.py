@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+import tasks.overlapping
 from tasks.overlapping import Overlap
 
 WAIT_S = 30
@@ -156,7 +157,8 @@ def test_what_is_told_of_stores_is_told_in_the_callers_thread():
 
 @pytest.mark.parametrize("end", [Boom, KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize("waiting", ["ready", "store"])
-def test_an_end_waits_for_no_stage_that_waits_for_somebody_else(waiting, end):
+def test_an_end_waits_for_no_stage_that_waits_for_somebody_else(waiting, end, monkeypatch):
+    monkeypatch.setattr(tasks.overlapping, "GRACE_S", 0.1)
     begun, released = threading.Event(), threading.Event()
     asked: list[int] = []
 
@@ -183,6 +185,30 @@ def test_an_end_waits_for_no_stage_that_waits_for_somebody_else(waiting, end):
     with pytest.raises(end):
         run(pieces(), compute=compute, store=lambda _: wait_for_somebody("store"), interrupt=interrupt)
     assert len(asked) >= 3
+
+
+def test_a_second_signal_does_not_leave_a_thread_behind():
+    begun, released = threading.Event(), threading.Event()
+    asked: list[int] = []
+
+    def store(_):
+        begun.set()
+        assert released.wait(WAIT_S), "nobody interrupted it"
+
+    def compute(piece):
+        yield piece
+        assert begun.wait(WAIT_S)
+        raise KeyboardInterrupt
+
+    def interrupt():
+        asked.append(1)
+        if len(asked) == 1:
+            raise KeyboardInterrupt("again")
+        released.set()
+
+    with pytest.raises(KeyboardInterrupt, match="again"):
+        run([1], compute=compute, store=store, interrupt=interrupt)
+    assert len(asked) == 2
 
 
 def test_a_store_that_is_under_way_when_the_device_fails_may_end():
