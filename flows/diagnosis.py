@@ -10,11 +10,11 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
-from flows.session import open_session
-from registry.collections import list_collections
+from flows.session import Session, open_session
+from registry.collections import get_collection, list_collections
 from registry.migrate import load_migrations
-from schemas.errors import RevectorError
-from schemas.release import Kind
+from schemas.errors import RevectorError, SpaceMismatch
+from schemas.release import Collection, Kind
 from schemas.settings import EndpointSettings, Settings
 from tasks.embedding.endpoint_card import EndpointCard, resolve_endpoint
 from tasks.embedding.resolve import resolve_card
@@ -44,6 +44,7 @@ def diagnose(settings: Settings) -> list[Check]:
     return [
         *_check_database(settings),
         *(check for name in names for check in _check_models(settings, name, kinds.get(name))),
+        *_check_vectors(settings),
         *(check for name in sorted(settings.endpoints) for check in _check_endpoint(settings, name)),
         _check_gpu(),
         *_check_devices(settings.device),
@@ -97,6 +98,32 @@ def _check_model(settings: Settings, about: str, kind: Kind, model: str) -> Chec
     except RevectorError as exc:
         return Check(about, False, exc.message, exc.advice)
     return Check(about, True, f"{card.name} ({card.revision}), {card.dim} dimensions")
+
+
+def _check_vectors(settings: Settings) -> list[Check]:
+    """Whether a model is configured that each collection's vectors were made with."""
+    try:
+        with open_session(settings) as session:
+            collections = [get_collection(session.db, row["name"]) for row in list_collections(session.db)]
+            return [
+                check
+                for collection in collections
+                if collection.active_space_id is not None
+                for check in _check_serving(session, collection)
+            ]
+    except RevectorError:  # the check of the database says why
+        return []
+
+
+def _check_serving(session: Session, collection: Collection) -> list[Check]:
+    about = f"vectors of {collection.name!r}"
+    try:
+        choice = session.serving(collection)
+    except SpaceMismatch as exc:
+        return [Check(about, False, exc.message, exc.advice)]
+    except RevectorError:  # the check of the model says why
+        return []
+    return [Check(about, True, f"made with {choice.space.describe()}")]
 
 
 def _check_endpoint(settings: Settings, name: str) -> list[Check]:

@@ -9,7 +9,7 @@ from math import ceil
 
 from flows.output_estimate import describe_estimate
 from flows.session import Session, open_workspace
-from flows.spaces import Choice, shown_space
+from flows.spaces import Choice, shown_change
 from registry.collections import find_collection, find_space, get_collection
 from registry.connection import Database
 from registry.estimating import (
@@ -165,7 +165,7 @@ def foresee_reembed(session: Session, name: str) -> ReembedPlan:
     """
     db, collection = session.db, get_collection(session.db, name)
     active, choice = session.changing(collection)
-    before, after = shown_space(active), shown_space(choice.space)
+    before, after = shown_change(active, choice.space)
     if choice.space == active:
         return ReembedPlan(name, before, after, is_change=False)
     plan = _foresee(db, collection, choice, active, (before, after))

@@ -94,6 +94,7 @@ def releases_json(releases: Iterable[Release]) -> dict[str, Any]:
                 "chunks": release.chunks,
                 "note": release.note,
                 "missing": release.missing,
+                "vectors_purged": release.vectors_purged,
                 "tags": list(release.tags),
             }
             for release in releases

@@ -56,7 +56,7 @@ def comparison_line(found: Comparison | None) -> str:
     50 queries: 62% of the best 10 chunks are the same with both models; of the exact ones ... finds 99.4%
     """
     if found is None:
-        return "not: nothing to ask, or the old model is not here"
+        return "not: for images, without chunks to ask with, or where the old model is not here"
     asked = f"{found.queries} {'query' if found.queries == 1 else 'queries'}"
     return (
         f"{asked}: {found.overlap:.0%} of the best {found.k} chunks are the same with both models; "
@@ -66,7 +66,7 @@ def comparison_line(found: Comparison | None) -> str:
 
 def next_step(report: ReembedReport) -> str:
     """What to do with the settings, now or never, and what it costs."""
-    if report.converted:
+    if report.is_same_model:
         return (
             "`vectors` of the collection in revector.toml still say the old way: leave both, or move what "
             "stands in `next` there. Nothing is embedded for it. `revector rollback --last` goes back."

@@ -23,7 +23,7 @@ from flows.space_change import (
     require_overlap,
     throttle_for,
 )
-from flows.spaces import shown_space
+from flows.spaces import shown_change
 from flows.stopwatch import Stopwatch
 from registry.blobs import BlobStore
 from registry.collections import ensure_space, ensure_vector_partition, get_collection, get_space
@@ -81,7 +81,8 @@ def reembed_collection(
     with hold_reembed(session.db, get_collection(session.db, name)):
         change = _open_change(session, name)
         active = get_space(session.db, change.active_id)
-        report = ReembedReport("", name, shown_space(active), shown_space(change.choice.space))
+        report = ReembedReport("", name, *shown_change(active, change.choice.space))
+        report.is_same_model = change.choice.space.has_same_vectors(active)
         if change.choice.space == active:  # what died after its switch left the prototypes
             refresh(session, name)
             return report

@@ -65,8 +65,10 @@ def choose_space(
     if away is not None or active is None:
         raise away or AssertionError("one is always configured")
     configured = " or ".join(space.describe(active) for space in found)
+    is_changed = any(one.model == active.model and one.revision != active.revision for one in found)
+    files = f" The files of {active.model} are not those that the vectors were made with." * is_changed
     raise SpaceMismatch(
-        f"{what} holds vectors of {active.describe(*found)}, but {configured} is configured.",
+        f"{what} holds vectors of {active.describe(*found)}, but {configured} is configured.{files}",
         advice="Set the model back. To change it, name the new one as `next` and run `revector reembed`, "
         "or ingest into a new collection with --collection NAME. Keyword search needs none: --mode keyword.",
     )
@@ -162,3 +164,10 @@ def fit_space(
 def shown_space(space: EmbeddingSpace) -> str:
     """A space as reports name it."""
     return space.model if space.dtype == "vector" else f"{space.model} ({space.dtype})"
+
+
+def shown_change(before: EmbeddingSpace, after: EmbeddingSpace) -> tuple[str, str]:
+    """Two spaces, told apart."""
+    if before == after or shown_space(before) != shown_space(after):
+        return shown_space(before), shown_space(after)
+    return before.describe(after), after.describe(before)

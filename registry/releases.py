@@ -88,4 +88,4 @@ def list_releases(db: Database, collection_id: int, *, most: int = 1000) -> list
         rows = connection.execute(
             _SQL["list_releases"], {"tenant": db.tenant_id, "collection": collection_id, "most": most}
         ).fetchall()
-    return [replace(Release(*row[:9]), tags=tuple(row[9])) for row in rows]
+    return [replace(Release(*row[:9]), tags=tuple(row[9]), vectors_purged=row[10]) for row in rows]

@@ -31,6 +31,7 @@ class ReembedReport:
         run_id: of the run.
         collection: its name.
         model_before, model_after: names, with how vectors are stored where that is not float32.
+        is_same_model: only how vectors are stored, or indexed, differs.
         state: succeeded, or unchanged: it is that space already.
         release: its number; None where none came of it.
         digest: of the release.
@@ -50,6 +51,7 @@ class ReembedReport:
     collection: str
     model_before: str
     model_after: str
+    is_same_model: bool = False
     state: str = "unchanged"
     release: int | None = None
     digest: str | None = None

@@ -32,6 +32,7 @@ class Release:
         note: what made it, where that is not an ingest of everything.
         missing: its documents that purge or forget has removed; above 0 it cannot be shown again.
         tags: names it was given.
+        vectors_purged: the vectors of its model are gone: keywords find it, and it can be compared.
     """
 
     number: int
@@ -44,6 +45,7 @@ class Release:
     note: str = ""
     missing: int = 0
     tags: tuple[str, ...] = ()
+    vectors_purged: bool = False
 
 
 class Overtaken(NamedTuple):

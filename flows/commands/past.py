@@ -34,6 +34,7 @@ def history(
     for row, release in zip(data["releases"], releases, strict=True):
         row["digest"], row["activated_at"] = row["digest"][:16], release.activated_at
         lost = [f"{release.missing} documents purged"] if release.missing else []
+        lost += ["vectors purged"] if release.vectors_purged else []
         notes = [*(f"tag {tag}" for tag in release.tags), release.note, *lost]
         row["note"] = "; ".join(note for note in notes if note)
     columns = ["number", "kind", "activated_at", "documents", "chunks", "digest", "run_id", "note"]

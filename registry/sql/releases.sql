@@ -73,7 +73,8 @@ FROM release WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s AND
 -- name: list_releases
 SELECT number, kind, run_id::text, activated_at, digest, documents, chunks, note, missing,
        ARRAY(SELECT t.name FROM release_tag t
-             WHERE t.collection_id = r.collection_id AND t.number = r.number ORDER BY t.name)
+             WHERE t.collection_id = r.collection_id AND t.number = r.number ORDER BY t.name),
+       space_id IS NOT NULL AND (vectors_dropped OR to_regclass(format('vectors_%%s_%%s', space_id, collection_id)) IS NULL)
 FROM release r WHERE tenant_id = %(tenant)s AND collection_id = %(collection)s
 ORDER BY number DESC LIMIT %(most)s
 

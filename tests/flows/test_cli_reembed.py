@@ -96,6 +96,16 @@ def test_vectors_that_are_only_stored_another_way_need_no_model(run, run_json, d
     assert code == 0
     assert "2 stored in the other way" in out
     assert "`vectors` of the collection" in out
+    assert f"{OLD} -> {OLD} (halfvec)" in out
+
+
+def test_what_only_the_index_tells_apart_is_told_apart(run, run_json, docs, tmp_path):
+    run_json("ingest", str(docs))
+    (tmp_path / "revector.toml").write_text("[collections.default.next.vectors]\nm = 24\n")
+    _, out, _ = run("reembed")
+    assert "m 16, ef_construction 64) -> " in out
+    assert "m 24, ef_construction 64)" in out
+    assert "`vectors` of the collection" in out
 
 
 def test_a_second_look_counts_only_what_is_missing_and_knows_the_speed(run_json, planned):
@@ -158,3 +168,16 @@ def test_doctor_looks_at_the_next_model_too(run, planned, tmp_path):
     checks = {check["name"]: check for check in _json(out)["checks"]}
     assert (code, checks["next model of 'default' (documents)"]["ok"]) == (1, False)
     assert checks["model of 'default' (documents)"]["ok"]
+
+
+def test_doctor_says_that_the_files_of_what_serves_have_changed(run, planned, tmp_path):
+    run("reembed")
+    _, out, _ = run("doctor", "--json")
+    found = {check["name"]: check for check in _json(out)["checks"]}["vectors of 'default'"]
+    assert (found["ok"], found["detail"].split(" (")[0]) == (True, "made with better")
+    weights = tmp_path / "better" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    code, out, _ = run("doctor", "--json")
+    found = {check["name"]: check for check in _json(out)["checks"]}["vectors of 'default'"]
+    assert (code, found["ok"]) == (1, False)
+    assert "The files of better are not those that the vectors were made with." in found["detail"]

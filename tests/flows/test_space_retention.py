@@ -76,6 +76,7 @@ def test_the_vectors_of_a_model_that_served_long_ago_go(switched):
     report = _purge(switched, days=15)
     assert report["spaces"] == dry["spaces"]
     assert (_models(switched), _partitions(switched)) == ([NEW], ["vectors_2_1"])
+    assert [(one.number, one.vectors_purged) for one in switched.releases()] == [(2, False), (1, True)]
     assert search_text(switched.session, "storks", "default", k=1)[0].uri == "storks.txt"
     assert check(switched.session, "default").problems == []
     assert _purge(switched, days=15)["spaces"] == []
