@@ -30,6 +30,9 @@ __all__ = [
     "past", "prototyping", "purging", "reembedding", "run",
 ]  # fmt: skip
 
+INTERRUPTED = 130
+"""128 + SIGINT, as shells have it."""
+
 
 def main() -> None:
     """Entry point of the `revector` script."""
@@ -43,7 +46,7 @@ def run(arguments: list[str]) -> int:
     """The exit code of a call; with --json, a wrong call and an interruption answer in JSON too."""
     as_json = "--json" in arguments
     try:
-        return int(app(arguments or ["--help"], standalone_mode=False, prog_name="revector") or 0)
+        code = int(app(arguments or ["--help"], standalone_mode=False, prog_name="revector") or 0)
     except TyperException as exc:
         says = getattr(exc, "format_message", exc.__str__)()
         error = ConfigurationError(
@@ -54,10 +57,13 @@ def run(arguments: list[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    if code == INTERRUPTED:  # Typer makes this code of a KeyboardInterrupt in a command
+        ended = RevectorError("Interrupted.", advice="What was stored stays: run the same command again.")
         if as_json:
-            output.print_json(output.error_json(RevectorError("Interrupted.", advice="Run it again.")))
-        print("Interrupted.", file=sys.stderr)
-        return 130
+            output.print_json(output.error_json(ended))
+        print(ended, file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":

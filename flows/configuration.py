@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings
@@ -82,9 +83,9 @@ def _place_paths(values: dict[str, Any], base: Path) -> dict[str, Any]:
         values["home"] = str(base / Path(home).expanduser())
     sections = values.get("collections")
     for section in sections.values() if isinstance(sections, dict) else ():
-        model = str(section.get("model", "")) if isinstance(section, dict) else ""
-        if model.removeprefix("local-dir:").startswith(("./", "../")):
-            section["model"] = str(base / model.removeprefix("local-dir:"))
+        for part in (section, section.get("next")) if isinstance(section, dict) else ():
+            if isinstance(part, dict):
+                _place_model(part, base)
         gate = section.get("gate") if isinstance(section, dict) else None
         if isinstance(gate, dict) and isinstance(canaries := gate.get("canaries"), str):
             gate["canaries"] = str(base / Path(canaries).expanduser())
@@ -103,6 +104,12 @@ def _place_paths(values: dict[str, Any], base: Path) -> dict[str, Any]:
     return values
 
 
+def _place_model(section: dict[str, Any], base: Path) -> None:
+    model = str(section.get("model", "")).removeprefix("local-dir:")
+    if model.startswith(("./", "../")):
+        section["model"] = str(base / model)
+
+
 def _read_environment(environ: Mapping[str, str]) -> dict[str, str]:
     known = {PREFIX + key.upper(): key for key in MACHINE_KEYS}
     for name in environ:
@@ -115,26 +122,38 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 def _explain(exc: ValidationError, path: Path | None) -> str:
     error = exc.errors()[0]
+    *above, name = error["loc"]
     where = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
-        siblings = _siblings(error["loc"])
-        guess = _guess(str(error["loc"][-1]), siblings)
+        guess = _guess(str(name), _fields(above))
         return f"{path or 'The configuration'} has an unknown setting {where}. {guess}"
-    return f"{path or 'The configuration'}: {where}: {error['msg']}."
+    says = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "string_pattern_mismatch":
+        says = f"{error['input']!r} is not understood. Give {_fields(above)[str(name)].description}"
+    elif error["type"] == "model_type":
+        says = f"it is a section. Write {name} = {{ {_example(error['loc'])} }}"
+    return f"{path or 'The configuration'}: {where}: {says}."
 
 
-def _siblings(location: tuple[int | str, ...]) -> list[str]:
-    """Names that are allowed where the unknown one stands."""
+def _example(section: Sequence[int | str]) -> str:
+    """The first setting of a section, as a file has it."""
+    name, field = next(iter(_fields(section).items()))
+    is_text = str in (field.annotation, *get_args(field.annotation))
+    return f'{name} = "..."' if is_text else f"{name} = ..."
+
+
+def _fields(location: Sequence[int | str]) -> dict[str, FieldInfo]:
+    """The settings of a section."""
     section: Any = Settings
     is_name = False  # of a collection, a sender: what stands below a table of sections
-    for part in location[:-1]:
+    for part in location:
         if is_name or isinstance(part, int):
             is_name = False
             continue
         annotation = section.model_fields[part].annotation
         is_name = get_origin(annotation) is dict
         section = next(one for one in (annotation, *get_args(annotation)) if hasattr(one, "model_fields"))
-    return list(section.model_fields)
+    return dict(section.model_fields)
 
 
 def _guess(name: str, known: Iterable[str]) -> str:

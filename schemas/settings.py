@@ -1,4 +1,7 @@
-"""Settings: what a user may choose. Unknown keys are errors. Read by `flows.configuration`."""
+"""Settings: what a user may choose. Unknown keys are errors. Read by `flows.configuration`.
+
+The description of a setting with a pattern is what a user reads in the place of the pattern.
+"""
 
 from __future__ import annotations
 
@@ -89,7 +92,11 @@ class OcrSettings(_Section):
     """How pages without usable text are read; needs tesseract."""
 
     enabled: bool = True
-    languages: str = Field(default="kor+eng", pattern=r"^[A-Za-z0-9_]+(\+[A-Za-z0-9_]+)*$")
+    languages: str = Field(
+        default="kor+eng",
+        pattern=r"^[A-Za-z0-9_]+(\+[A-Za-z0-9_]+)*$",
+        description="tesseract's names of languages with a plus between, such as kor+eng",
+    )
     page_mode: int = Field(default=6, ge=0, le=13)
     dpi: int = Field(default=300, ge=72, le=600)
     timeout_s: float = Field(default=60, gt=0)
@@ -144,7 +151,10 @@ class EndpointSettings(_Section):
     `max_tokens` is the longest input that it reads, special tokens and the prompt included.
     """
 
-    url: str = Field(pattern=r"^https?://[^/?#@\s]+(/[^?#@\s]*)?$")
+    url: str = Field(
+        pattern=r"^https?://[^/?#@\s]+(/[^?#@\s]*)?$",
+        description="an address such as http://HOST:8080/v1, without a user, ? and #",
+    )
     model: str = Field(min_length=1)
     revision: str = Field(min_length=1)
     dim: int = Field(ge=1, le=MAX_STORED_DIM)
@@ -258,7 +268,11 @@ class Settings(_Section):
     home: Path = Path(".revector")
     database_url: SecretStr | None = None
     tenant: str = Field(default="default", min_length=1)
-    device: str = Field(default="auto", pattern=rf"^(auto|cuda:\*|{_DEVICE}(, ?{_DEVICE})*)$")
+    device: str = Field(
+        default="auto",
+        pattern=rf"^(auto|cuda:\*|{_DEVICE}(, ?{_DEVICE})*)$",
+        description="auto or cuda:*, or one or several of cpu, mps, cuda and cuda:N with commas between",
+    )
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     log: Literal["text", "json"] = "text"
     limits: LimitSettings = LimitSettings()

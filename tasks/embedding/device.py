@@ -68,8 +68,10 @@ def _check_device(device: str) -> None:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as exc:
         reason = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
+        if isinstance(exc, NotImplementedError):  # its first line is a page long
+            reason = "PyTorch does not support it on this machine"
         raise ConfigurationError(
-            f"The device {device!r} cannot be used: {reason}.",
+            f"The device {device!r} cannot be used: {reason.rstrip('.')}.",
             advice="Use device='auto' or 'cpu'.",
         ) from exc
 

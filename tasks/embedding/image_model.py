@@ -69,7 +69,7 @@ def load_model(card: ImageCard, device: str) -> ImageModel:
             tokenizer = open_clip.get_tokenizer(name)
         except (*DAMAGED, AssertionError, AttributeError, SafetensorError) as exc:
             raise ModelNotAvailable(
-                f"The image model in {card.path} cannot be loaded: {exc}",
+                f"The image model in {card.path} cannot be loaded: {str(exc).rstrip('. ')}.",
                 advice="Download it again, or use small-clip, which ships with revector.",
             ) from exc
     network.visual.to(memory_format=torch.channels_last)

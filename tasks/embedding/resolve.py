@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from schemas.errors import ModelNotAvailable
 from schemas.release import Kind
 from schemas.settings import EndpointSettings
 from tasks.embedding.base import Embedder
-from tasks.embedding.card import ModelCard, require_unchanged, resolve_model
+from tasks.embedding.card import DEFAULT_TEXT_MODEL, ModelCard, require_unchanged, resolve_model
 from tasks.embedding.endpoint_card import PREFIX, EndpointCard, resolve_endpoint
-from tasks.embedding.image_card import ImageCard, resolve_image_model
+from tasks.embedding.image_card import SHORT_NAMES, SMALL_IMAGE_MODEL, ImageCard, resolve_image_model
 
 Card = ModelCard | ImageCard
 
@@ -32,12 +33,19 @@ def resolve_card(
 
     Raises:
         ConfigurationError: no such endpoint is configured, or it is to embed images.
-        ModelNotAvailable: no such model here and none to be fetched, within seconds.
+        ModelNotAvailable: no such model here and none to be fetched, within seconds; or it is known to be
+            of the other kind.
     """
     if name.startswith(PREFIX):
         return resolve_endpoint(kind, name.removeprefix(PREFIX), endpoints or {}, cache_dir=cache_dir)
     if kind == "images":
         return resolve_image_model(name, cache_dir=cache_dir)
+    if name in (SMALL_IMAGE_MODEL, *SHORT_NAMES):
+        raise ModelNotAvailable(
+            f"{name} is an image model, and the collection holds documents.",
+            advice=f"Name a text model, such as {DEFAULT_TEXT_MODEL}.",
+            model=name,
+        )
     return resolve_model(name, cache_dir=cache_dir)
 
 

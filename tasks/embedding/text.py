@@ -256,7 +256,7 @@ def _load_model(card: ModelCard, device: str) -> SentenceTransformer:
             )
         except (*DAMAGED, SafetensorError) as exc:
             raise ModelNotAvailable(
-                f"The model in {card.path} cannot be loaded: {exc}",
+                f"The model in {card.path} cannot be loaded: {str(exc).rstrip('. ')}.",
                 advice="Download it again, or use the default all-MiniLM-L6-v2.",
             ) from exc
     _own_weights(model)

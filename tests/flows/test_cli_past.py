@@ -154,6 +154,6 @@ def test_ctrl_c_answers_in_json_too(monkeypatch, capsys):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "app", interrupt)
+    monkeypatch.setattr("flows.commands.shared.open_session", interrupt)
     assert cli.run(["status", "--json"]) == 130
     assert json.loads(capsys.readouterr().out)["error"]["message"] == "Interrupted."

@@ -154,9 +154,9 @@ def test_status_says_why_nothing_can_be_changed_to_the_next_model(run, run_json,
     run_json("ingest", str(docs))
     assert run_json("status")["next"] is None
     (tmp_path / "revector.toml").write_text('[collections.default.next]\nmodel = "./not-here"\n')
-    assert run_json("status")["next"]["model"] == "./not-here"
+    assert run_json("status")["next"]["model"] == str(tmp_path / "not-here")
     _, out, _ = run("status")
-    assert "would change this to ./not-here. It cannot: " in out
+    assert f"would change this to {tmp_path / 'not-here'}. It cannot: " in out
 
 
 def test_doctor_looks_at_the_next_model_too(run, planned, tmp_path):

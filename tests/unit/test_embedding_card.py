@@ -15,6 +15,7 @@ import pytest
 from schemas.errors import ModelNotAvailable
 from tasks.chunking import TokenCounter
 from tasks.embedding.card import DEFAULT_TEXT_MODEL, hash_folder, resolve_model
+from tasks.embedding.resolve import resolve_card
 
 DEFAULT_FOLDER = resolve_model(DEFAULT_TEXT_MODEL).path
 
@@ -309,3 +310,10 @@ def test_half_downloaded_cache_is_not_used(hub, folder, tmp_path):
     (repository / "snapshots" / commit / "model.safetensors").unlink()
     with pytest.raises(ModelNotAvailable, match="does not answer"):
         hub("http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize("name", ["small-clip", "ViT-B-32"])
+def test_an_image_model_for_documents_is_called_one_and_not_looked_for(monkeypatch, name):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(ModelNotAvailable, match="is an image model, and the collection holds documents"):
+        resolve_card("documents", name)

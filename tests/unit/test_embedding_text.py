@@ -224,7 +224,7 @@ def test_damaged_weights_are_reported(tmp_path):
     folder = shutil.copytree(CARD.path, tmp_path / "model")
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(ModelNotAvailable, match="cannot be loaded"):
+    with pytest.raises(ModelNotAvailable, match=r"cannot be loaded: .*[^.]\. Download it again"):
         load_text_embedder(resolve_model(str(folder)), device="cpu")
 
 
@@ -234,6 +234,22 @@ def test_missing_device_is_a_configuration_error(device):
 
     with pytest.raises(ConfigurationError, match="cannot be used"):
         load_text_embedder(CARD, device=device)
+
+
+def test_a_device_that_pytorch_has_no_code_for_is_refused_in_one_sentence(monkeypatch):
+    import torch
+
+    from tasks.embedding.device import choose_device
+
+    def refuse(*_, **__):
+        raise NotImplementedError("Could not run 'aten::empty' with arguments from the 'MPS' backend. " * 20)
+
+    monkeypatch.setattr(torch, "empty", refuse)
+    with pytest.raises(ConfigurationError) as found:
+        choose_device("mps")
+    assert found.value.message == (
+        "The device 'mps' cannot be used: PyTorch does not support it on this machine."
+    )
 
 
 def test_cores_are_those_the_container_may_use(tmp_path):

@@ -6,6 +6,7 @@ import doctest
 import importlib
 import pickle
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,16 @@ def test_paths_of_the_configuration_are_relative_to_its_file(tmp_path):
     assert (other.model_for("documents"), other.model_for("images")) == ("all-MiniLM-L6-v2", "ViT-B-32")
 
 
+@pytest.mark.parametrize("named", ["./m", "../m", "local-dir:./m"])
+def test_a_model_s_path_starts_from_the_file_whether_it_is_this_or_the_next_one(tmp_path, named):
+    (tmp_path / "revector.toml").write_text(
+        f'[collections.a]\nmodel = "{named}"\nnext = {{ model = "{named}" }}\n'
+    )
+    a = load_settings(tmp_path / "revector.toml", environ={}, cwd=Path("/")).collection("a")
+    assert a.next_model_for("documents") == a.model_for("documents")
+    assert a.model_for("documents") == str(tmp_path / named.removeprefix("local-dir:"))
+
+
 def test_the_environment_wins_over_the_file(tmp_path):
     (tmp_path / "revector.toml").write_text('device = "cpu"\ntenant = "file"\n')
     settings = load_settings(environ={"REVECTOR_TENANT": "env"}, cwd=tmp_path)
@@ -122,11 +133,32 @@ def test_the_environment_wins_over_the_file(tmp_path):
         ("[collections.a]\nmask = 'all'", "collections.a.mask"),
         ("device = 'gpu'", "device"),
         ("not toml", "not valid TOML"),
+        ("[collections.a]\nnext = 'm'", 'a.next: it is a section. Write next = { model = "..." }. See'),
+        ("[collections.a.next]\nvectors = 'bit'", "Write vectors = { dtype = ... }. See"),
+        ("[collections.a.vectors]\nm = 40", "a.vectors: ef_construction must be at least twice m. See"),
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path, toml, says):
     (tmp_path / "revector.toml").write_text(toml)
-    with pytest.raises(ConfigurationError, match=says.replace("?", r"\?")):
+    with pytest.raises(ConfigurationError, match=re.escape(says)):
+        load_settings(environ={}, cwd=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("toml", "says"),
+    [
+        ("device = 'gpu'", "device: 'gpu' is not understood. Give auto or cuda:*, or"),
+        ("device = 'cpu,'", "device: 'cpu,' is not understood. Give auto or cuda:*, or"),
+        ("[collections.a.ocr]\nlanguages = 'kor eng'", "'kor eng' is not understood. Give tesseract's names"),
+        (
+            "[endpoints.a]\nurl = 'host:8080'\nmodel = 'm'\nrevision = 'r'\ndim = 1\nmax_tokens = 99",
+            "endpoints.a.url: 'host:8080' is not understood. Give an address such as http://",
+        ),
+    ],
+)
+def test_who_writes_a_setting_wrong_reads_words_and_no_regular_expression(tmp_path, toml, says):
+    (tmp_path / "revector.toml").write_text(toml)
+    with pytest.raises(ConfigurationError, match=re.escape(says)):
         load_settings(environ={}, cwd=tmp_path)
 
 
