@@ -23,7 +23,7 @@ class Probed:
 
     def __init__(self, vectors, *, library=None, probes=PROBES):
         self.vectors, self.library, self.probes = vectors, library, probes
-        self.settled = 0
+        self.name, self.settled = "m", 0
 
     def reference(self):
         assert self.library is not None, "encoded by the library"
@@ -160,7 +160,18 @@ def test_a_damaged_probe_is_said_to_be_damaged(db, space_id, stored):
         assert f"WHERE space_id = {space_id};" in info.value.advice
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, 0.0])
+def test_a_library_that_gives_no_usable_vectors_is_said_to_have_damaged_weights(db, space_id, value):
+    library = VECTORS.copy()
+    library[1] = value
+    says = "model m gives vectors that are not finite or are zero: its weights are damaged"
+    with pytest.raises(EmbeddingFailed, match=says) as info:
+        verify(db, space_id, Probed(VECTORS, library=library))
+    assert "Download" in info.value.advice
+    assert find_probe(db, space_id, PROBES) is None
+
+
 def test_vectors_of_another_length_than_the_spaces_leave_no_probe(db, space_id):
-    with pytest.raises(EmbeddingFailed, match="3 dimensions, not 4"):
+    with pytest.raises(EmbeddingFailed, match="model m gives vectors of 3 dimensions, not 4"):
         verify(db, space_id, Probed(np.eye(3, dtype=np.float32), library=np.eye(3, dtype=np.float32)))
     assert find_probe(db, space_id, PROBES) is None
