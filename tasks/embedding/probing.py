@@ -52,10 +52,10 @@ def verify(db: Database, space_id: int, embedder: Embedder) -> None:
     if (key := (db.url, space_id)) in done:
         return
     if isinstance(embedder, ProbedEmbedder):
-        _compare(
-            embedder,
-            _find(db, space_id, embedder.probes) or _make(db, space_id, embedder, name=embedder.name),
-        )
+        if found := _find(db, space_id, embedder.probes):
+            _compare(embedder, found)
+        else:
+            _make(db, space_id, embedder, name=embedder.name)
     done.add(key)
 
 
@@ -71,12 +71,14 @@ def _find(db: Database, space_id: int, probes: bytes) -> Probe | None:
     return None
 
 
-def _make(db: Database, space_id: int, embedder: ProbedEmbedder, *, name: str) -> Probe:
+def _make(db: Database, space_id: int, embedder: ProbedEmbedder, *, name: str) -> None:
     reference = embedder.reference()
     _check_reference(reference, name, dim=get_space(db, space_id).dim)
     if (cosine := embedder.settle(reference)) < MIN_COSINE:
         raise _differs_at_first(embedder, cosine)
-    return keep_probe(db, space_id, Probe(embedder.probes, reference))
+    kept = keep_probe(db, space_id, Probe(embedder.probes, reference))
+    if not np.array_equal(kept.vectors, reference):  # another process was first
+        _compare(embedder, kept)
 
 
 def _check_reference(vectors: Vectors, name: str, *, dim: int) -> None:

@@ -98,7 +98,7 @@ def test_an_endpoint_that_answers_in_another_order_is_refused_before_anything_is
     _use(world, server)
     world.write("storks.txt", "Storks nest on chimneys.")
     server.misbehave = mixed
-    with pytest.raises(EmbeddingFailed, match="'kure'.* alone than together .*not in the order") as found:
+    with pytest.raises(EmbeddingFailed, match=r"'kure'.* alone than together .*not in the order") as found:
         world.ingest()
     assert "batch = 1 in [endpoints.kure]" in found.value.advice
     assert _count_probes(world) == 0
@@ -131,7 +131,7 @@ def test_another_model_behind_the_address_is_noticed_before_it_writes_or_searche
     good, server.model = server.model, FakeEmbedder(revision="2", dim=server.dim)
     world.write("herons.txt", "Herons wait in shallow water.")
     for work in (world.ingest, lambda: search_text(world.session, "storks", "default")):
-        with pytest.raises(SpaceMismatch, match="'kure'.*another model is behind the address") as found:
+        with pytest.raises(SpaceMismatch, match=r"'kure'.*another model is behind the address") as found:
             work()
         assert "a `revision` of its own" in found.value.advice
     assert find_collection(world.session.db, "default").current_release == 1

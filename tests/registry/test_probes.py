@@ -93,6 +93,22 @@ def test_the_first_use_keeps_what_the_library_gives(db, space_id):
     assert np.array_equal(find_probe(db, space_id, PROBES).vectors, VECTORS)
 
 
+def test_the_first_use_settles_once_and_again_only_by_what_another_process_kept_meanwhile(db, space_id):
+    model = Probed(VECTORS, library=VECTORS)
+    verify(db, space_id, model)
+    assert model.settled == 1
+
+    class Slow(Probed):
+        def reference(self):
+            keep_probe(db, other, Probe(PROBES, VECTORS))
+            return super().reference()
+
+    other = ensure_space(db, replace(SPACE, revision="s"))
+    drifted = np.roll(VECTORS, 1, axis=1)
+    with pytest.raises(SpaceMismatch):
+        verify(db, other, Slow(drifted, library=drifted))
+
+
 def test_later_loads_ask_the_library_nothing_and_are_asked_once(db, space_id):
     keep_probe(db, space_id, Probe(PROBES, VECTORS))
     model = Probed(VECTORS)
