@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from math import inf
 
 import numpy as np
 from tokenizers import Tokenizer
 
-from tasks.embedding.base import Progress, Vectors, check_vectors
+from schemas.errors import EmbeddingFailed, SpaceMismatch
+from tasks.embedding.base import MIN_COSINE, Progress, Vectors, check_vectors, lowest_cosine
 from tasks.embedding.endpoint_card import EndpointCard
 from tasks.embedding.endpoint_client import (
     ATTEMPTS,
@@ -25,10 +28,25 @@ from tasks.embedding.endpoint_client import (
 _QUERY_ATTEMPTS = 2
 _FEWEST = 8
 """Texts of a request that is made smaller so that all connections have one."""
+# Meanings so far apart that no two vectors could be taken for each other, and few tokens, which may be paid
+# for. Other texts are other probes: what is stored of a space could not be compared any more.
+_PROBES = (
+    "환불 규정",
+    "Storks nest on chimneys and leave for the south in August.",
+    "def area(radius): return 3.14159 * radius ** 2",
+    "연차 휴가는 입사 일 년 뒤부터 주어진다.",
+    "2024-01-31; 1,250.00; 98.6; 404",
+    "Tighten the four bolts crosswise before the engine is started again.",
+    "바다",
+    "Whose signature does a lease need?",
+)
 
 
 class EndpointEmbedder:
     """Asks an endpoint, several batches at a time. Not safe to share between threads.
+
+    It is probed as any model, `reference` and `settle` raise as `embed`. There is no library to compare with:
+    the vectors of texts that are asked for alone, which no order can mix up, stand for its own.
 
     Raises:
         ConfigurationError: the file with the key cannot be read.
@@ -64,6 +82,52 @@ class EndpointEmbedder:
         patience = Patience(_QUERY_ATTEMPTS, self._card.patience_s)
         prepared = [self._card.query_prompt + text.strip()]
         return np.asarray(self._ask(prepared, threading.Event(), patience)[0])
+
+    @property
+    def probes(self) -> bytes:
+        """See ProbedEmbedder."""
+        return hashlib.sha256("\0".join(_PROBES).encode()).digest()
+
+    def reference(self) -> Vectors:
+        """See ProbedEmbedder; each text is a request of its own."""
+        return np.concatenate([self._ask_probes([text]) for text in _PROBES])
+
+    def settle(self, expected: Vectors) -> float:
+        """See ProbedEmbedder; the texts are one request, if a batch may be so large. There are no formats."""
+        return lowest_cosine(self._ask_probes(_PROBES), expected)
+
+    def explain_first(self, cosine: float) -> EmbeddingFailed:
+        """See ServedEmbedder."""
+        name = self._card.endpoint_name
+        return EmbeddingFailed(
+            f"The endpoint {name!r} ({self._card.endpoint.url}) gives other vectors for the same texts alone "
+            f"than together (cosine {cosine:.4f}, at least {MIN_COSINE} is needed): its answers are not in "
+            "the order of the texts, or it is not deterministic. Nothing was written.",
+            advice=f"Check the server. With batch = 1 in [endpoints.{name}] it is asked for each text alone: "
+            "that helps if only the order is wrong.",
+            endpoint=name,
+            cosine=cosine,
+        )
+
+    def explain_later(self, cosine: float) -> SpaceMismatch:
+        """See ServedEmbedder."""
+        name = self._card.endpoint_name
+        return SpaceMismatch(
+            f"The endpoint {name!r} ({self._card.endpoint.url}) gives other vectors than those of the "
+            f"collection (cosine {cosine:.4f}, at least {MIN_COSINE} is needed): another model is behind the "
+            "address, or its answers are no longer in the order of the texts. Nothing was written.",
+            advice="Put the model back. To stay with the new one, describe it in a section [endpoints.NAME] "
+            "with a `revision` of its own, name that as `next`, and run `revector reembed`.",
+            endpoint=name,
+            cosine=cosine,
+        )
+
+    def _ask_probes(self, texts: Sequence[str]) -> Vectors:
+        """As documents are asked for, but no longer than a query may take where somebody waits for it."""
+        seconds = self._card.patience_s
+        patience = LONG if seconds == inf else Patience(_QUERY_ATTEMPTS, seconds)
+        prepared = [self._card.document_prompt + text for text in texts]
+        return self._ask(prepared, threading.Event(), patience)
 
     def _gather(self, texts: list[str]) -> Iterator[tuple[int, Vectors]]:
         """Where a batch begins, and its vectors, as they come; the first error ends all."""

@@ -28,7 +28,7 @@ from tests.model_changes import (
     require_untouched,
     search,
 )
-from tests.model_folders import make_model_folder
+from tests.model_folders import build_tiny_model, damage_weights, make_model_folder
 
 
 def test_vectors_of_another_length_stop_it_before_anything_is_stored(birds):
@@ -210,4 +210,22 @@ def test_weights_that_are_cut_off_stop_it(birds, tmp_path):
     with pytest.raises(ModelNotAvailable, match="cannot be loaded"):
         reembed_collection(birds.session, "default")
     assert count_stored(birds) == 0
+    require_untouched(birds)
+
+
+@pytest.mark.model
+def test_weights_that_are_no_numbers_stop_it_and_are_said_to_be_damaged(birds, tmp_path):
+    damage_weights(build_tiny_model(tmp_path / "worn"))
+    birds.configure(next={"model": str(tmp_path / "worn")})
+
+    def load(card, settings):
+        return (load_real_embedder if card.name == "worn" else birds.models.load)(card, settings)
+
+    birds.session = replace(birds.session, load_embedder=load)
+    with pytest.raises(
+        EmbeddingFailed, match=r"model worn gives .* not finite .* weights are damaged"
+    ) as info:
+        reembed_collection(birds.session, "default")
+    assert "Download the model again" in info.value.advice
+    assert _kept(birds) == (0, 12)
     require_untouched(birds)

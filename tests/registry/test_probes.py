@@ -23,7 +23,7 @@ class Probed:
 
     def __init__(self, vectors, *, library=None, probes=PROBES):
         self.vectors, self.library, self.probes = vectors, library, probes
-        self.settled = 0
+        self.name, self.settled = "m", 0
 
     def reference(self):
         assert self.library is not None, "encoded by the library"
@@ -93,6 +93,22 @@ def test_the_first_use_keeps_what_the_library_gives(db, space_id):
     assert np.array_equal(find_probe(db, space_id, PROBES).vectors, VECTORS)
 
 
+def test_the_first_use_settles_once_and_again_only_by_what_another_process_kept_meanwhile(db, space_id):
+    model = Probed(VECTORS, library=VECTORS)
+    verify(db, space_id, model)
+    assert model.settled == 1
+
+    class Slow(Probed):
+        def reference(self):
+            keep_probe(db, other, Probe(PROBES, VECTORS))
+            return super().reference()
+
+    other = ensure_space(db, replace(SPACE, revision="s"))
+    drifted = np.roll(VECTORS, 1, axis=1)
+    with pytest.raises(SpaceMismatch):
+        verify(db, other, Slow(drifted, library=drifted))
+
+
 def test_later_loads_ask_the_library_nothing_and_are_asked_once(db, space_id):
     keep_probe(db, space_id, Probe(PROBES, VECTORS))
     model = Probed(VECTORS)
@@ -160,7 +176,18 @@ def test_a_damaged_probe_is_said_to_be_damaged(db, space_id, stored):
         assert f"WHERE space_id = {space_id};" in info.value.advice
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, 0.0])
+def test_a_library_that_gives_no_usable_vectors_is_said_to_have_damaged_weights(db, space_id, value):
+    library = VECTORS.copy()
+    library[1] = value
+    says = "model m gives vectors that are not finite or are zero: its weights are damaged"
+    with pytest.raises(EmbeddingFailed, match=says) as info:
+        verify(db, space_id, Probed(VECTORS, library=library))
+    assert "Download" in info.value.advice
+    assert find_probe(db, space_id, PROBES) is None
+
+
 def test_vectors_of_another_length_than_the_spaces_leave_no_probe(db, space_id):
-    with pytest.raises(EmbeddingFailed, match="3 dimensions, not 4"):
+    with pytest.raises(EmbeddingFailed, match="model m gives vectors of 3 dimensions, not 4"):
         verify(db, space_id, Probed(np.eye(3, dtype=np.float32), library=np.eye(3, dtype=np.float32)))
     assert find_probe(db, space_id, PROBES) is None

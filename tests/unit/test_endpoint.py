@@ -7,6 +7,8 @@ import json
 import logging
 import threading
 import unicodedata
+from functools import partial
+from itertools import product
 
 import numpy as np
 import pytest
@@ -17,7 +19,9 @@ from schemas.errors import (
     EndpointUnavailable,
     ModelNotAvailable,
 )
+from tasks.chunking.tokens import TokenCounter
 from tasks.embedding import endpoint_card
+from tasks.embedding.base import ProbedEmbedder
 from tasks.embedding.endpoint import EndpointEmbedder
 from tasks.embedding.endpoint_answer import read_complaint, read_patience
 from tasks.embedding.endpoint_client import Waiting
@@ -50,8 +54,12 @@ def server(monkeypatch):
         yield made
 
 
+def _card(server, **changes):
+    return resolve_card("documents", "endpoint:kure", endpoints={"kure": server.settings(**changes)})
+
+
 def _embedder(server, clock=None, *, is_hurried=False, **changes):
-    card = resolve_card("documents", "endpoint:kure", endpoints={"kure": server.settings(**changes)})
+    card = _card(server, **changes)
     card = card.hurried() if is_hurried else card
     return EndpointEmbedder(card, waiting=clock and clock.waiting)
 
@@ -189,6 +197,46 @@ def test_a_search_waits_only_for_what_comes_within_its_time(server):
             _embedder(server, clock, is_hurried=True).embed_query("somebody waits")
         assert "--mode keyword" in found.value.advice
     assert clock.slept == [4.0]
+
+
+def test_a_probe_waits_as_long_as_a_run_and_for_a_search_as_long_as_a_query(server):
+    clock = Clock()
+    expected = _embedder(server).reference()
+    for is_hurried, ask in product((False, True), ("reference", "settle")):
+        embedder = _embedder(server, clock, is_hurried=is_hurried)
+        work = embedder.reference if ask == "reference" else partial(embedder.settle, expected)
+        server.misbehave = _fail_first(1, Answer(429, Retry_After="90"))
+        if is_hurried:
+            with pytest.raises(EndpointUnavailable, match="asks to wait 90 s; it was asked once"):
+                work()
+        else:
+            work()
+    assert clock.slept == [90.0, 90.0]
+    server.misbehave = lambda texts, rows: Answer(500)
+    with pytest.raises(EndpointUnavailable, match="asked 6 times"):
+        _embedder(server, clock).reference()
+
+
+@pytest.mark.parametrize(("batch", "sizes"), [(64, [8]), (8, [8]), (3, [2, 2, 2, 2]), (1, [1] * 8)])
+def test_a_probe_is_asked_for_alone_and_then_together_as_far_as_a_batch_goes(server, batch, sizes):
+    embedder = _embedder(server, batch=batch, document_prompt="passage: ")
+    assert isinstance(embedder, ProbedEmbedder)
+    expected = embedder.reference()
+    assert server.sizes == [1] * 8
+    assert embedder.settle(expected) == pytest.approx(1)
+    assert server.sizes[8:] == sizes
+    texts = [text for question in server.requests for text in question["input"]]
+    assert texts[:8] == texts[8:]
+    assert all(text.startswith("passage: ") for text in texts)
+    np.testing.assert_allclose(expected, server.model.embed(texts[:8]), atol=1e-6)
+
+
+def test_no_two_probes_could_be_taken_for_each_other_and_together_they_cost_few_tokens(server):
+    expected = _embedder(server).reference()
+    assert np.triu(expected @ expected.T, 1).max() < 0.9
+    counter = TokenCounter.for_model(_card(server).path)
+    texts = [question["input"][0] for question in server.requests]
+    assert sum(counter.count(texts)) + len(texts) * counter.special_tokens < 150
 
 
 def test_a_search_waits_for_no_turn_that_comes_too_late(server):
