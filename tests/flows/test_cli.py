@@ -84,7 +84,8 @@ def test_history_status_failures_and_collections_by_the_contract(run_json, docs)
     report = run_json("ingest", str(docs))
     release = run_json("history")["releases"][0]
     assert set(release) == {
-        "number", "kind", "run_id", "activated_at", "digest", "documents", "chunks", "note", "missing", "tags"
+        "number", "kind", "run_id", "activated_at", "digest", "documents", "chunks", "note", "missing",
+        "vectors_purged", "tags",
     }  # fmt: skip
     assert (release["number"], release["kind"], release["run_id"]) == (1, "ingest", report["run_id"])
     assert (release["digest"], release["documents"], release["chunks"]) == (report["digest"], 2, 2)

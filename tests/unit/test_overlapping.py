@@ -213,14 +213,16 @@ def test_a_second_signal_does_not_leave_a_thread_behind():
 
 def test_a_store_that_is_under_way_when_the_device_fails_may_end():
     stored: list[int] = []
-    failing = threading.Event()
+    begun, failing = threading.Event(), threading.Event()
 
     def compute(piece):
         yield piece
+        assert begun.wait(WAIT_S)
         failing.set()
         raise Boom("device")
 
     def store(block):
+        begun.set()
         assert failing.wait(WAIT_S)
         stored.append(block)
 
