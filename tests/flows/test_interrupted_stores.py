@@ -112,11 +112,12 @@ def test_a_signal_does_not_wait_for_who_holds_the_collection(beside, monkeypatch
 
 def test_what_is_read_ahead_is_not_waited_for_either(beside, monkeypatch):
     monkeypatch.setattr(tasks.vectors, "WINDOW_CHUNKS", 2)
-    locked, reads = threading.Event(), []
+    begun, locked, reads = threading.Event(), threading.Event(), []
 
     def read(*args):
         reads.append(args)
         if len(reads) == 2:
+            begun.set()
             assert locked.wait(WAIT_S)
         return chunk_texts(*args)
 
@@ -125,6 +126,7 @@ def test_what_is_read_ahead_is_not_waited_for_either(beside, monkeypatch):
         admin.execute("SET LOCAL idle_in_transaction_session_timeout = '20s'")
 
         def stop():
+            assert begun.wait(WAIT_S)
             admin.execute("LOCK TABLE chunk IN ACCESS EXCLUSIVE MODE")
             locked.set()
             raise Boom
