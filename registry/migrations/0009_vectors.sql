@@ -209,8 +209,8 @@ BEGIN
     END LOOP;
 END $$;
 
--- Give a space of a collection back: all its vectors there. Not the active one's. Searches of other collections in
--- that space wait at most lock_ms at a time for its lock on the parent.
+-- As in 0008; searches of other collections in that space wait at most lock_ms at a time for its lock on the parent.
+DROP FUNCTION drop_vector_partition(int, int);
 CREATE FUNCTION drop_vector_partition(space int, collection int, lock_ms int, attempts int) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN

