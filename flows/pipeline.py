@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 from uuid import UUID, uuid4
@@ -25,12 +25,10 @@ from schemas.plan import ChangePlan, Named
 from schemas.release import Kind, RunState
 from schemas.report import RunReport
 from schemas.source import Listing
-from schemas.version import Action
 from tasks.batch import Steps
-from tasks.items import WorkItem
-from tasks.preparing import Window
 from tasks.remembering import remember_plan
-from tasks.workspace import MB, RunTarget, Workspace
+from tasks.windows import make_windows
+from tasks.workspace import RunTarget, Workspace
 
 
 class Naming(Protocol):
@@ -210,7 +208,7 @@ def _stage(
     progress: Progress,
 ) -> dict[str, str]:
     """Prepare and store window by window; returns uri -> outcome of what was processed."""
-    windows = list(make_windows(workspace, listing, plan))
+    windows = list(make_windows(listing, plan, workspace.settings.limits))
     total, done = len(plan.work), 0
     outcome: dict[str, str] = {}
     pending = steps.prepare_window(workspace, windows[0]) if windows else None
@@ -230,27 +228,6 @@ def _stage(
         done += len(window.items)
         progress("documents", done, total)
     return outcome
-
-
-def make_windows(workspace: Workspace, listing: Listing, plan: ChangePlan) -> Iterator[Window]:
-    """The plan's work in windows of bounded number and size, in order of uri."""
-    limits = workspace.settings.limits
-    actions: dict[str, Action] = {
-        **dict.fromkeys(plan.changed, "changed"),
-        **{new: "moved" for _, new in plan.moved},
-    }
-    items: list[WorkItem] = []
-    size, number = 0, 1
-    for uri in plan.work:
-        stat = listing.items[uri]
-        if items and (len(items) >= limits.window_documents or size + stat.size > limits.window_mb * MB):
-            yield Window(number, items)
-            items, size, number = [], 0, number + 1
-        path, action = listing.paths.get(uri, uri), actions.get(uri, "added")
-        items.append(WorkItem(uri, path, action, stat, plan.bases.get(uri)))
-        size += stat.size
-    if items:
-        yield Window(number, items)
 
 
 def _count(workspace: Workspace, plan: ChangePlan, report: RunReport, outcome: dict[str, str]) -> None:

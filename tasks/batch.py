@@ -18,7 +18,7 @@ from schemas.release import Activation
 from schemas.source import Listing
 from tasks.gate import check_gate
 from tasks.planning import Planned, list_source, plan_run
-from tasks.preparing import Prepared, Window, prepare_window
+from tasks.preparing import Prepared, prepare_window
 from tasks.publishing import (
     activate,
     build_prototypes,
@@ -28,6 +28,7 @@ from tasks.publishing import (
 )
 from tasks.storing import retire_documents, write_window
 from tasks.vectors import EmbedResult, embed_batch
+from tasks.windows import Window
 from tasks.workspace import Workspace
 
 

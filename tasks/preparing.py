@@ -18,20 +18,13 @@ from tasks.images import drafting as images
 from tasks.items import DocumentJob, ItemKind, WorkItem
 from tasks.parsing.sniff import HEAD_BYTES
 from tasks.pipeline_fingerprint import under_limits
+from tasks.windows import Window
 from tasks.workspace import Workspace
 
 KINDS: dict[Kind, ItemKind] = {"documents": documents.KIND, "images": images.KIND}
 FETCH_THREADS = 4
 
 log = logging.getLogger(__name__)
-
-
-class Window:
-    """Some documents that are processed together. Not a dataclass: see `Workspace`."""
-
-    def __init__(self, number: int, items: Sequence[WorkItem]) -> None:
-        self.number = number
-        self.items = items
 
 
 class Prepared:

@@ -15,9 +15,10 @@ from tasks import publishing
 from tasks.batch import Steps
 from tasks.gate import check_gate
 from tasks.planning import list_source, plan_run
-from tasks.preparing import Window, prepare_window
+from tasks.preparing import prepare_window
 from tasks.storing import retire_documents, write_window
 from tasks.vectors import EmbedResult, embed_batch
+from tasks.windows import Window
 from tasks.workspace import Workspace
 
 RETRY_DELAYS_S = [1.0, 5.0, 20.0]

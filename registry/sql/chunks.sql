@@ -1,7 +1,8 @@
 -- name: create_chunks
 INSERT INTO chunk (tenant_id, collection_id, hash, kind, text, tokens, grams, content_sha256)
 SELECT %(tenant)s, %(collection)s, hash, kind, text, tokens, grams::int[], content
-FROM unnest(%(hash)s::bytea[], %(kind)s::text[], %(text)s::text[], %(tokens)s::int[], %(grams)s::text[],
+-- binary where the texts are: as text, each is searched for quotes to escape, by Python
+FROM unnest(%(hash)b::bytea[], %(kind)b::text[], %(text)b::text[], %(tokens)s::int[], %(grams)b::text[],
             %(content)s::bytea[])
      AS c(hash, kind, text, tokens, grams, content)
 ON CONFLICT ON CONSTRAINT chunk_hash_key DO NOTHING

@@ -9,6 +9,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from schemas.errors import ModelNotAvailable
+from tasks.chunking.words import WordCounter, looks_at_words_alone
 
 # encode_batch keeps an Encoding per text alive; slices bound that memory.
 _BATCH = 4096
@@ -22,6 +23,9 @@ class TokenCounter:
         tokenizer.no_padding()
         self._tokenizer = tokenizer
         self.identity = identity
+        self._count = self._count_whole
+        if looks_at_words_alone(tokenizer):
+            self._count = WordCounter(tokenizer, self._count_whole).count
 
     @classmethod
     def for_model(cls, folder: Path) -> TokenCounter:
@@ -49,6 +53,9 @@ class TokenCounter:
 
     def count(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, in order; no limit is applied."""
+        return self._count(texts)
+
+    def _count_whole(self, texts: Sequence[str]) -> list[int]:
         counts: list[int] = []
         for start in range(0, len(texts), _BATCH):
             batch = list(texts[start : start + _BATCH])

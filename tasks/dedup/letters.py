@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
 
 import numpy as np
@@ -40,37 +41,47 @@ def load_letters() -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
     """
     from tasks.dedup import kernels
 
-    table = np.zeros(_SIZE, np.uint32)
-    rows: list[list[int]] = []
-    blocks = ((kernels.HANGUL, _HANGUL_BLOCKS), (kernels.UNSEGMENTED, _UNSEGMENTED_BLOCKS))
-    scripts = {code: kind for kind, spans in blocks for span in spans for code in span}
-    for span in _ASSIGNED:
-        for code in span:
-            kind = _classify(code, scripts)
-            if kind == kernels.SEPARATOR:
-                continue
-            folded = [ord(letter) for letter in chr(code).casefold()]
-            lower = folded[0]
+    codes = np.concatenate([np.arange(span.start, span.stop) for span in _ASSIGNED])
+    letters = list(map(chr, codes.tolist()))
+    kinds = _classify(codes, letters)
+    said = kinds != kernels.SEPARATOR
+    kinds <<= np.uint32(kernels.CLASS_SHIFT)
+    table, rows = np.zeros(_SIZE, np.uint32), list[list[int]]()
+    table[codes[said]] = kinds[said] | codes[said]
+    for place, (letter, folded) in enumerate(zip(letters, map(str.casefold, letters), strict=True)):
+        if letter != folded and said[place]:
+            lower = ord(folded[0])
             if len(folded) > 1:
                 lower = kernels.EXPANDS | len(rows)
-                rows.append([*folded, 0, 0][:3])
-            table[code] = kind << kernels.CLASS_SHIFT | lower
+                rows.append([*map(ord, folded), 0, 0][:3])
+            table[codes[place]] = kinds[place] | np.uint32(lower)
     return table, np.array(rows, np.uint32)
 
 
-def _classify(code: int, scripts: dict[int, int]) -> int:
+def _classify(codes: NDArray[np.int64], letters: list[str]) -> NDArray[np.uint32]:
+    """(N,) class of each code point; later lines win."""
     from tasks.dedup import kernels
 
-    letter = chr(code)
-    category = unicodedata.category(letter)
-    if category[0] == "L":
-        return scripts.get(code, kernels.LETTER)
-    if category[0] == "N":
-        return kernels.DIGIT
-    if category == "Cf" or 0xFE00 <= code <= 0xFE0F or 0xE0100 <= code <= 0xE01EF:
-        return kernels.IGNORED  # soft hyphens, joiners, selectors of a glyph
-    if category[0] == "M":
-        return kernels.MARK
-    if letter in _COMMAS:
-        return kernels.COMMA
-    return kernels.JOINT if letter in _JOINTS else kernels.SEPARATOR
+    kinds = np.full(len(codes), kernels.SEPARATOR, np.uint32)
+    categories = np.array(list(map(unicodedata.category, letters)), "U2")
+    major = categories.astype("U1")
+    kinds[np.isin(codes, [ord(joint) for joint in _JOINTS])] = kernels.JOINT
+    kinds[np.isin(codes, [ord(comma) for comma in _COMMAS])] = kernels.COMMA
+    kinds[major == "M"] = kernels.MARK
+    # soft hyphens, joiners, selectors of a glyph
+    ignored = (categories == "Cf") | _within(codes, (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0)))
+    kinds[ignored] = kernels.IGNORED
+    kinds[major == "N"] = kernels.DIGIT
+    is_letter = major == "L"
+    kinds[is_letter] = kernels.LETTER
+    kinds[is_letter & _within(codes, _HANGUL_BLOCKS)] = kernels.HANGUL
+    kinds[is_letter & _within(codes, _UNSEGMENTED_BLOCKS)] = kernels.UNSEGMENTED
+    return kinds
+
+
+def _within(codes: NDArray[np.int64], spans: Iterable[range]) -> NDArray[np.bool_]:
+    """(N,) whether each code point is in one of the blocks."""
+    inside = np.zeros(len(codes), np.bool_)
+    for span in spans:
+        inside |= (codes >= span.start) & (codes < span.stop)
+    return inside

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import zlib
-from dataclasses import asdict, astuple
+from dataclasses import asdict, fields
 from datetime import datetime
+from operator import attrgetter
 
 from schemas.document import Element, Metadata, ParsedDocument, PartProblem
 
 _LEVEL = 1  # text compresses well enough at the fastest level
+_element_fields = attrgetter(*(field.name for field in fields(Element)))
+_problem_fields = attrgetter(*(field.name for field in fields(PartProblem)))
 
 
 def dump_parsed(parsed: ParsedDocument) -> bytes:
@@ -17,10 +20,10 @@ def dump_parsed(parsed: ParsedDocument) -> bytes:
     data = {
         "parser": parsed.parser,
         "mime": parsed.mime,
-        "elements": [astuple(element) for element in parsed.elements],
+        "elements": list(map(_element_fields, parsed.elements)),
         "metadata": asdict(parsed.metadata),
         "scans": parsed.scans,
-        "problems": [astuple(problem) for problem in parsed.problems],
+        "problems": list(map(_problem_fields, parsed.problems)),
     }
     text = json.dumps(data, ensure_ascii=False, default=datetime.isoformat)
     return zlib.compress(text.encode("utf-8", "surrogatepass"), _LEVEL)
