@@ -21,7 +21,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 
 FROM python:3.12-slim-bookworm
 COPY scripts/install-debian.sh /tmp/install-debian.sh
-# tesseract with Korean and English; libgomp for torch and numba
+# tesseract with Korean and English, a Korean font; libgomp for torch and numba
 RUN bash /tmp/install-debian.sh \
     && apt-get install --yes --no-install-recommends libgomp1 tzdata \
     && rm -rf /var/lib/apt/lists/* /tmp/install-debian.sh

@@ -49,6 +49,7 @@ def diagnose(settings: Settings) -> list[Check]:
         _check_gpu(),
         *_check_devices(settings.device),
         *map(_check_tesseract, sorted({settings.collection(name).ocr.languages for name in names})),
+        _check_korean_font(),
         _check_prefect(),
     ]
 
@@ -202,6 +203,14 @@ def _check_tesseract(languages: str) -> Check:
         advice = missing_advice(languages)
         return Check("tesseract", False, "scanned pages cannot be read.", advice, optional=True)
     return Check("tesseract", True, version, optional=True)
+
+
+def _check_korean_font() -> Check:
+    from tasks.parsing.pdf_fonts import ADVICE, has_korean_font
+
+    if has_korean_font():
+        return Check("korean font", True, "for PDFs that bring none.", optional=True)
+    return Check("korean font", False, "none is installed.", ADVICE, optional=True)
 
 
 def _check_prefect() -> Check:

@@ -225,6 +225,7 @@ class LimitSettings(_Section):
     unpack_members: int = Field(default=10_000, ge=1)
     unpack_depth: int = Field(default=3, ge=1, le=10)
     parse_workers: int | None = Field(default=None, ge=1, le=64)
+    draft_workers: int | None = Field(default=None, ge=0, le=64)
     window_documents: int = Field(default=256, ge=1)
     window_mb: int = Field(default=64, ge=1)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from registry.staging import ParsedRow
 from schemas.document import ParsedDocument
@@ -63,6 +64,33 @@ class DocumentJob:
         return self.fetched.sha256, self.parser
 
 
+class Drafting(Protocol):
+    """A version that is being made."""
+
+    def done(self) -> bool:
+        """Whether `result` need not wait."""
+        ...
+
+    def result(self) -> object:
+        """A `VersionDraft`, or the `DocumentError` that rejects the document; raises what is wrong here."""
+        ...
+
+
+class Draft(Protocol):
+    """See `ItemKind.draft`."""
+
+    def __call__(self, workspace: Workspace, job: DocumentJob, *, many: bool) -> Drafting:
+        """Begin."""
+        ...
+
+
+def drafted(result: VersionDraft | DocumentError) -> Drafting:
+    """One that was made at once."""
+    future: Future[VersionDraft | DocumentError] = Future()
+    future.set_result(result)
+    return future
+
+
 class ReadJob(NamedTuple):
     """A job that has its outcome and variant.
 
@@ -85,10 +113,10 @@ class ItemKind:
         choose: the parser's name, from the first bytes and the uri; raises DocumentError where there is none.
         variants: the names under which a version read by that parser may be stored, limits left aside.
         read: gives the jobs their outcome and variant, one by one in order; those to come are read meanwhile.
-        draft: the version of a job that was read; raises DocumentError.
+        draft: the version of a job that was read, made now or to come; `many` are worth other processes.
     """
 
     choose: Callable[[bytes, str], str]
     variants: Callable[[str], tuple[str, ...]]
     read: Callable[[Workspace, Sequence[DocumentJob]], Iterator[ReadJob]]
-    draft: Callable[[Workspace, DocumentJob], VersionDraft]
+    draft: Draft

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from registry.documents import stored_versions
 from registry.runs import RejectionRow
 from registry.staging import ParsedRow
-from schemas.errors import DocumentError, ParseFailed, TextTooLong
+from schemas.errors import DocumentError, ParseCrashed, ParseTimeout, RevectorError, TextTooLong
 from schemas.release import Kind, Rejection
 from schemas.version import Action, StagedDocument, StoredVersion, VersionDraft
 from tasks import documents
+from tasks.drafting import met_a_bug
 from tasks.fetching import Fetched, fetch
 from tasks.images import drafting as images
-from tasks.items import DocumentJob, ItemKind, WorkItem
+from tasks.items import DocumentJob, Drafting, ItemKind, WorkItem, drafted
 from tasks.parsing.sniff import HEAD_BYTES
 from tasks.pipeline_fingerprint import under_limits
 from tasks.windows import Window
@@ -23,6 +25,8 @@ from tasks.workspace import Workspace
 
 KINDS: dict[Kind, ItemKind] = {"documents": documents.KIND, "images": images.KIND}
 FETCH_THREADS = 4
+MANY = 64
+"""From so many documents in a window on, processes that draft are worth their start (1.5 s)."""
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +60,7 @@ def prepare_window(workspace: Workspace, window: Window) -> Prepared:
         else:
             to_parse.append(job)
     contents: set[bytes] = set()
+    drafting: deque[tuple[DocumentJob, Drafting]] = deque()
     for job, rows, is_read in KINDS[workspace.kind].read(workspace, to_parse):
         prepared.parsed += rows
         if is_read:
@@ -63,7 +68,11 @@ def prepare_window(workspace: Workspace, window: Window) -> Prepared:
         if isinstance(job.outcome, DocumentError):
             prepared.rejections.append(_reject(workspace, job, job.outcome))
         else:
-            _finish(workspace, job, prepared)
+            drafting.append((job, _begin(workspace, job, many=len(to_parse) >= MANY)))
+        while drafting and drafting[0][1].done():
+            _finish(workspace, *drafting.popleft(), prepared)
+    for job, draft in drafting:
+        _finish(workspace, job, draft, prepared)
     prepared.read = len(contents)
     prepared.seconds = (workspace.clock_ns() - started_ns) / 1e9
     log.info(
@@ -106,20 +115,26 @@ def _same_version(workspace: Workspace, job: DocumentJob) -> StoredVersion | Non
     return next((v for v in job.stored if (v.content_sha256, v.parser, v.fingerprint) in wanted), None)
 
 
-def _finish(workspace: Workspace, job: DocumentJob, prepared: Prepared) -> None:
+def _begin(workspace: Workspace, job: DocumentJob, *, many: bool) -> Drafting:
     try:
-        draft = KINDS[workspace.kind].draft(workspace, job)
-    except DocumentError as exc:
-        error = exc
+        return KINDS[workspace.kind].draft(workspace, job, many=many)
+    except RevectorError:  # of this machine, not of the document
+        raise
     except Exception as exc:  # a bug met by one document must not cost the night's run
         log.exception("document failed: %s", job.item.uri)
-        error = ParseFailed(
-            f"{job.item.uri} met a bug ({type(exc).__name__}: {exc}).", advice="Please report it."
-        )
-    else:
+        return drafted(met_a_bug(job.item.uri, exc))
+
+
+def _finish(workspace: Workspace, job: DocumentJob, drafting: Drafting, prepared: Prepared) -> None:
+    draft = drafting.result()
+    job.outcome = None  # it may be large
+    if isinstance(draft, VersionDraft):
         prepared.documents.append(_unless_same(job, draft))
-        return
-    prepared.rejections.append(_reject(workspace, job, error))
+    else:
+        assert isinstance(draft, DocumentError), draft
+        if isinstance(draft, ParseTimeout | ParseCrashed):
+            job.variant = under_limits(job.variant)
+        prepared.rejections.append(_reject(workspace, job, draft))
 
 
 def _reject(workspace: Workspace, job: DocumentJob, error: DocumentError) -> RejectionRow:

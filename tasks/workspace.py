@@ -21,6 +21,7 @@ from schemas.release import Kind
 from schemas.settings import CollectionSettings, Settings
 from schemas.source import Scope, Source
 from tasks.chunking.base import default_policy
+from tasks.drafting import Recipe
 from tasks.embedding.base import SharedEmbedder
 from tasks.embedding.card import ModelCard
 from tasks.embedding.resolve import Card
@@ -33,11 +34,13 @@ from tasks.sources.members import MemberLister
 from tasks.sources.sidecars import SidecarLister
 
 if TYPE_CHECKING:
-    from tasks.chunking.tokens import TokenCounter
     from tasks.embedding.base import Embedder
 
 MB = 1 << 20
 PARSE = "tasks.parsing.jobs:do_job"
+DRAFT = "tasks.drafting:do_draft"
+DRAFT_LIMITS = ParseLimits(timeout_s=600, memory_mb=8192, recycle_after=100_000)
+"""Of text alone: what is large is refused before, and nothing leaks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ class Workspace:
         self.reelect = reelect
         self._load_embedder = load_embedder
         self._embedder: Embedder | None = None
-        self._pool: ParserPool | None = None
+        self._pools: dict[str, ParserPool] = {}
         self._lock = threading.Lock()
         self._closed = False
         self.target: RunTarget | None = None
@@ -159,11 +162,15 @@ class Workspace:
         return policy
 
     @cached_property
-    def counter(self) -> TokenCounter:
-        """Counts the model's tokens."""
-        from tasks.chunking.tokens import TokenCounter
-
-        return TokenCounter.for_model(self._text_card.path)
+    def recipe(self) -> Recipe:
+        """What becomes of a document that was read."""
+        return Recipe(
+            self._text_card.path,
+            self.policy,
+            self.collection.mask,
+            self.collection.metadata.paths,
+            self.settings.limits.max_characters,
+        )
 
     @property
     def _text_card(self) -> ModelCard:
@@ -206,17 +213,27 @@ class Workspace:
     @property
     def pool(self) -> ParserPool:
         """The parser processes."""
+        limits = self.settings.limits
+        workers = limits.parse_workers or min(8, os.cpu_count() or 1)
+        return self._open_pool(
+            PARSE, workers, ParseLimits(timeout_s=limits.parse_timeout_s, memory_mb=limits.parse_memory_mb)
+        )
+
+    @property
+    def draft_pool(self) -> ParserPool | None:
+        """The processes that draft; None where the run does it itself."""
+        workers, cores = self.settings.limits.draft_workers, os.cpu_count() or 1
+        if workers is None:
+            workers = min(4, cores // 2) if cores >= 4 else 0
+        return self._open_pool(DRAFT, workers, DRAFT_LIMITS) if workers else None
+
+    def _open_pool(self, function: str, workers: int, limits: ParseLimits) -> ParserPool:
         with self._lock:
             if self._closed:
                 raise RuntimeError("the run is over")
-            if self._pool is None:
-                limits = self.settings.limits
-                self._pool = ParserPool(
-                    limits.parse_workers or min(8, os.cpu_count() or 1),
-                    ParseLimits(timeout_s=limits.parse_timeout_s, memory_mb=limits.parse_memory_mb),
-                    parse=PARSE,
-                )
-            return self._pool
+            if function not in self._pools:
+                self._pools[function] = ParserPool(workers, limits, parse=function)
+            return self._pools[function]
 
     @property
     def embedder(self) -> Embedder:
@@ -240,9 +257,9 @@ class Workspace:
         """End the processes that parse and embed, delete what was unpacked."""
         with self._lock:
             self._closed = True
-            if self._pool is not None:
-                self._pool.close()
-                self._pool = None
+            for pool in self._pools.values():
+                pool.close()
+            self._pools = {}
         if isinstance(self._embedder, SharedEmbedder):
             self._embedder.end()
         if "lister" in self.__dict__:

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from schemas.container import Unpacked
 from schemas.document import Element, ParsedDocument
+from schemas.errors import ConfigurationError, DocumentError
+from schemas.version import VersionDraft
+from tasks.drafting import DraftJob, do_draft
 from tasks.parsing.jobs import Job, OcrJob, ParseJob, UnpackJob, do_job
 
 
@@ -24,6 +27,16 @@ def hang_on_request(path: Path, uri: str, job: Job) -> ParsedDocument | Unpacked
         hoard = [bytearray(64 << 20) for _ in range(10_000)]
         raise AssertionError(f"{len(hoard)} blocks were allowed")
     return do_job(path, uri, job)
+
+
+def draft_badly(path: Path, uri: str, job: DraftJob) -> VersionDraft | DocumentError:
+    """Crashes where the text asks for it, lacks a library where it asks for that; drafts otherwise."""
+    text = " ".join(element.text for element in job.parsed.elements)
+    if "please crash" in text:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if "please fail" in text:
+        raise ConfigurationError("A library is missing.", advice="Install it.")
+    return do_draft(path, uri, job)
 
 
 def read_any_scan(path: Path, uri: str, job: Job) -> ParsedDocument | Unpacked:

@@ -15,7 +15,7 @@ from schemas.version import VersionDraft, metadata_sha256
 from tasks.dedup.image import with_class
 from tasks.images.classes import class_of
 from tasks.images.sidecars import BUNDLE_MAGIC, CLASS
-from tasks.items import DocumentJob, ItemKind, ReadJob
+from tasks.items import DocumentJob, Drafting, ItemKind, ReadJob, drafted
 from tasks.metadata import complete_metadata, is_published
 from tasks.parsing.base import choose_parser
 from tasks.parsing.jobs import ImageJob
@@ -54,7 +54,15 @@ def _read(workspace: Workspace, jobs: Sequence[DocumentJob]) -> Iterator[ReadJob
         yield ReadJob(job, is_read=True)
 
 
-def _draft(workspace: Workspace, job: DocumentJob) -> VersionDraft:
+def _draft(workspace: Workspace, job: DocumentJob, *, many: bool) -> Drafting:
+    del many  # it takes no time
+    try:
+        return drafted(_make_version(workspace, job))
+    except DocumentError as exc:
+        return drafted(exc)
+
+
+def _make_version(workspace: Workspace, job: DocumentJob) -> VersionDraft:
     facts = job.outcome
     assert isinstance(facts, ImageFacts)
     item, patterns = job.item, workspace.collection.metadata.paths

@@ -16,13 +16,13 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from schemas.container import Unpacked
 from schemas.document import ParsedDocument
 from schemas.errors import ParseCrashed, ParseFailed, RevectorError
 from schemas.image import ImageFacts
-from tasks.parsing.jobs import Job
+from schemas.version import VersionDraft
 from tasks.parsing.limits import ParseLimits
 
 LENGTH_BYTES = 8
@@ -30,8 +30,8 @@ READY = b"ready"
 PARENT_CHECK_S = 1.0
 CPU_MARGIN_S = 10
 
-Result = ParsedDocument | Unpacked | ImageFacts
-DoJob = Callable[[Path, str, Job], Result]
+Result = ParsedDocument | Unpacked | ImageFacts | VersionDraft
+DoJob = Callable[[Path, str, Any], Result | RevectorError]
 
 
 def main(arguments: str) -> None:
@@ -65,7 +65,7 @@ def frame(payload: bytes) -> bytes:
     return len(payload).to_bytes(LENGTH_BYTES, "big") + payload
 
 
-def _answer(do_job: DoJob, path: str, uri: str, job: Job, limits: ParseLimits) -> bytes:
+def _answer(do_job: DoJob, path: str, uri: str, job: object, limits: ParseLimits) -> bytes:
     try:
         return _pickle(_do(do_job, path, uri, job), limits)
     except MemoryError:
@@ -79,7 +79,7 @@ def _answer(do_job: DoJob, path: str, uri: str, job: Job, limits: ParseLimits) -
     )
 
 
-def _do(do_job: DoJob, path: str, uri: str, job: Job) -> Result | RevectorError:
+def _do(do_job: DoJob, path: str, uri: str, job: object) -> Result | RevectorError:
     try:
         return do_job(Path(path), uri, job)
     except RevectorError as error:

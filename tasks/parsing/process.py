@@ -28,8 +28,8 @@ from schemas.errors import (
     RevectorError,
 )
 from schemas.image import ImageFacts
+from schemas.version import VersionDraft
 from tasks.parsing.child import LENGTH_BYTES, READY, frame
-from tasks.parsing.jobs import Job
 from tasks.parsing.limits import ParseLimits
 
 START_TIMEOUT_S = 60.0
@@ -39,12 +39,12 @@ _KEPT_VARIABLES = ("HOME", "LANG", "PATH", "TMPDIR", "TZ", "VIRTUAL_ENV", "LD_LI
 _KEPT_PREFIXES = ("LC_", "PYTHON")
 _SAVE_AGAIN = "Save the file again with its own application, or exclude it."
 _PICKLED_MODULES = (
-    "schemas.container", "schemas.document", "schemas.duplicate", "schemas.errors", "schemas.image",
-    "datetime",
+    "schemas.chunk", "schemas.container", "schemas.document", "schemas.duplicate", "schemas.errors",
+    "schemas.image", "schemas.version", "datetime",
 )  # fmt: skip
 
 
-Outcome = ParsedDocument | Unpacked | ImageFacts | DocumentError
+Outcome = ParsedDocument | Unpacked | ImageFacts | VersionDraft | DocumentError
 
 
 class _ProcessEnded(Exception):
@@ -106,7 +106,7 @@ class ParserProcess:
             log = self._startup_log.read()[-2000:].decode("utf-8", "replace").strip()
             raise _cannot_start(log or f"exit code {self._process.returncode}")
 
-    def ask(self, path: str, uri: str, job: Job, timeout_s: float) -> Outcome:
+    def ask(self, path: str, uri: str, job: object, timeout_s: float) -> Outcome:
         """What the child answers; its death or silence as an error.
 
         Raises:
@@ -265,11 +265,11 @@ class _Unpickler(pickle.Unpickler):
         return found
 
 
-def _unpickle(payload: bytes) -> ParsedDocument | Unpacked | ImageFacts | RevectorError:
+def _unpickle(payload: bytes) -> Outcome | RevectorError:
     try:
         outcome = _Unpickler(io.BytesIO(payload)).load()
     except Exception as exc:  # a payload that is not a result can raise anything
         raise _BadReply from exc
-    if not isinstance(outcome, ParsedDocument | Unpacked | ImageFacts | RevectorError):
+    if not isinstance(outcome, Outcome | RevectorError):
         raise _BadReply
     return outcome

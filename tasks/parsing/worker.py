@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from schemas.errors import ParseCrashed, RevectorError
-from tasks.parsing.jobs import Job, ParseJob
+from tasks.parsing.jobs import ParseJob
 from tasks.parsing.limits import ParseLimits
 from tasks.parsing.process import Outcome, ParserProcess
 
@@ -25,12 +25,13 @@ MIN_TIMEOUT_S = 0.1
 class Request:
     """A local file, the uri it stands for, what to do with it and for how long.
 
-    `uri` only helps to choose the parser; `timeout_s` is the pool's own limit where None.
+    `uri` only helps to choose the parser; `job` is what the pool's function understands; `timeout_s` is
+    the pool's own limit where None.
     """
 
     path: Path
     uri: str
-    job: Job = FIRST_RUNG
+    job: object = FIRST_RUNG
     timeout_s: float | None = None
 
 
@@ -121,7 +122,6 @@ class ParserPool:
             try:
                 process, outcome = self._run(process, task.request)
             except BaseException as error:  # the caller waits for this: it must be told
-                self._end(process)
                 process = None
                 if isinstance(error, RevectorError):
                     self._broken = self._broken or error
@@ -142,7 +142,11 @@ class ParserPool:
         process = process or self._start()
         timeout_s = self._limits.timeout_s if request.timeout_s is None else request.timeout_s
         started = time.monotonic()
-        outcome = process.ask(str(request.path), request.uri, request.job, timeout_s)
+        try:
+            outcome = process.ask(str(request.path), request.uri, request.job, timeout_s)
+        except BaseException:
+            self._end(process)  # `_drive` does not know of one that was started here
+            raise
         if self._closed:
             self._end(process)  # nobody else knows of one that was started here
             raise RuntimeError("the parser pool was closed")

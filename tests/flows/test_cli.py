@@ -123,7 +123,7 @@ def test_doctor_says_what_works(run, docs):
     assert checks["database"]["ok"]
     assert "pgvector" in checks["database"]["detail"]
     assert checks["model of 'default' (documents)"]["ok"]
-    assert {"gpu", "tesseract", "prefect"} <= set(checks)
+    assert {"gpu", "tesseract", "korean font", "prefect"} <= set(checks)
 
 
 def _fails(run, *arguments, code, says):

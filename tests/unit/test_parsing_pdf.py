@@ -14,10 +14,16 @@ from schemas.errors import EmptyDocument, EncryptedDocument, ParseFailed
 from tasks.cleaning import clean
 from tasks.parsing import pdf as parser
 from tasks.parsing import pdf_plain
+from tasks.parsing.pdf_fonts import has_korean_font
 from tasks.parsing.pdf_usable import is_garbage
 from tests.unit.parsing_inputs import Text, lines, pdf
 
 FULL = "Words that fill the whole width of this column up to here and"
+
+
+NEEDS_FONT = pytest.mark.skipif(
+    not has_korean_font(), reason="no Korean font here: scripts/install-debian.sh installs one"
+)
 
 
 def texts(data: bytes) -> list[str]:
@@ -354,6 +360,7 @@ def test_spaces_drawn_after_their_run_stand_where_they_are_seen() -> None:
     assert texts(pdf([*run, (end + 0.2, 700, LATIN, ".")])) == ["점검 결과를 적는다."]
 
 
+@NEEDS_FONT
 def test_the_gap_between_scripts_is_no_space_but_a_wider_one_is() -> None:
     narrow = [(60.0, 700.0, 12.0, "제"), (74.4, 700.0, 12.0, "2"), (84.0, 700.0, 12.0, "장의")]
     wide = [(60.0, 700.0, 12.0, "제"), (76.0, 700.0, 12.0, "2"), (87.2, 700.0, 12.0, "장의")]
@@ -382,6 +389,7 @@ def test_latin_letters_set_larger_than_hangul_make_no_heading() -> None:
     assert {element.kind for element in parser.parse(pdf(page)).elements} == {"text"}
 
 
+@NEEDS_FONT
 def test_a_last_line_whose_full_stop_is_larger_belongs_to_its_paragraph() -> None:
     page: list[Text] = []
     for i in range(3):
