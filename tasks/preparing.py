@@ -26,7 +26,7 @@ from tasks.workspace import Workspace
 KINDS: dict[Kind, ItemKind] = {"documents": documents.KIND, "images": images.KIND}
 FETCH_THREADS = 4
 MANY = 64
-"""From so many documents in a window on, processes that draft are worth their start (1.5 s)."""
+"""From so many documents in a window on, processes that draft are worth their start (2 s of CPU)."""
 
 log = logging.getLogger(__name__)
 

@@ -16,13 +16,12 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from schemas.container import Unpacked
 from schemas.document import ParsedDocument
 from schemas.errors import ParseCrashed, ParseFailed, RevectorError
 from schemas.image import ImageFacts
-from schemas.version import VersionDraft
 from tasks.parsing.limits import ParseLimits
 
 LENGTH_BYTES = 8
@@ -30,8 +29,11 @@ READY = b"ready"
 PARENT_CHECK_S = 1.0
 CPU_MARGIN_S = 10
 
-Result = ParsedDocument | Unpacked | ImageFacts | VersionDraft
-DoJob = Callable[[Path, str, Any], Result | RevectorError]
+if TYPE_CHECKING:  # what parses need not import it
+    from schemas.version import VersionDraft
+
+    Result = ParsedDocument | Unpacked | ImageFacts | VersionDraft
+    DoJob = Callable[[Path, str, Any], Result | RevectorError]
 
 
 def main(arguments: str) -> None:

@@ -56,10 +56,25 @@ def test_what_databases_out_there_have_applied_is_never_changed():
         "0007_events": "dc9c9fca657e77a565a5f37247e822a5d2bbbd8cda11a9a1eb40268cf25db37e",
         "0008_spaces": "5cfff0fc6621d445c46e899aa1225ae72c4c72b90d61047c1eebee4318c698b7",
         "0009_vectors": "33f6c3d34e1ca872bae854996001fb65138e5af34745b020954d599ad5f7361c",
+        "0010_probes": "f147308dd2d04c30625c14ea754780f1d23cf827b536e9c9496210e0047a13b2",
     }
     folder = Path(registry.migrate.__file__).with_name("migrations")
     present = {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.sql")}
     assert {name: present[name] for name in landed} == landed
+
+
+def test_a_database_made_by_another_edition_of_the_same_schema_is_taken(empty_url):
+    editions = {8: "e173f930", 9: "d85e0811", 10: "e9ad9c79"}
+    with connect_admin(empty_url) as admin:
+        migrate(admin)
+        for number, checksum in registry.migrate._EDITIONS.items():
+            assert checksum.startswith(editions.pop(number))
+            admin.execute("UPDATE schema_migration SET checksum = %s WHERE number = %s", [checksum, number])
+        assert migrate(admin) == []
+        admin.execute("UPDATE schema_migration SET checksum = 'else' WHERE number = 9")
+        with pytest.raises(MigrationError, match="0009 was changed"):
+            migrate(admin)
+    assert editions == {}
 
 
 def test_a_changed_migration_is_refused(empty_url):

@@ -360,6 +360,11 @@ def test_spaces_drawn_after_their_run_stand_where_they_are_seen() -> None:
     assert texts(pdf([*run, (end + 0.2, 700, LATIN, ".")])) == ["점검 결과를 적는다."]
 
 
+def test_without_a_korean_font_a_lone_letter_is_lost_and_this_is_known() -> None:
+    found = texts(pdf([(60.0, 700.0, 12.0, "First"), (60.0, 600.0, 12.0, "제")]))
+    assert ("제" in found) == has_korean_font()
+
+
 @NEEDS_FONT
 def test_the_gap_between_scripts_is_no_space_but_a_wider_one_is() -> None:
     narrow = [(60.0, 700.0, 12.0, "제"), (74.4, 700.0, 12.0, "2"), (84.0, 700.0, 12.0, "장의")]
