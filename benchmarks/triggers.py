@@ -132,7 +132,7 @@ def _until_searchable(service: Service, number: int) -> float:
         assert not is_found()
         started = time.perf_counter()
         assert service.post(f"/v1/events/{COLLECTION}", {"changed": [uri]}).status_code == 202
-        service.wait(is_found, 120, every=0.02)
+        service.wait(is_found, every_s=0.02)
         return time.perf_counter() - started
 
 

@@ -25,6 +25,7 @@ from flows.receiver.signing import sign
 from flows.session import Session, open_session
 from schemas.settings import Settings
 from tests.fake_models import FakeModels
+from tests.waiting import PATIENCE_S, Found, until
 
 ROOT = Path(__file__).parents[1]
 OURS = ("PREFECT_", "REVECTOR_")
@@ -96,15 +97,15 @@ class Service:
                 [*command, *ports], cwd=self.folder, env=self.environment, stdout=output, stderr=output,
                 text=True, start_new_session=True,
             )  # fmt: skip
-        self.wait(lambda: "Ready." in self.log() or self.process.poll() is not None, 240)
+        self.wait(lambda: "Ready." in self.log() or self.process.poll() is not None)
         assert self.process.poll() is None, self.log()
-        self.wait(lambda: self.get("/ready").status_code == 200, 60)
+        self.wait(lambda: self.get("/ready").status_code == 200)
 
     def stop(self) -> int:
         """SIGTERM, and wait for the end; the exit code."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(180)
+        code = self.process.wait(PATIENCE_S)
         self.process = None
         return code
 
@@ -156,17 +157,9 @@ class Service:
         files = [self.folder / "up.log", *sorted((self.home / "logs").glob("*.log"))]
         return "\n".join(f"== {path.name}\n{path.read_text(errors='replace')[-3000:]}" for path in files)
 
-    def wait(self, condition: Callable[[], Any], seconds: float, every: float = 0.1) -> Any:
-        """The condition's value once it is true."""
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            try:
-                if value := condition():
-                    return value
-            except httpx.HTTPError:
-                pass
-            time.sleep(every)
-        raise AssertionError(f"not within {seconds} s\n{self.logs()}")
+    def wait(self, condition: Callable[[], Found], *, every_s: float = 0.2) -> Found:
+        """The condition's value once it is true; what was killed does not answer for a while."""
+        return until(condition, self.logs, every_s=every_s, meanwhile=(httpx.HTTPError,))
 
     def post(self, path: str, body: Any, *, id: str | None = None) -> httpx.Response:
         """A signed message of JSON."""
@@ -197,11 +190,11 @@ class Service:
             "webhook-timestamp": str(stamp),
             "webhook-signature": sign(SECRET, id, stamp, body, target=target),
         }
-        return httpx.request(method, self.receiver + path, content=body, headers=headers | signed, timeout=30)
+        return httpx.request(method, self.receiver + path, content=body, headers=headers | signed, timeout=60)
 
     def flow_runs(self, **query: Any) -> list[dict[str, Any]]:
         """What Prefect has run, or will."""
-        answer = httpx.post(f"{self.api}/flow_runs/filter", json={"limit": 200, **query}, timeout=30)
+        answer = httpx.post(f"{self.api}/flow_runs/filter", json={"limit": 200, **query}, timeout=60)
         answer.raise_for_status()
         return list(answer.json())
 

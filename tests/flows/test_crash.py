@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psycopg
@@ -16,10 +15,10 @@ import tasks.publishing
 from registry.embedded import start_embedded, stop_embedded
 from schemas.errors import DatabaseUnavailable
 from tests.texts import english_text
+from tests.waiting import PATIENCE_S, has_ended, until
 from tests.world import World
 
 ROOT = Path(__file__).parents[2]
-DEADLINE_S = 60
 
 
 def _start(base, url, *, store_chunks=2, delay_s=0.2):
@@ -39,11 +38,11 @@ def _count(url, query):
 
 
 def _wait_for(url, query, at_least, process):
-    deadline = time.monotonic() + DEADLINE_S
-    while (found := _count(url, query)) < at_least:
+    def is_there():
         assert process.poll() is None, process.stdout.read().decode()
-        assert time.monotonic() < deadline, f"{query} stayed at {found}"
-        time.sleep(0.02)
+        return _count(url, query) >= at_least
+
+    until(is_there, query, every_s=0.02)
 
 
 @pytest.fixture
@@ -129,7 +128,7 @@ def _die(*args, **kwargs):
 def test_two_ingests_at_once_both_end_right(before):
     base, url = before
     pair = [_start(base, url, store_chunks=3, delay_s=0.05) for _ in range(2)]
-    outputs = [process.communicate(timeout=DEADLINE_S)[0].decode() for process in pair]
+    outputs = [process.communicate(timeout=PATIENCE_S)[0].decode() for process in pair]
     assert [process.returncode for process in pair] == [0, 0], outputs
     assert {output.strip() for output in outputs} <= {"succeeded", "unchanged"}
     with World.open(base, url) as world:
@@ -158,9 +157,7 @@ def test_the_embedded_server_survives_kill_of_its_user_and_of_itself(open_folder
         connection.execute("CREATE TABLE kept (id int)")
     postmaster = int((home / "postgres/postmaster.pid").read_text().split()[0])
     os.kill(postmaster, signal.SIGKILL)
-    deadline = time.monotonic() + DEADLINE_S
-    while Path(f"/proc/{postmaster}").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(lambda: has_ended(postmaster), "the end of the server", every_s=0.02)
     with psycopg.connect(start_embedded(home)) as connection:
         assert connection.execute("SELECT count(*) FROM kept").fetchone() == (0,)
     stop_embedded(home)

@@ -27,6 +27,7 @@ from schemas.errors import (
 from tasks.exporting import export_release
 from tests.releases import fill_releases
 from tests.texts import english_text, korean_text
+from tests.waiting import until
 from tests.world import World
 
 FILES = {"documents.parquet", "chunks.parquet", "vectors.parquet", "release.json"}
@@ -182,9 +183,7 @@ def test_a_killed_export_leaves_no_folder_of_that_name(filled, database_url, tmp
     context = multiprocessing.get_context("spawn")
     process = context.Process(target=_export_and_hang, args=(tmp_path / "home", database_url, output))
     process.start()
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("exports/.out.*.part/vectors.parquet")) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    until(lambda: list(tmp_path.glob("exports/.out.*.part/vectors.parquet")), "vectors of the export")
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     assert [path.name[:5] for path in output.parent.iterdir()] == [".out."]

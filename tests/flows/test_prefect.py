@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 
 import pytest
 
 from tests.pictures import file
+from tests.waiting import until
 
 pytestmark = pytest.mark.prefect
-
-DEADLINE_S = 60
 
 
 @pytest.fixture
@@ -148,15 +146,15 @@ def _event(name, collection):
     from prefect.client.orchestration import get_client
 
     wanted = {"event": {"name": [name]}, "resource": {"labels": {"revector.collection": collection}}}
-    deadline = time.monotonic() + DEADLINE_S
     with get_client(sync_client=True) as client:
-        while time.monotonic() < deadline:
-            answer = client.request("POST", "/events/filter", json={"filter": wanted, "limit": 50}).json()
-            if found := answer["events"]:
-                (event,) = found
-                return event
-            time.sleep(0.1)
-    raise AssertionError(f"no event {name} of {collection}")
+
+        def find():
+            return client.request("POST", "/events/filter", json={"filter": wanted, "limit": 50}).json()[
+                "events"
+            ]
+
+        (event,) = until(find, f"an event {name} of {collection}")
+    return event
 
 
 def test_a_stopped_run_says_what_happened_and_what_to_do_everywhere(deployed, tmp_path):

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from tests.waiting import until
+
 pytestmark = pytest.mark.prefect
 
 ROOT = Path(__file__).parents[2]
-DEADLINE_S = 60
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 
 
@@ -88,15 +88,6 @@ def test_the_run_form_tells_a_person_what_to_enter(deployments):
     assert deployments["purge"].parameter_openapi_schema.get("required", []) == []
     back = deployments["rollback"].parameter_openapi_schema["properties"]["to"]
     assert (back["default"], back["examples"][1]) == ("last", "12")
-
-
-def _until(find, what):
-    """The first true answer; what a server does by itself shows itself only by asking again."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not (found := find()):
-        assert time.monotonic() < deadline, what
-        time.sleep(0.1)
-    return found
 
 
 def _runs_of(client, deployment_id):
@@ -217,7 +208,7 @@ def test_a_held_gate_starts_a_check_by_the_automations_of_the_example(client, de
     assert "Created 3 automation(s)" in said
     announce("revector.gate.failed", tenant="acme", collection="인사", payload={"error": "GateFailed"})
     assert flush_announcements(30)
-    run = _until(lambda: _runs_of(client, deployments["check"].id), "no check is started")[0]
+    run = until(lambda: _runs_of(client, deployments["check"].id), "a run of the check")[0]
     assert run.parameters["collection"] == "인사"
 
 

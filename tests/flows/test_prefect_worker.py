@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -15,22 +14,13 @@ import psycopg
 import pytest
 
 from tests.texts import english_text
+from tests.waiting import PATIENCE_S, until
 from tests.world import World
 
 pytestmark = pytest.mark.prefect
 
 ROOT = Path(__file__).parents[2]
 POOL = "early"
-DEADLINE_S = 120
-
-
-def _until(find, what):
-    """The first true answer; a cancelled run or a dead process shows itself only by asking again."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not (found := find()):
-        assert time.monotonic() < deadline, what
-        time.sleep(0.1)
-    return found
 
 
 def _client():
@@ -67,7 +57,7 @@ def worker(server, database_url, tmp_path):
     yield process
     process.send_signal(signal.SIGINT)
     try:
-        process.wait(30)
+        process.wait(PATIENCE_S)
     except subprocess.TimeoutExpired:
         process.kill()
     log.close()
@@ -127,14 +117,14 @@ def test_a_cancelled_run_is_over_at_once_and_leaves_nothing_behind(worker, start
     from prefect.states import Cancelling
 
     run_id = start()
-    _until(lambda: _is_embedding(database_url), "it never embeds")
+    until(lambda: _is_embedding(database_url), "the first embedding")
     family = _family(worker)
     parsers = [p for p in family if "tasks.parsing.child" in p.cmdline()]
     assert parsers, [p.cmdline() for p in family]
     with _client() as client:
         client.set_flow_run_state(run_id, Cancelling())
-    _until(lambda: _state(run_id).is_cancelled(), "it is not cancelled")
-    _until(lambda: not psutil.wait_procs(family, timeout=0)[1], "its processes stay")
+    until(lambda: _state(run_id).is_cancelled(), "the cancelled state")
+    until(lambda: not psutil.wait_procs(family, timeout=0)[1], "the end of its processes")
     state, error, prefect_id = _rows(database_url, "SELECT state, error, prefect_flow_run_id FROM run")[0]
     assert (state, error.partition(" ")[0]) in (("failed", "cancelled"), ("failed", "TerminationSignal:"))
     assert prefect_id == run_id
@@ -144,12 +134,12 @@ def test_a_cancelled_run_is_over_at_once_and_leaves_nothing_behind(worker, start
 
 def test_after_kill_9_the_run_is_crashed_and_the_next_one_takes_over(worker, start, database_url, tmp_path):
     run_id = start()
-    _until(lambda: _is_embedding(database_url), "it never embeds")
+    until(lambda: _is_embedding(database_url), "the first embedding")
     family = _family(worker)
     (engine,) = [p for p in family if any(c for c in p.children() if "tasks.parsing.child" in c.cmdline())]
     engine.kill()
-    _until(lambda: _state(run_id).is_crashed(), "it is not crashed")
-    _until(lambda: not psutil.wait_procs(family, timeout=0)[1], "its processes stay")
+    until(lambda: _state(run_id).is_crashed(), "the crashed state")
+    until(lambda: not psutil.wait_procs(family, timeout=0)[1], "the end of its processes")
     with World.open(tmp_path, database_url) as world:
         report = world.ingest()
         assert report.release == 1

@@ -17,11 +17,11 @@ from flows.pipeline import ingest_location
 from flows.purging import purge_collection
 from tasks.batch import plain_steps
 from tests.texts import english_text
+from tests.waiting import until
 from tests.world import World
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = {"default": {"retention": {"keep_versions": 0, "keep_days": 0, "grace_hours": 0}}}
-DEADLINE_S = 60
 
 
 @pytest.fixture
@@ -218,11 +218,12 @@ def test_a_killed_purge_leaves_all_sound_and_the_next_one_completes_it(before, q
         stderr=subprocess.STDOUT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    deadline = time.monotonic() + DEADLINE_S
-    while _count(url, "SELECT count(*) FROM run WHERE flow = 'purge'") == 0 or counted() > left:
+
+    def is_far_enough():
         assert process.poll() is None, process.stdout.read().decode()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+        return _count(url, "SELECT count(*) FROM run WHERE flow = 'purge'") and counted() <= left
+
+    until(is_far_enough, f"{query} at {left}", every_s=0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     with World.open(base, url, collections=SETTINGS) as world:

@@ -11,6 +11,7 @@ from moto.s3.models import s3_backends
 from schemas.report import RunReport
 from tasks.batch import plain_steps
 from tests.sources.store import Store, serve
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +26,9 @@ def pauses(monkeypatch) -> list[int]:
     made: list[int] = []
     monkeypatch.setattr("tasks.sources.remote_errors.back_off", made.append)
     monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
+    # the store is a thread of this process: an import that holds the interpreter is no broken network
+    monkeypatch.setattr(s3fs.S3FileSystem, "connect_timeout", PATIENCE_S)
+    monkeypatch.setattr(s3fs.S3FileSystem, "read_timeout", PATIENCE_S)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     return made
 

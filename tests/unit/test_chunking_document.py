@@ -222,6 +222,6 @@ def test_five_megabytes_are_chunked_in_seconds():
     paragraphs = [("text", " ".join(rng.choices(sentences, k=5))) for _ in range(9500)]
     document = make_document(paragraphs)
     assert len(document.text.encode()) > 5_000_000
-    started = time.perf_counter()
+    started = time.process_time()
     assert len(chunk_document(document, POLICY, COUNTER)) > 10_000
-    assert time.perf_counter() - started < 60
+    assert time.process_time() - started < 60

@@ -73,6 +73,6 @@ def test_slices_of_a_long_word_do_not_move_when_characters_are_put_in_front():
 
 @pytest.mark.parametrize("text", ["a" + "." * 300_000 + "b", '."' * 150_000, "\n" * 300_000, " " * 300_000])
 def test_hostile_punctuation_is_split_in_linear_time(text):
-    started = time.perf_counter()
+    started = time.process_time()
     split_sentences(text, 0, len(text))
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5

@@ -165,6 +165,6 @@ def test_without_a_template_that_matches_all_is_as_before():
     ],
 )
 def test_a_hostile_path_takes_no_time(pattern, uri):
-    start = time.perf_counter()
+    start = time.process_time()
     assert read_path(uri, [pattern]) == PathFacts()
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5

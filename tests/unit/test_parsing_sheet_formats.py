@@ -107,8 +107,8 @@ def test_places_beyond_the_rows_are_passed_over() -> None:
     [b"<c " * 300_000, b"<c s='1' " * 200_000, b"<c " + b"x" * 2_000_000, b"<c s='1'" + b" " * 2_000_000],
 )
 def test_cells_are_looked_for_in_linear_time(data: bytes) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     cells_of_xml(data, formats_of([9, 9], {}))
     cells_of_xlsb(data, formats_of([9, 9], {}))
     cells_of_biff(data)
-    assert time.monotonic() - start < 3
+    assert time.process_time() - start < 3

@@ -343,10 +343,10 @@ def test_the_style_of_a_cell_is_found_however_its_xml_is_written(attributes: str
 
 
 def test_a_long_row_of_digits_takes_no_time_in_the_search_for_a_header() -> None:
-    start = time_of_day.monotonic()
+    start = time_of_day.process_time()
     digits = "1" * 100_000 + "x"
     assert blocks([digits, digits], [digits, digits])
-    assert time_of_day.monotonic() - start < 2
+    assert time_of_day.process_time() - start < 2
 
 
 def test_a_property_that_counts_four_billion_values_is_left_out() -> None:

@@ -21,6 +21,7 @@ from tests.acceptance.crash.operations import GONE, OPERATIONS, SETTINGS, edit_f
 from tests.acceptance.crash.processes import Child, Server, wait_for_orphans
 from tests.flows.plain_model import PlainModel, searchable
 from tests.likeness import is_alike
+from tests.waiting import PATIENCE_S
 from tests.world import World
 
 SURVIVED = ("DatabaseUnavailable", "DatabaseError", "RunLost")
@@ -208,7 +209,7 @@ class Campaign:
         """Let a child run into its kill; returns it, and the seconds the server took to answer."""
         target = order["target"]
         child = self._begin(name, arguments, order if "step" in order else {})
-        ended = child.wait(order.get("seconds", 120), lambda: self._watch(states))
+        ended = child.wait(order.get("seconds", PATIENCE_S), lambda: self._watch(states))
         if not ended and not child.killed:
             assert "seconds" in order, "the operation does not end"
             child.killed = self._kill_now(child, target)

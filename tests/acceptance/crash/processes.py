@@ -20,9 +20,9 @@ import psycopg
 
 from registry.embedded import start_embedded, stop_embedded
 from tests.acceptance.crash.killing import postmaster_pid
+from tests.waiting import PATIENCE_S, has_ended, until
 
 ROOT = Path(__file__).parents[3]
-DEADLINE_S = 120
 
 
 class Child:
@@ -52,12 +52,12 @@ class Child:
 
     def begin(self, task: dict[str, Any]) -> None:
         """Let it begin, as soon as its imports are done."""
-        assert self._lines.get(timeout=DEADLINE_S) == "ready", self._log
+        assert self._lines.get(timeout=PATIENCE_S) == "ready", self._log
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(task) + "\n")
         self._process.stdin.close()
 
-    def wait(self, seconds: float = DEADLINE_S, meanwhile: Callable[[], object] | None = None) -> bool:
+    def wait(self, seconds: float = PATIENCE_S, meanwhile: Callable[[], object] | None = None) -> bool:
         """Until it ends, says that it killed something, or the time is over; True where it ended."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
@@ -131,10 +131,10 @@ class Server:
 
     def wait_until_alone(self) -> None:
         """Until nothing is left that served a process which is gone."""
-        until = time.monotonic() + DEADLINE_S
-        while self.look("SELECT 1") is None or self.backends():
-            assert time.monotonic() < until, "the backends of a dead client stay"
-            time.sleep(0.02)
+        until(
+            lambda: self.look("SELECT 1") is not None and not self.backends(),
+            "the end of the backends of a dead client", every_s=0.02,
+        )  # fmt: skip
 
     def stop(self) -> None:
         """Whoever has it open: an administrator's fast shutdown."""
@@ -148,10 +148,10 @@ class Server:
 
 def wait_for_orphans(base: Path) -> None:
     """Until the parser processes of killed clients, known by their TMPDIR, have ended by themselves."""
-    until = time.monotonic() + DEADLINE_S
-    while orphans := [process.pid for process in psutil.process_iter() if _is_parser(process, base)]:
-        assert time.monotonic() < until, f"processes of killed clients stay: {orphans}"
-        time.sleep(0.1)
+    until(
+        lambda: not any(_is_parser(process, base) for process in psutil.process_iter()),
+        "the end of the parsers of killed clients", every_s=0.1,
+    )  # fmt: skip
 
 
 def _is_parser(process: psutil.Process, base: Path) -> bool:
@@ -163,8 +163,4 @@ def _is_parser(process: psutil.Process, base: Path) -> bool:
 
 def wait_for_end(pid: int) -> None:
     """Until that process is gone, or dead and not yet collected."""
-    until = time.monotonic() + DEADLINE_S
-    with contextlib.suppress(psutil.NoSuchProcess):
-        while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-            assert time.monotonic() < until, f"process {pid} does not end"
-            time.sleep(0.01)
+    until(lambda: has_ended(pid), f"the end of {pid}", every_s=0.01)
