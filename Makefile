@@ -25,7 +25,7 @@ up: setup ## Start database, Prefect server, workers and receiver of this machin
 	@$(BIN)/revector up
 
 test: setup ## Run all tests (embedded database, real model, no network)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 nightly: setup ## Random steps against a plain model, 120 times kill -9, 5,000 damaged files, 1,000 events, a change of the model (about 55 minutes)
 	TESTS_NIGHTLY=1 $(BIN)/python -m pytest tests/flows/test_state_machine.py tests/flows/test_prototype_walk.py

@@ -8,7 +8,6 @@ import re
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from flows.receiver.signing import sign
 from flows.session import Session, open_session
 from schemas.settings import Settings
 from tests.fake_models import FakeModels
+from tests.ports import free_port
 from tests.waiting import PATIENCE_S, Found, until
 
 ROOT = Path(__file__).parents[1]
@@ -71,7 +71,7 @@ class Service:
         text = prefect_yaml or (ROOT / "prefect.yaml").read_text(encoding="utf-8")
         (folder / "prefect.yaml").write_text(text)
         (folder / "samples").symlink_to(ROOT / "samples")
-        self.ui_port, self.port = _free_port(), _free_port()
+        self.ui_port, self.port = free_port(), free_port()
         self.api = f"http://127.0.0.1:{self.ui_port}/api"
         self.receiver = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[str] | None = None
@@ -225,9 +225,3 @@ def _gone() -> Iterator[None]:
         yield
     except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
         return
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

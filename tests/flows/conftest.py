@@ -12,20 +12,25 @@ import flows.session
 from flows.cli import app
 from tests.fake_models import FakeModels
 from tests.model_folders import make_model_folder
+from tests.prefect_server import make_template, serve_prefect
 
 BIRDS = "storks herons cranes owls gulls larks wrens terns swans ducks crows finches".split()
 
 
-@pytest.fixture(scope="module")
-def server():
-    """A Prefect server of the module's own: starting one takes seconds."""
-    from prefect.testing.utilities import prefect_test_harness
+@pytest.fixture(scope="session")
+def prefect_database(tmp_path_factory):
+    """Prefect's database as a new server makes it."""
+    return make_template(tmp_path_factory.mktemp("prefect-template"))
 
-    with prefect_test_harness(server_startup_timeout=120):
+
+@pytest.fixture(scope="module")
+def server(prefect_database, tmp_path_factory):
+    """A Prefect server of the module's own, which knows nothing yet."""
+    with serve_prefect(prefect_database, tmp_path_factory.mktemp("prefect-server")):
         yield
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def client(server):
     """Asks the server."""
     from prefect.client.orchestration import get_client

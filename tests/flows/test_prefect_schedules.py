@@ -18,15 +18,6 @@ ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 
 
-@pytest.fixture(scope="module")
-def client():
-    from prefect.client.orchestration import get_client
-    from prefect.testing.utilities import prefect_test_harness
-
-    with prefect_test_harness(server_startup_timeout=120), get_client(sync_client=True) as client:
-        yield client
-
-
 def _prefect(client, *arguments):
     done = subprocess.run(
         [sys.executable, "-m", "prefect", "--no-prompt", *arguments],

@@ -13,19 +13,11 @@ MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture(scope="module")
-def client():
-    from prefect.client.orchestration import get_client
-    from prefect.testing.utilities import prefect_test_harness
-
+def deploy(client):
     from flows.service.pools import ensure_pools
 
-    with prefect_test_harness(server_startup_timeout=120), get_client(sync_client=True) as client:
-        ensure_pools()
-        yield client
+    ensure_pools()
 
-
-@pytest.fixture(scope="module")
-def deploy(client):
     def make(*tags):
         from flows.maintenance import check
 
