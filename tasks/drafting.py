@@ -7,6 +7,7 @@ import logging
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from traceback import extract_tb
 
 from schemas.chunk import ChunkingPolicy
 from schemas.digest import version_digest
@@ -67,8 +68,12 @@ def do_draft(_: Path, uri: str, job: DraftJob) -> VersionDraft | DocumentError:
 
 
 def met_a_bug(uri: str, bug: Exception) -> ParseFailed:
-    """The rejection of a document that our own code failed at."""
-    return ParseFailed(f"{uri} met a bug ({type(bug).__name__}: {bug}).", advice="Please report it.")
+    """The rejection of a document that our own code failed at, and where: a process of its own has no log."""
+    where = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in extract_tb(bug.__traceback__)]
+    return ParseFailed(
+        f"{uri} met a bug ({type(bug).__name__}: {bug}; at {' > '.join(where[-3:])}).",
+        advice="Please report it.",
+    )
 
 
 def draft(uri: str, job: DraftJob) -> VersionDraft:

@@ -9,6 +9,7 @@ import pytest
 
 from schemas.errors import ConfigurationError
 from tasks import preparing, workspace
+from tests.bad_parsers import clean_badly
 
 ROOT = Path(__file__).parents[2]
 OTTER = "The otter sleeps on its back and holds hands with its mate."
@@ -63,6 +64,22 @@ def test_a_draft_that_crashes_costs_its_document_only(world, started, monkeypatc
     world.write("3.txt", "please crash no more")
     assert world.ingest().documents.added == 1
     assert world.rejections() == {}
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_bug_costs_its_document_only_and_says_where_it_is(world, started, monkeypatch, workers):
+    monkeypatch.setattr(workspace, "DRAFT", "tests.bad_parsers:draft_badly")  # patches what the process has
+    monkeypatch.setattr("tasks.drafting.clean", clean_badly)
+    world.limit(draft_workers=workers)
+    for number in range(4):
+        world.write(f"{number}.txt", f"{OTTER} {number}" if number != 3 else "please meet a bug")
+    assert world.ingest().documents.added == 3
+    assert (workspace.DRAFT in started) == bool(workers)
+    (rejection,) = world.rejections().values()
+    assert (rejection.uri, rejection.error) == ("3.txt", "ParseFailed")
+    assert "3.txt met a bug (ZeroDivisionError: " in rejection.message
+    assert "drafting.py:" in rejection.message
+    assert " > bad_parsers.py:" in rejection.message
 
 
 def test_what_is_wrong_with_the_machine_ends_the_run(world, started, monkeypatch):
