@@ -19,6 +19,7 @@ from tasks.fetching import Fetched, fetch
 from tasks.images import drafting as images
 from tasks.items import DocumentJob, Drafting, ItemKind, WorkItem, drafted
 from tasks.parsing.sniff import HEAD_BYTES
+from tasks.parsing.worker import PoolClosed
 from tasks.pipeline_fingerprint import under_limits
 from tasks.windows import Window
 from tasks.workspace import Workspace
@@ -118,7 +119,7 @@ def _same_version(workspace: Workspace, job: DocumentJob) -> StoredVersion | Non
 def _begin(workspace: Workspace, job: DocumentJob, *, many: bool) -> Drafting:
     try:
         return KINDS[workspace.kind].draft(workspace, job, many=many)
-    except RevectorError:  # of this machine, not of the document
+    except (RevectorError, PoolClosed):  # not of the document
         raise
     except Exception as exc:  # a bug met by one document must not cost the night's run
         log.exception("document failed: %s", job.item.uri)
@@ -127,7 +128,6 @@ def _begin(workspace: Workspace, job: DocumentJob, *, many: bool) -> Drafting:
 
 def _finish(workspace: Workspace, job: DocumentJob, drafting: Drafting, prepared: Prepared) -> None:
     draft = drafting.result()
-    job.outcome = None  # it may be large
     if isinstance(draft, VersionDraft):
         prepared.documents.append(_unless_same(job, draft))
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -21,13 +20,14 @@ from schemas.release import Kind
 from schemas.settings import CollectionSettings, Settings
 from schemas.source import Scope, Source
 from tasks.chunking.base import default_policy
+from tasks.cores import usable_cores
 from tasks.drafting import Recipe
 from tasks.embedding.base import SharedEmbedder
 from tasks.embedding.card import ModelCard
 from tasks.embedding.resolve import Card
 from tasks.parsing.ladder import OcrPlan
 from tasks.parsing.limits import UnpackLimits
-from tasks.parsing.worker import ParseLimits, ParserPool
+from tasks.parsing.worker import ParseLimits, ParserPool, PoolClosed
 from tasks.pipeline_fingerprint import fingerprints, image_fingerprints, parser_versions
 from tasks.sources.base import is_remote, open_lister
 from tasks.sources.members import MemberLister
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 MB = 1 << 20
 PARSE = "tasks.parsing.jobs:do_job"
 DRAFT = "tasks.drafting:do_draft"
-DRAFT_LIMITS = ParseLimits(timeout_s=600, memory_mb=8192, recycle_after=100_000)
-"""Of text alone: what is large is refused before, and nothing leaks."""
+DRAFT_LIMITS = ParseLimits(who="chunker", timeout_s=3600, memory_mb=16_384, recycle_after=100_000)
+"""Far above what `limits.max_characters` lets through: a million took half a minute on a slow core."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +214,7 @@ class Workspace:
     def pool(self) -> ParserPool:
         """The parser processes."""
         limits = self.settings.limits
-        workers = limits.parse_workers or min(8, os.cpu_count() or 1)
+        workers = limits.parse_workers or min(8, usable_cores())
         return self._open_pool(
             PARSE, workers, ParseLimits(timeout_s=limits.parse_timeout_s, memory_mb=limits.parse_memory_mb)
         )
@@ -222,7 +222,7 @@ class Workspace:
     @property
     def draft_pool(self) -> ParserPool | None:
         """The processes that draft; None where the run does it itself."""
-        workers, cores = self.settings.limits.draft_workers, os.cpu_count() or 1
+        workers, cores = self.settings.limits.draft_workers, usable_cores()
         if workers is None:
             workers = min(4, cores // 2) if cores >= 4 else 0
         return self._open_pool(DRAFT, workers, DRAFT_LIMITS) if workers else None
@@ -230,7 +230,7 @@ class Workspace:
     def _open_pool(self, function: str, workers: int, limits: ParseLimits) -> ParserPool:
         with self._lock:
             if self._closed:
-                raise RuntimeError("the run is over")
+                raise PoolClosed("the run is over")
             if function not in self._pools:
                 self._pools[function] = ParserPool(workers, limits, parse=function)
             return self._pools[function]

@@ -11,7 +11,7 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
 KEPT_WORDS = 1 << 17
-"""Counts that are remembered, about 15 MB of them; then all are forgotten, which costs little."""
+"""Counts that are remembered, about 15 MB of them and what one more call adds; then all are forgotten."""
 KEPT_BYTES = 48
 """Longer words are not remembered: they are keys and stretches of Chinese, met once."""
 
@@ -34,6 +34,7 @@ def looks_at_words_alone(tokenizer: Tokenizer) -> bool:
         isinstance(tokenizer.normalizer, BertNormalizer | None)
         and isinstance(tokenizer.pre_tokenizer, BertPreTokenizer)
         and isinstance(tokenizer.model, WordPiece)
+        and tokenizer.token_to_id(tokenizer.model.unk_token) is not None  # without it, some texts are errors
         and not any(special.normalized for special in tokenizer.get_added_tokens_decoder().values())
     )
 
@@ -70,11 +71,11 @@ class WordCounter:
         return counts
 
     def _look_up(self, words: set[bytes]) -> dict[bytes, int]:
-        if len(self._kept) > KEPT_WORDS:
-            self._kept = {}
         kept = self._kept
         known = {word: kept[word] for word in words if word in kept}
         new = [word for word in words if word not in known]
         fresh = dict(zip(new, self._count([word.decode() for word in new]), strict=True))
         kept.update((word, tokens) for word, tokens in fresh.items() if len(word) <= KEPT_BYTES)
+        if len(kept) > KEPT_WORDS:
+            self._kept = {}
         return known | fresh

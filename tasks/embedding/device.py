@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
 
 from schemas.errors import ConfigurationError
+from tasks.cores import usable_cores
 
 # Widths that fill the device without starving it; CPU: 2,048 was 1.46 times batch 32 (2026-11).
 _BUDGETS = {"cpu": 2_048, "mps": 8_192, "cuda": 32_768}
@@ -144,7 +143,7 @@ def release_memory(device: str) -> None:
 
 def set_threads() -> int:
     """Compute threads: the cores this process may use, which in a container are few."""
-    cores = usable_cores()
+    cores = share_of_cores()
     if torch.get_num_threads() > cores:
         torch.set_num_threads(cores)
     return torch.get_num_threads()
@@ -162,14 +161,6 @@ def work_beside(processes: int, device: str) -> None:
         torch.cuda.set_device(device)
 
 
-def usable_cores(cpu_max: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
-    """Cores by affinity and by the container's CPU quota, this process's share of them, at least one."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    try:
-        quota, period = cpu_max.read_text().split()
-        if quota != "max":
-            cores = min(cores, max(1, int(quota) // int(period)))
-    except (OSError, ValueError):
-        pass
-    return max(1, cores // _processes)
+def share_of_cores() -> int:
+    """This process's share of the usable cores, at least one."""
+    return max(1, usable_cores() // _processes)

@@ -46,7 +46,7 @@ class OpenClipEmbedder:
     def __init__(self, card: ImageCard, model: ImageModel, *, batch: int, reference: Vectors) -> None:
         import torch
 
-        from tasks.embedding.device import choose_block, usable_cores
+        from tasks.embedding.device import choose_block, share_of_cores
 
         self.name = card.name
         self.revision = card.revision
@@ -57,7 +57,7 @@ class OpenClipEmbedder:
         self._model = model.network
         self._tokenizer = model.tokenizer
         self._weights = next(model.network.visual.parameters())
-        self._workers = min(usable_cores(), _MAX_WORKERS)
+        self._workers = min(share_of_cores(), _MAX_WORKERS)
         self.block_chunks = choose_block(str(self._weights.device))
         on_cpu = self._weights.device.type == "cpu"
         # A CPU computes one batch a core; another device one batch at a time.

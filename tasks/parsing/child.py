@@ -1,4 +1,4 @@
-"""The process that parses: reads requests from a pipe, answers on another, one by one.
+"""The process that parses or drafts: reads requests from a pipe, answers on another, one by one.
 
 It is started by `tasks.parsing.worker` and ends when its parent does.
 """
@@ -6,11 +6,13 @@ It is started by `tasks.parsing.worker` and ends when its parent does.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import importlib
 import json
 import os
 import pickle
 import resource
+import signal
 import sys
 import threading
 import time
@@ -42,7 +44,7 @@ def main(arguments: str) -> None:
     limits = ParseLimits(**given["limits"])
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_AS, limits.memory_mb * 2**20)
-    _end_with_parent(given["parent"])
+    _end_with_parent(given["parent"], given["life"])
     module, name = given["parse"].split(":")
     do_job: DoJob = getattr(importlib.import_module(module), name)
     with os.fdopen(given["requests"], "rb") as requests, os.fdopen(given["replies"], "wb") as replies:
@@ -69,19 +71,19 @@ def frame(payload: bytes) -> bytes:
 
 def _answer(do_job: DoJob, path: str, uri: str, job: object, limits: ParseLimits) -> bytes:
     try:
-        return _pickle(_do(do_job, path, uri, job), limits)
+        return _pickle(_do(do_job, path, uri, job, limits.who), limits)
     except MemoryError:
         pass  # answered outside of the handler, where the parser's frames are freed
     return pickle.dumps(
         ParseCrashed(
-            f"The parser ran out of its {limits.memory_mb} MB of memory.",
-            advice="Split the document, or raise the parser's memory limit.",
+            f"The {limits.who} ran out of its {limits.memory_mb} MB of memory.",
+            advice=limits.advice("memory"),
             cause="memory",
         )
     )
 
 
-def _do(do_job: DoJob, path: str, uri: str, job: object) -> Result | RevectorError:
+def _do(do_job: DoJob, path: str, uri: str, job: object, who: str) -> Result | RevectorError:
     try:
         return do_job(Path(path), uri, job)
     except RevectorError as error:
@@ -90,7 +92,7 @@ def _do(do_job: DoJob, path: str, uri: str, job: object) -> Result | RevectorErr
         raise
     except Exception as exc:
         return ParseFailed(
-            f"The parser failed with {type(exc).__name__}.",
+            f"The {who} failed with {type(exc).__name__}.",
             advice="Open the file in its own application and save it again, or exclude it.",
             error=type(exc).__name__,
         )
@@ -101,8 +103,8 @@ def _pickle(result: Result | RevectorError, limits: ParseLimits) -> bytes:
     if len(payload) <= limits.output_mb * 2**20:
         return payload
     error = ParseFailed(
-        f"The parser returned {len(payload) >> 20} MB, the limit is {limits.output_mb} MB.",
-        advice="Split the document, or raise the parser's output limit.",
+        f"The {limits.who} returned {len(payload) >> 20} MB, the limit is {limits.output_mb} MB.",
+        advice="Split the document, or exclude it.",
         size_bytes=len(payload),
     )
     return pickle.dumps(error)
@@ -128,7 +130,16 @@ def _allow_cpu(timeout_s: float) -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
 
 
-def _end_with_parent(parent: int) -> None:
+def _end_with_parent(parent: int, life: int) -> None:
+    """The parent alone holds the other end of the pipe `life`, in which nothing is ever written.
+
+    Linux sends SIGIO when that end is closed, which ends a process whatever its threads are at; a
+    regular expression holds the interpreter for as long as it likes. Elsewhere the thread must do.
+    """
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    fcntl.fcntl(life, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(life, fcntl.F_SETFL, fcntl.fcntl(life, fcntl.F_GETFL) | os.O_ASYNC)
+
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(PARENT_CHECK_S)

@@ -1,4 +1,4 @@
-"""What one parse may cost."""
+"""What one document may cost."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ParseLimits:
-    """Limits of one parser process.
+    """Limits of one process of a pool.
 
     Attributes:
+        who: does the work, as messages call it.
         timeout_s: wall time for one document.
         memory_mb: address space of the process.
         output_mb: size of what one document gives.
@@ -17,10 +18,17 @@ class ParseLimits:
             leave 3 MB behind. At 200 half of the time of short documents was the start of processes.
     """
 
+    who: str = "parser"
     timeout_s: float = 60
     memory_mb: int = 2048
     output_mb: int = 256
     recycle_after: int = 1000
+
+    def advice(self, limit: str) -> str:
+        """What helps a document that met a limit; those of parsers are settings."""
+        if self.who == "parser":
+            return f"Split the document, raise the parser's {limit} limit, or exclude it."
+        return "Split the document, or exclude it."
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ from tasks.parsing.limits import ParseLimits
 
 START_TIMEOUT_S = 60.0
 MEMORY_CHECK_S = 0.1
+OWN_END_S = 2.0
 _READ_BYTES = 1 << 20
 _KEPT_VARIABLES = ("HOME", "LANG", "PATH", "TMPDIR", "TZ", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
 _KEPT_PREFIXES = ("LC_", "PYTHON")
@@ -67,11 +68,13 @@ class ParserProcess:
         self._startup_log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the pipes
         child_reads, self._requests = os.pipe()
         self._replies, child_writes = os.pipe()
-        self._pipe_ends: tuple[int, ...] = (self._requests, self._replies)
+        child_life, own_life = os.pipe()
+        theirs = (child_reads, child_writes, child_life)
+        self._pipe_ends: tuple[int, ...] = (self._requests, self._replies, own_life)
         try:
             self._process = subprocess.Popen(
-                _command(limits, parse, child_reads, child_writes),
-                pass_fds=(child_reads, child_writes),
+                _command(limits, parse, *theirs),
+                pass_fds=theirs,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._startup_log,
@@ -82,8 +85,8 @@ class ParserProcess:
             self._close_files()
             raise _cannot_start(str(exc)) from exc
         finally:
-            os.close(child_reads)
-            os.close(child_writes)
+            for fd in theirs:
+                os.close(fd)
 
     @property
     def is_spent(self) -> bool:
@@ -121,13 +124,14 @@ class ParserProcess:
                 raise outcome
         except TimeoutError:
             self.kill()
-            outcome = _timeout_error(timeout_s)
+            outcome = self._timeout_error(timeout_s)
         except (_ProcessEnded, BrokenPipeError):
+            self._wait_for_its_own_end()
             self.kill()
             outcome = self._crash_error()
         except _BadReply:
             self.kill()
-            outcome = ParseCrashed("The parser process sent no result.", advice=_SAVE_AGAIN)
+            outcome = ParseCrashed(f"The {self._limits.who} process sent no result.", advice=_SAVE_AGAIN)
         self._failed = isinstance(outcome, ParseTimeout | ParseCrashed)
         return outcome
 
@@ -139,6 +143,17 @@ class ParserProcess:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(self._process.pid, signal.SIGKILL)
                 self._process.wait()
+
+    def _wait_for_its_own_end(self) -> None:
+        """A process closes its pipes before it ends: its own exit code says more than our signal.
+
+        It is not reaped yet: its id is that of the group which is killed next.
+        """
+        until = time.monotonic() + OWN_END_S
+        what = os.WEXITED | os.WNOWAIT | os.WNOHANG
+        with contextlib.suppress(ChildProcessError):
+            while os.waitid(os.P_PID, self._process.pid, what) is None and time.monotonic() < until:
+                time.sleep(0.005)
 
     def close(self) -> None:
         """Kill and give back the pipes. For the thread that uses the process."""
@@ -187,18 +202,17 @@ class ParserProcess:
         limit = self._limits.memory_mb
         if code == -signal.SIGKILL or self._seen_bytes > limit * 2**20 / 2:
             likely = f" Memory is the likely cause: the limit is {limit} MB."
-            advice = "Split the document, or raise the parser's memory limit."
+            advice = self._limits.advice("memory")
         else:
             likely, advice = "", _SAVE_AGAIN
-        return ParseCrashed(f"The parser process {how}.{likely}", advice=advice, exit_code=code)
+        return ParseCrashed(f"The {self._limits.who} process {how}.{likely}", advice=advice, exit_code=code)
 
-
-def _timeout_error(timeout_s: float) -> ParseTimeout:
-    return ParseTimeout(
-        f"The parser did not finish within {timeout_s:g} s.",
-        advice="Split the document, raise the parser's time limit, or exclude it.",
-        timeout_s=timeout_s,
-    )
+    def _timeout_error(self, timeout_s: float) -> ParseTimeout:
+        return ParseTimeout(
+            f"The {self._limits.who} did not finish within {timeout_s:g} s.",
+            advice=self._limits.advice("time"),
+            timeout_s=timeout_s,
+        )
 
 
 def _signal_name(number: int) -> str:
@@ -220,13 +234,14 @@ def _address_space(pid: int) -> int:
         return 0
 
 
-def _command(limits: ParseLimits, parse: str, requests: int, replies: int) -> list[str]:
+def _command(limits: ParseLimits, parse: str, requests: int, replies: int, life: int) -> list[str]:
     arguments = {
         "limits": asdict(limits),
         "parent": os.getpid(),
         "parse": parse,
         "requests": requests,
         "replies": replies,
+        "life": life,
     }
     # -P: a json.py in the current directory must not become the child's json module.
     return [sys.executable, "-P", "-m", "tasks.parsing.child", json.dumps(arguments)]

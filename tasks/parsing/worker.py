@@ -41,6 +41,10 @@ class _Task:
     result: Future[Outcome]
 
 
+class PoolClosed(RuntimeError):
+    """The run ended while it was asked."""
+
+
 class ParserPool:
     """Parser processes, each driven by one thread; started when there is work for them.
 
@@ -83,15 +87,15 @@ class ParserPool:
         """The answer to come, or the error that rejects the document.
 
         The future raises RevectorError where a parser process cannot be started on this
-        machine, and RuntimeError where the pool was closed meanwhile.
+        machine, and PoolClosed where the pool was closed meanwhile.
 
         Raises:
-            RuntimeError: the pool is closed.
+            PoolClosed: the pool is closed.
         """
         task = _Task(request, Future())
         with self._lock:
             if self._closed:
-                raise RuntimeError("the parser pool is closed")
+                raise PoolClosed("the parser pool is closed")
             self._unfinished += 1
             self._start_thread()
             self._tasks.put(task)
@@ -149,7 +153,7 @@ class ParserPool:
             raise
         if self._closed:
             self._end(process)  # nobody else knows of one that was started here
-            raise RuntimeError("the parser pool was closed")
+            raise PoolClosed("the parser pool was closed")
         if isinstance(outcome, ParseCrashed) and not fresh:
             # What earlier documents left behind may be the cause: only a crash in a new
             # process says something about this document.
@@ -163,7 +167,7 @@ class ParserPool:
 
     def _start(self) -> ParserProcess:
         if self._closed:
-            raise RuntimeError("the parser pool was closed")
+            raise PoolClosed("the parser pool was closed")
         if self._broken:
             raise self._broken
         process = ParserProcess(self._limits, self._parse)
@@ -176,7 +180,7 @@ class ParserPool:
         except BaseException as error:
             self._end(process)
             if self._closed:  # killed while it started: the machine is not to blame
-                raise RuntimeError("the parser pool was closed") from error
+                raise PoolClosed("the parser pool was closed") from error
             raise
         return process
 

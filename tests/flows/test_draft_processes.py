@@ -9,6 +9,7 @@ import pytest
 
 from schemas.errors import ConfigurationError
 from tasks import preparing, workspace
+from tasks.parsing.worker import PoolClosed
 from tests.bad_parsers import clean_badly
 
 ROOT = Path(__file__).parents[2]
@@ -92,6 +93,19 @@ def test_what_is_wrong_with_the_machine_ends_the_run(world, started, monkeypatch
     assert world.rejections() == {}
 
 
+def test_the_end_of_a_run_is_no_bug_of_its_documents(world, started, monkeypatch, caplog):
+    def closed(_):
+        raise PoolClosed("the run is over")
+
+    monkeypatch.setattr(workspace.Workspace, "draft_pool", property(closed))
+    world.write("1.txt", OTTER)
+    world.write("2.txt", f"{OTTER} Twice.")
+    with pytest.raises(PoolClosed):
+        world.ingest()
+    assert "document failed" not in caplog.text
+    assert world.rejections() == {}
+
+
 def test_a_few_documents_start_no_process(world, started, monkeypatch):
     monkeypatch.setattr(preparing, "MANY", 3)
     world.limit(draft_workers=2)
@@ -101,10 +115,10 @@ def test_a_few_documents_start_no_process(world, started, monkeypatch):
     assert started == [workspace.PARSE]
 
 
-@pytest.mark.parametrize(("cores", "workers"), [(1, 0), (2, 0), (3, 0), (4, 2), (6, 3), (64, 4), (None, 0)])
+@pytest.mark.parametrize(("cores", "workers"), [(1, 0), (2, 0), (3, 0), (4, 2), (6, 3), (64, 4)])
 def test_how_many_there_are(world, monkeypatch, cores, workers):
     made = []
-    monkeypatch.setattr(workspace.os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(workspace, "usable_cores", lambda: cores)
     monkeypatch.setattr(workspace.Workspace, "_open_pool", lambda *given: made.append(given[2]))
     from flows.session import open_workspace
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import signal
 import sys
 import time
@@ -58,6 +59,17 @@ def _hang(path: Path, argument: str) -> ParsedDocument:
         Path(argument).write_text(str(os.getpid()))
     while True:
         pass
+
+
+def _hold(path: Path, argument: str) -> ParsedDocument:
+    """No other thread of this process runs any more."""
+    Path(argument).write_text(str(os.getpid()))
+    re.match(r"(a+)+$", "a" * 60 + "b")
+    raise AssertionError
+
+
+def _quit(path: Path, argument: str) -> ParsedDocument:
+    sys.exit(int(argument))
 
 
 def _fork(path: Path, argument: str) -> ParsedDocument:

@@ -179,7 +179,7 @@ def test_few_images_and_a_search_for_them_start_no_process():
 
 @pytest.mark.model
 def test_a_text_model_on_two_devices_gives_the_vectors_of_one(tmp_path):
-    from tasks.embedding.device import usable_cores
+    from tasks.cores import usable_cores
 
     card = resolve_model(str(build_text_model(tmp_path / "tiny", TINY)))
     one = load_embedder(card, device="cpu", precision="float32")

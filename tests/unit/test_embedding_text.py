@@ -253,7 +253,7 @@ def test_a_device_that_pytorch_has_no_code_for_is_refused_in_one_sentence(monkey
 
 
 def test_cores_are_those_the_container_may_use(tmp_path):
-    from tasks.embedding.device import usable_cores
+    from tasks.cores import usable_cores
 
     quota = tmp_path / "cpu.max"
     quota.write_text("100000 100000\n")

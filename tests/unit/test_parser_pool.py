@@ -122,10 +122,20 @@ def test_a_segmentation_fault_names_its_signal(pool: ParserPool) -> None:
     assert after == "alive"
 
 
-def test_an_exit_tells_its_code(pool: ParserPool) -> None:
-    (error,) = run(pool, "exit:7")
+@pytest.mark.parametrize("action", ["exit:7", "quit:7"])
+def test_an_exit_tells_its_code(pool: ParserPool, action: str) -> None:
+    (error,) = run(pool, action)
     assert isinstance(error, ParseCrashed)
-    assert "exited with 7" in error.message
+    assert "The parser process exited with 7." in error.message
+    assert "Memory" not in error.message
+
+
+def test_what_drafts_is_called_so_and_names_no_setting_of_parsers() -> None:
+    limits = replace(LIMITS, who="chunker")
+    with ParserPool(1, limits, parse=HOSTILE) as pool:
+        errors = run(pool, "hang:", "memory:", "large:3", "exit:7")
+    assert all("The chunker" in error.message for error in errors), errors
+    assert not any("parser" in error.message + error.advice for error in errors), errors
 
 
 def test_a_parser_that_eats_memory_is_stopped_at_the_limit(pool: ParserPool) -> None:
@@ -292,13 +302,14 @@ import sys
 from pathlib import Path
 from tasks.parsing.worker import *
 with ParserPool(1, ParseLimits(timeout_s=60), parse=sys.argv[1]) as pool:
-    pool.submit(Request(Path("x"), "hang:" + sys.argv[2])).result()
+    pool.submit(Request(Path("x"), sys.argv[2])).result()
 """
 
 
-def test_a_parser_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("action", ["hang", "hold"])
+def test_a_parser_ends_when_its_parent_is_killed(tmp_path: Path, action: str) -> None:
     note = tmp_path / "pid"
-    parent = subprocess.Popen([sys.executable, "-c", PARENT, HOSTILE, str(note)], cwd=ROOT)
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, HOSTILE, f"{action}:{note}"], cwd=ROOT)
     try:
         until(lambda: note.exists() and note.read_text() != "", "the note of the child")
         child = int(note.read_text())
