@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 KILLS  ?= 120
+WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up test nightly lint format bench bench-gpu clean
@@ -25,10 +26,11 @@ up: setup ## Start database, Prefect server, workers and receiver of this machin
 	@$(BIN)/revector up
 
 test: setup ## Run all tests (embedded database, real model, no network)
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
-nightly: setup ## Random steps against a plain model, 120 times kill -9, 5,000 damaged files, 1,000 events, a change of the model (about 55 minutes)
-	TESTS_NIGHTLY=1 $(BIN)/python -m pytest tests/flows/test_state_machine.py tests/flows/test_prototype_walk.py
+nightly: setup ## Random inputs, random steps against a plain model, 120 times kill -9, 5,000 damaged files, 1,000 events, a change of the model (over an hour)
+	TESTS_NIGHTLY=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile \
+	  tests/unit tests/receiver/test_routing.py tests/flows/test_state_machine.py tests/flows/test_prototype_walk.py
 	$(BIN)/python -m tests.acceptance.crash --kills $(KILLS)
 	$(BIN)/python -m tests.acceptance.fuzz --mutants 5000
 	$(BIN)/python -m tests.acceptance.chaos --events 1000 --minutes 8

@@ -33,6 +33,9 @@ settings.register_profile(
     derandomize=not _IS_NIGHTLY,
     **_MACHINE,
 )
+# the same inputs in each run of `make test`, other ones in each night
+settings.register_profile("plain", deadline=None, derandomize=not _IS_NIGHTLY, print_blob=True)
+settings.load_profile("plain")
 _numbers = itertools.count()
 
 
