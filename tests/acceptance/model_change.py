@@ -37,6 +37,7 @@ from tasks.vectors import UNSTORED_STORES
 from tests.acceptance.crash.processes import ROOT, Server, wait_for_orphans
 from tests.acceptance.model_change_child import COLLECTION, ingest, make_text, open_campaign
 from tests.model_folders import make_model_folder
+from tests.waiting import until
 
 CHILD = "tests.acceptance.model_change_child"
 SENTENCES = 50
@@ -104,12 +105,14 @@ class Campaign:
             self.server.start()
             self._prepare()
             with self._timed("all"), self._process("write") as writer, self._process("read") as reader:
+                self._await_both(since=0)
                 time.sleep(self.plan.before_s)
                 began = time.monotonic()
                 with self._timed("change"):
                     self._change()
                 switched = time.monotonic()
                 time.sleep(self.plan.after_s)
+                self._await_both(since=switched)
                 (self.base / "stop-writer").touch()
                 self._require(writer.wait(DEADLINE_S) == 0, f"the writer ended with {writer.returncode}")
                 self._roll_back_and_forth()
@@ -122,6 +125,14 @@ class Campaign:
         if not self.outcome.wrong:
             shutil.rmtree(self.base)
         return self.outcome
+
+    def _await_both(self, since: float) -> None:
+        """Until the writer has ingested and the reader has searched after that moment."""
+        logs = [self.base / "writer.jsonl", self.base / "reader.jsonl"]
+        until(
+            lambda: all(log.exists() and any(row["at"] > since for row in _read(log)[-1:]) for log in logs),
+            "an ingest and a search", every_s=0.2, meanwhile=(json.JSONDecodeError,),
+        )  # fmt: skip
 
     # --- the parts --------------------------------------------------------------------
 
