@@ -569,7 +569,7 @@ def test_a_reader_that_does_not_let_go_keeps_the_partition_as_it_is(world, monke
         reader.execute("SELECT count(*) FROM vectors_1")
         started = time.perf_counter()
         assert not rebuild_partition(world.session.db, 1, space)
-        assert time.perf_counter() - started < 60  # not until the reader ends, which is never
+        assert time.perf_counter() - started < 5
         assert world.vector("heron")[0].uri == "a.txt"
     assert _partition(world)[2] == []
     assert rebuild_partition(world.session.db, 1, space)
