@@ -20,6 +20,7 @@ def until(
     what: str | Callable[[], str],
     *,
     every_s: float = 0.05,
+    patience_s: float = PATIENCE_S,
     meanwhile: tuple[type[Exception], ...] = (),
 ) -> Found:
     """The first true answer.
@@ -28,9 +29,10 @@ def until(
         find: asked again and again.
         what: was waited for, in the message of the test that failed; a function that is called then.
         every_s: seconds between two questions.
+        patience_s: less only where what ends late has ended for another reason, a limit of CPU time.
         meanwhile: errors that stand for "not yet".
     """
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + patience_s
     while time.monotonic() < end:
         try:
             if found := find():
@@ -38,7 +40,7 @@ def until(
         except meanwhile:
             pass
         time.sleep(every_s)
-    raise AssertionError(f"not within {PATIENCE_S:.0f} s: {what if isinstance(what, str) else what()}")
+    raise AssertionError(f"not within {patience_s:.0f} s: {what if isinstance(what, str) else what()}")
 
 
 def has_ended(pid: int) -> bool:

@@ -102,7 +102,7 @@ def test_helpers_of_a_hanging_parser_die_with_it(pool: ParserPool) -> None:
     (error,) = run(pool, "fork:")
     assert isinstance(error, ParseTimeout)
     # nobody waits for a grandchild that was killed
-    until(lambda: not _running_helpers(before), "the end of the helpers")
+    until(lambda: not _running_helpers(before), "the end of the helpers", patience_s=10)
 
 
 def _running_helpers(before: set[int]) -> list[int]:
@@ -317,4 +317,4 @@ def test_a_parser_ends_when_its_parent_is_killed(tmp_path: Path, action: str) ->
     finally:
         os.kill(parent.pid, signal.SIGKILL)
         parent.wait()
-    until(lambda: has_ended(child), "the end of the child")
+    until(lambda: has_ended(child), "the end of the child", patience_s=10)

@@ -23,6 +23,7 @@ from tests.acceptance.crash.killing import postmaster_pid
 from tests.waiting import PATIENCE_S, has_ended, until
 
 ROOT = Path(__file__).parents[3]
+ORPHAN_S = 120
 
 
 class Child:
@@ -133,7 +134,7 @@ class Server:
         """Until nothing is left that served a process which is gone."""
         until(
             lambda: self.look("SELECT 1") is not None and not self.backends(),
-            "the end of the backends of a dead client", every_s=0.02,
+            "the end of the backends of a dead client", every_s=0.02, patience_s=ORPHAN_S,
         )  # fmt: skip
 
     def stop(self) -> None:
@@ -150,7 +151,7 @@ def wait_for_orphans(base: Path) -> None:
     """Until the parser processes of killed clients, known by their TMPDIR, have ended by themselves."""
     until(
         lambda: not any(_is_parser(process, base) for process in psutil.process_iter()),
-        "the end of the parsers of killed clients", every_s=0.1,
+        "the end of the parsers of killed clients", every_s=0.1, patience_s=ORPHAN_S,
     )  # fmt: skip
 
 
